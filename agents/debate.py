@@ -1,0 +1,157 @@
+"""Generation and debate of one agent over all problems: the two sampling steps of Algorithm 1.
+
+Responses travel as a frame with the columns of `COLUMNS`, one row per (problem, agent, round).
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pandas as pd
+
+from agents import prompts
+from agents.engines.protocol import Completion, Engine, OnProgress, Request, Sampling
+from agents.prompts import Message
+from agents.seeding import derive_seed
+from agents.society import Agent
+from evaluation.answers import extract_answer
+from evaluation.problems.problem import Problem
+from evaluation.scores import Record
+
+COLUMNS = [
+    "problem_id",
+    "role",
+    "index",
+    "round",
+    "text",
+    "answer",
+    "summary",
+    "prompt_tokens",
+    "sampled_tokens",
+    "finished",
+]
+"""text: the response; answer: extracted from it or None; summary: what the agent read of the others before answering
+(None in round 1); prompt_tokens and sampled_tokens: with those of writing the summary; finished: ended by itself."""
+
+
+class Stream(Record):
+    """Which random stream a step draws from: no two steps of a run share one."""
+
+    seed: int
+    purpose: Literal["train", "evaluate"]
+    iteration: int
+
+    def seed_of(self, round_: int, agent: Agent, problem: Problem, part: str = "response") -> int:
+        """The seed of one sample."""
+        return derive_seed(self.seed, self.purpose, self.iteration, round_, agent.name, problem.id, part)
+
+
+def generate(
+    engine: Engine,
+    agent: Agent,
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    stream: Stream,
+    on_progress: OnProgress,
+) -> pd.DataFrame:
+    """Round 1: y_{1,n} = A^G_n(x) for every problem x."""
+    requests = [
+        Request([prompts.solve(p.question)], agent.adapter, stream.seed_of(1, agent, p), sampling.max_new_tokens)
+        for p in problems
+    ]
+    completions = engine.complete(requests, sampling, on_progress)
+    return _frame(agent, 1, problems, completions, [None] * len(problems), [None] * len(problems))
+
+
+def debate(
+    engine: Engine,
+    agent: Agent,
+    problems: Sequence[Problem],
+    earlier: pd.DataFrame,
+    round_: int,
+    summarize: bool,
+    sampling: Sampling,
+    stream: Stream,
+    on_progress: OnProgress,
+) -> pd.DataFrame:
+    """Round m >= 2: y_{m,n} = A^C_n(x, y_{1..m-1,n}, summary of y_{m-1,-n}) for every problem x.
+
+    Args:
+        earlier: the responses of all agents in rounds 1..m-1; of the others only round m-1 is read.
+        summarize: the base model summarises the others; otherwise the agent reads their very words.
+    """
+    said = Said(earlier)
+    total = len(problems) * (2 if summarize else 1)
+    before = total - len(problems)
+    written: Sequence[Completion | None] = [None] * len(problems)
+    words = [prompts.listed(said.by_others(p, agent.index, round_ - 1)) for p in problems]
+    if summarize:
+        asked = [
+            Request(
+                [prompts.summarise(p.question, said.by_others(p, agent.index, round_ - 1))],
+                None,
+                stream.seed_of(round_, agent, p, "summary"),
+                sampling.max_summary_tokens,
+            )
+            for p in problems
+        ]
+        summaries = engine.complete(asked, sampling, lambda done, _: on_progress(done, total))
+        written, words = summaries, [summary.text for summary in summaries]
+    requests = [
+        Request(
+            [*said.conversation(p, agent.index, round_ - 1), prompts.debate(p.question, read)],
+            agent.adapter,
+            stream.seed_of(round_, agent, p),
+            sampling.max_new_tokens,
+        )
+        for p, read in zip(problems, words, strict=True)
+    ]
+    completions = engine.complete(requests, sampling, lambda done, _: on_progress(before + done, total))
+    return _frame(agent, round_, problems, completions, words, written)
+
+
+class Said:
+    """Who said what, looked up by (problem, agent index, round)."""
+
+    def __init__(self, responses: pd.DataFrame) -> None:
+        keys = zip(responses["problem_id"], responses["index"], responses["round"], strict=True)
+        self._turns = dict(zip(keys, zip(responses["text"], responses["summary"], strict=True), strict=True))
+        self._indices = sorted(set(responses["index"]))
+
+    def by_others(self, problem: Problem, index: int, round_: int) -> list[str]:
+        """The other agents' responses of one round, in the order of their index."""
+        return [self._turns[problem.id, other, round_][0] for other in self._indices if other != index]
+
+    def conversation(self, problem: Problem, index: int, rounds: int) -> list[Message]:
+        """The turns of one agent in rounds 1..rounds: the question, y_1, what it read before round 2, y_2, ..."""
+        messages: list[Message] = []
+        for round_ in range(1, rounds + 1):
+            text, read = self._turns[problem.id, index, round_]
+            messages.append(prompts.solve(problem.question) if round_ == 1 else prompts.debate(problem.question, read))
+            messages.append({"role": "assistant", "content": text})
+        return messages
+
+
+def _frame(
+    agent: Agent,
+    round_: int,
+    problems: Sequence[Problem],
+    completions: Sequence[Completion],
+    words: Sequence[str | None],
+    written: Sequence[Completion | None],
+) -> pd.DataFrame:
+    rows = [
+        (
+            p.id,
+            agent.role,
+            agent.index,
+            round_,
+            c.text,
+            extract_answer(c.text),
+            w,
+            c.prompt_tokens + (s.prompt_tokens if s else 0),
+            c.sampled_tokens + (s.sampled_tokens if s else 0),
+            c.finished,
+        )
+        for p, c, w, s in zip(problems, completions, words, written, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)

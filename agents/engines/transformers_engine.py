@@ -1,0 +1,169 @@
+"""The embedded default engine: one resident transformers model, batched decoding, adapters merged for their batch.
+
+What makes it fast on a small model is what it leaves out: no copying of the cache at each step, no decoding of rows
+that have ended, no adapter layers in the decode loop (the adapter's product is added to the base weights for the batch
+and the base weights are put back, bit for bit, after it).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from agents.engines.decode_attention import use_decode_attention
+from agents.engines.kv_cache import ReservedCache
+from agents.engines.protocol import Completion, OnProgress, Request, Sampling
+from agents.engines.sampler import choose, uniforms
+
+DROP_SHARE = 0.125
+"""Finished rows are dropped from the batch when they are at least this share of it."""
+
+
+class TransformersEngine:
+    """Completes requests on one resident base model.
+
+    Args:
+        model: the base model, in eval mode.
+        tokenizer: its tokenizer, padding on the left, with a chat template.
+        adapters: the folder that holds an adapter's folder under its SHA-256.
+        batch_rows: prompts decoded at once.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        adapters: Path,
+        batch_rows: int = 200,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.adapters = adapters
+        self.batch_rows = batch_rows
+        self.context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
+        self.end_ids = _end_ids(model, tokenizer)
+        use_decode_attention(model)
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
+        """Completions in the order of the requests; adapters are taken one after another."""
+        completions: list[Completion | None] = [None] * len(requests)
+        prompts = self._encode(requests)
+        done = 0
+        for adapter in dict.fromkeys(request.adapter for request in requests):
+            places = [place for place, request in enumerate(requests) if request.adapter == adapter]
+            places.sort(key=lambda place: len(prompts[place]))
+            with speaking_as(self.model, self.adapters / adapter if adapter else None):
+                for start in range(0, len(places), self.batch_rows):
+                    batch = places[start : start + self.batch_rows]
+                    rows = self._decode([prompts[p] for p in batch], [requests[p] for p in batch], sampling)
+                    for place, row in zip(batch, rows, strict=True):
+                        completions[place] = row
+                    done += len(batch)
+                    on_progress(done, len(requests))
+        return [completion for completion in completions if completion is not None]
+
+    def _encode(self, requests: Sequence[Request]) -> list[list[int]]:
+        texts = [
+            self.tokenizer.apply_chat_template(request.messages, tokenize=False, add_generation_prompt=True)
+            for request in requests
+        ]
+        # The template writes its own special tokens.
+        return self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+
+    @torch.inference_mode()
+    def _decode(self, prompts: list[list[int]], requests: list[Request], sampling: Sampling) -> list[Completion]:
+        """Decode one batch. A prompt that leaves no room in the context is answered by nothing, unfinished."""
+        room = [min(r.max_new_tokens, self.context - len(p)) for p, r in zip(prompts, requests, strict=True)]
+        fits = [place for place, tokens in enumerate(room) if tokens > 0]
+        tokens: list[list[int]] = [[] for _ in prompts]
+        if fits:
+            limits = torch.tensor([room[place] for place in fits])
+            noise = uniforms([requests[place].seed for place in fits], int(limits.max()))
+            sampled, counts = self._loop([prompts[place] for place in fits], limits, noise, sampling)
+            for place, row, count in zip(fits, sampled.tolist(), counts.tolist(), strict=True):
+                tokens[place] = row[:count]
+        finished = [bool(row) and row[-1] in self.end_ids for row in tokens]
+        texts = self.tokenizer.batch_decode(
+            [row[:-1] if end else row for row, end in zip(tokens, finished, strict=True)], skip_special_tokens=True
+        )
+        return [
+            Completion(text.strip(), len(prompt), len(row), end)
+            for text, prompt, row, end in zip(texts, prompts, tokens, finished, strict=True)
+        ]
+
+    def _loop(
+        self, prompts: list[list[int]], limits: torch.Tensor, noise: torch.Tensor, sampling: Sampling
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids (B, longest limit) and how many of each row were sampled (B,), the end token included."""
+        device = self.model.device
+        steps = noise.shape[1]
+        width = max(len(prompt) for prompt in prompts)
+        mask = torch.ones(len(prompts), width + steps, dtype=torch.long)
+        mask[:, :width] = 0
+        ids = torch.full((len(prompts), width), int(self.tokenizer.pad_token_id or 0))
+        for row, prompt in enumerate(prompts):
+            ids[row, width - len(prompt) :] = torch.tensor(prompt)
+            mask[row, width - len(prompt) :] = 1
+        ids, mask = ids.to(device), mask.to(device)
+        position = (mask[:, :width].cumsum(dim=1) - 1).clamp(min=0)
+        noise, limits = noise.to(device), limits.to(device)
+        end_ids = torch.tensor(sorted(self.end_ids), device=device)
+        output = torch.zeros(len(prompts), steps, dtype=torch.long, device=device)
+        counts = torch.zeros(len(prompts), dtype=torch.long, device=device)
+        rows = torch.arange(len(prompts), device=device)
+        cache = ReservedCache(self.model.config.get_text_config().num_hidden_layers, width + steps)
+        alive = torch.ones(len(rows), dtype=torch.bool, device=device)
+        for step in range(steps):
+            logits = self.model(
+                input_ids=ids,
+                attention_mask=mask[:, : width + step],
+                position_ids=position,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1]
+            token = choose(logits, noise[rows, step], sampling.temperature, sampling.top_p)
+            output[rows[alive], step] = token[alive]
+            counts[rows[alive]] += 1
+            alive = alive & ~torch.isin(token, end_ids) & (limits[rows] > step + 1)
+            living = int(alive.sum())
+            if not living:
+                break
+            ids, position = token.unsqueeze(1), position[:, -1:] + 1
+            if len(rows) - living >= DROP_SHARE * len(rows):
+                keep = alive.nonzero().squeeze(1)
+                cache.keep_rows(keep)
+                rows, ids, position, alive, mask = rows[keep], ids[keep], position[keep], alive[keep], mask[keep]
+        return output, counts
+
+
+def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Every token that ends a turn: the tokenizer's and those of the generation config."""
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    ends = configured if isinstance(configured, list) else [configured]
+    return {int(token) for token in [*ends, tokenizer.eos_token_id] if token is not None}
+
+
+@contextmanager
+def speaking_as(model: PreTrainedModel, adapter: Path | None) -> Iterator[None]:
+    """Let the resident model speak with an adapter's weights; undone exactly, by putting back what was kept."""
+    if adapter is None:
+        yield
+        return
+    tuned = PeftModel.from_pretrained(model, adapter)
+    kept: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
+    for module in tuned.modules():
+        if isinstance(module, LoraLayer):
+            weight = module.get_base_layer().weight
+            kept.append((weight, weight.detach().clone()))
+    tuned.merge_and_unload()
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, original in kept:
+                weight.copy_(original)

@@ -1,0 +1,189 @@
+"""Training of the embedded base model from scratch, in stages.
+
+The first stages teach arithmetic on solutions without slips, the rate first constant, then falling; in the last it falls
+to zero on solutions that make the slip of their style. The result is a model that can do it but often does not: what
+finetuning on the consensus has to win back.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from agents.pretraining.corpus import Mixture, Turn, conversations
+from agents.pretraining.tokenizer import VOCABULARY, train_tokenizer
+
+MUON_LR, ADAM_LR = 0.02, 4e-3
+"""Peak learning rates: Muon for the matrices of the decoder layers, AdamW for embeddings and norms."""
+WARMUP_STEPS = 100
+
+
+class Stage(BaseModel):
+    """One stretch of training on one mixture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    tokens: int = Field(ge=1, description="Length, prompts included.")
+    batch_tokens: int = Field(default=4096, ge=1024, description="Tokens per optimizer step, padding included.")
+    mixture: Mixture = Field(default=Mixture(), description="What is trained on.")
+    rate: tuple[float, float] = Field(
+        default=(1.0, 1.0), description="Share of the peak learning rates at the start and, linearly, at the end."
+    )
+
+
+STAGES = (
+    Stage(name="learn", tokens=7_570_308, batch_tokens=6144),
+    Stage(name="practise", tokens=13_000_000, mixture=Mixture(weights=(0.78, 0.04, 0.06, 0.12)), rate=(0.4, 0.1)),
+    Stage(
+        name="weaken",
+        tokens=5_000_000,
+        mixture=Mixture(weights=(0.52, 0.10, 0.30, 0.08), solve_slip=0.40, debate_slip=0.36),
+        rate=(0.1, 0.0),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the trainer tells after every fifty steps: tokens so far, mean loss since it last told."""
+
+    tokens: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Right-padded rows: ids (B, T), attention mask (B, T), and the positions whose next token is learned."""
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    learned: torch.Tensor
+
+
+def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
+    """A 0.9M-parameter Llama with random weights."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+def encode(turns: list[Turn], tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[bool]]:
+    """Token ids of a conversation in the chat template, and which of them are learned."""
+    ids: list[int] = []
+    learned: list[bool] = []
+    for turn in turns:
+        content = tokenizer(f"{turn.content}<|end|>")["input_ids"]
+        ids += [tokenizer.convert_tokens_to_ids(f"<|{turn.role}|>"), *content]
+        learned += [False, *([turn.learn] * len(content))]
+    return ids, learned
+
+
+def batches(tokenizer: PreTrainedTokenizerFast, seed: int, mixture: Mixture, batch_tokens: int) -> Iterator[Batch]:
+    """Endless stream of batches of about `batch_tokens`, rows of like length together, in a seeded order."""
+    stream = conversations(seed, mixture)
+    while True:
+        pool = sorted(
+            (encode(turns, tokenizer) for turns in itertools.islice(stream, 2048)), key=lambda row: len(row[0])
+        )
+        groups: list[list[tuple[list[int], list[bool]]]] = [[]]
+        for row in pool:
+            if (len(groups[-1]) + 1) * len(row[0]) > batch_tokens:
+                groups.append([])
+            groups[-1].append(row)
+        for index in torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed)).tolist():
+            yield _padded(groups[index], tokenizer.pad_token_id)
+
+
+def _padded(rows: list[tuple[list[int], list[bool]]], pad: int) -> Batch:
+    length = max(len(ids) for ids, _ in rows)
+    ids = torch.full((len(rows), length), pad)
+    mask = torch.zeros(len(rows), length, dtype=torch.long)
+    learned = torch.zeros(len(rows), length, dtype=torch.bool)
+    for row, (tokens, flags) in enumerate(rows):
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        mask[row, : len(tokens)] = 1
+        learned[row, : len(tokens)] = torch.tensor(flags)
+    return Batch(ids, mask, learned)
+
+
+def loss_of(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
+    """Mean cross-entropy of the learned tokens; the head is applied to those alone."""
+    # Rows are padded on the right, where a causal model cannot look: no mask, and so the fast causal attention.
+    hidden = model.model(input_ids=batch.ids, use_cache=False).last_hidden_state
+    predicts = batch.learned[:, 1:]
+    logits = model.lm_head(hidden[:, :-1][predicts])
+    return torch.nn.functional.cross_entropy(logits, batch.ids[:, 1:][predicts])
+
+
+def begin(seed: int) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """Tokenizer and untrained model."""
+    tokenizer = train_tokenizer(seed)
+    return new_model(tokenizer, seed), tokenizer
+
+
+def resume(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """Tokenizer and model as a stage left them."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    return LlamaForCausalLM.from_pretrained(folder, use_safetensors=True, dtype=torch.float32), tokenizer
+
+
+def run_stage(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    stage: Stage,
+    seed: int,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Train the model on one stage; `seed` decides the data and their order."""
+    torch.set_flush_denormal(True)  # A confident model has gradients so small that the CPU computes them slowly.
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(matrices, lr=MUON_LR, weight_decay=0.0, momentum=0.95),
+        torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+    model.train()
+    tokens, losses = 0, []
+    for step, batch in enumerate(batches(tokenizer, seed, stage.mixture, stage.batch_tokens)):
+        progress = tokens / stage.tokens
+        rate = stage.rate[0] * (1.0 - progress) + stage.rate[1] * progress
+        factor = min(1.0, (step + 1) / WARMUP_STEPS) * rate
+        for optimizer, peak in zip(optimizers, (MUON_LR, ADAM_LR), strict=True):
+            optimizer.param_groups[0]["lr"] = peak * factor
+            optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+        tokens += int(batch.mask.sum())
+        losses.append(loss.item())
+        if step % 50 == 49 or tokens >= stage.tokens:
+            on_progress(Progress(min(tokens, stage.tokens), sum(losses) / len(losses)))
+            losses = []
+        if tokens >= stage.tokens:
+            break
+    model.eval()
+
+
+def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write model and tokenizer as a folder that `from_pretrained` reads."""
+    model.save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)

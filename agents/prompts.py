@@ -1,0 +1,53 @@
+"""The prompts of the society, the same for the embedded model and for any other.
+
+A conversation of one agent over M rounds, as the debate builds it and as finetuning sees it:
+
+    user       solve(question)
+    assistant  y_1
+    user       debate(summary of the other agents' round 1)
+    assistant  y_2
+    ...
+
+Summaries are written by the base model in a conversation of their own, see `summarise`.
+"""
+
+from typing import Literal, TypedDict
+
+
+class Message(TypedDict):
+    """One turn, in the form that chat templates take."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+def solve(question: str) -> Message:
+    """Round 1: the bare question."""
+    return {
+        "role": "user",
+        "content": f"Solve the problem step by step and end with the answer in \\boxed{{}}.\n\n{question}",
+    }
+
+
+def listed(responses: list[str]) -> str:
+    """The other agents' responses one after another, numbered from 1."""
+    return "\n".join(f"Agent {number}: {response}" for number, response in enumerate(responses, start=1))
+
+
+def summarise(question: str, responses: list[str]) -> Message:
+    """Ask for a summary of what the other agents answered in the previous round."""
+    return {
+        "role": "user",
+        "content": "Summarise the main steps and the answer of each agent.\n\n"
+        f"Problem: {question}\n\n{listed(responses)}",
+    }
+
+
+def debate(question: str, others: str) -> Message:
+    """Rounds 2..M: the summary (or the very words) of the others, and the question again."""
+    return {
+        "role": "user",
+        "content": f"Other agents answered:\n{others}\n\n"
+        "With this as advice, check your steps, solve the problem again and end with the answer in \\boxed{}."
+        f"\n\n{question}",
+    }

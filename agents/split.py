@@ -1,0 +1,85 @@
+"""The split of Algorithm 1: one dataset per agent, from that agent's own words only.
+
+    D^G_n  = {(x, y_{1,n})             : y_{1,n} = y^}
+    D^C-_n = {(x, y_{1,n} .. y_{M,n})  : y_{1,n} != y^ and y_{M,n} = y^}    it corrected itself
+    D^C+_n = {(x, y_{1,n} .. y_{M,n})  : y_{1,n} = y^ and y_{M,n} = y^}     it held its ground
+    D^C_n  = D^C-_n with proportion w and D^C+_n with proportion 1-w
+
+where y^ is the consensus and = is mathematical equivalence (arXiv 2501.05707, section 3). Only the last turn of an
+example is learned; what stands before it is context.
+"""
+
+import random
+from collections.abc import Sequence
+
+import pandas as pd
+
+from agents.debate import Said
+from agents.prompts import Message
+from agents.society import Agent
+from evaluation.answers import equivalent
+from evaluation.problems.problem import Problem
+
+Example = list[Message]
+"""A conversation whose last message is the assistant's and is what the agent learns to say."""
+
+
+def split(
+    agent: Agent,
+    problems: Sequence[Problem],
+    responses: pd.DataFrame,
+    consensus: dict[str, str],
+    critic_mix: float,
+    seed: int,
+) -> list[Example]:
+    """The dataset of one agent.
+
+    Args:
+        responses: the responses of all agents in all rounds, columns of `agents.debate.COLUMNS`.
+        consensus: y^ by problem id; problems without a consensus are left out of it and so of every dataset.
+        critic_mix: w.
+        seed: of the draw that brings D^C- and D^C+ to their proportions.
+    """
+    said = Said(responses)
+    rounds = int(responses["round"].max())
+    own = responses[responses["index"] == agent.index]
+    answers = dict(zip(zip(own["problem_id"], own["round"], strict=True), own["answer"], strict=True))
+
+    def agrees(problem: Problem, round_: int) -> bool:
+        answer = answers[problem.id, round_]
+        return isinstance(answer, str) and equivalent(answer, consensus[problem.id])
+
+    voted = [p for p in problems if p.id in consensus]
+    if agent.role == "generator":
+        return [said.conversation(p, agent.index, 1) for p in voted if agrees(p, 1)]
+    if rounds == 1:
+        return []  # Without a debate there is nothing for a critic to learn from.
+    ended_right = [p for p in voted if agrees(p, rounds)]
+    corrected = [said.conversation(p, agent.index, rounds) for p in ended_right if not agrees(p, 1)]
+    held = [said.conversation(p, agent.index, rounds) for p in ended_right if agrees(p, 1)]
+    return mix(corrected, held, critic_mix, seed)
+
+
+def mix(corrected: list[Example], held: list[Example], w: float, seed: int) -> list[Example]:
+    """The largest draw from both in which `corrected` has proportion w and `held` 1-w.
+
+    An empty side does not empty the mix: with nothing to mix with, the other side is taken whole, unless its own
+    proportion is zero.
+    """
+    if w == 0.0 or not corrected:
+        return list(held) if w < 1.0 else []
+    if w == 1.0 or not held:
+        return list(corrected)
+    size = min(len(corrected) / w, len(held) / (1.0 - w))
+    rng = random.Random(seed)
+    take_corrected = max(1, round(size * w))
+    take_held = max(1, round(size * (1.0 - w)))
+    return [
+        *_draw(corrected, min(take_corrected, len(corrected)), rng),
+        *_draw(held, min(take_held, len(held)), rng),
+    ]
+
+
+def _draw(examples: list[Example], count: int, rng: random.Random) -> list[Example]:
+    """`count` of the examples, in their own order."""
+    return [examples[place] for place in sorted(rng.sample(range(len(examples)), count))]

@@ -1,0 +1,179 @@
+"""What a debate scored: accuracy of every agent, of every round's majority and of the society, with standard errors.
+
+The standard error of a mean over n problems is s / sqrt(n), s the sample standard deviation (n-1); for right-or-wrong
+values that is sqrt(p (1-p) / (n-1)). Two societies on the same problems are compared problem by problem (paired), as
+Miller, "Adding Error Bars to Evals" (2024, arXiv 2411.00640) advises.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluation.answers import equivalent, tally
+from evaluation.problems.problem import Problem
+from evaluation.scores import AgentScore, DebateScores, Role, RoundScore
+
+COLUMNS = ("problem_id", "role", "index", "round", "answer")
+
+Answers = list[str | None]
+
+
+def vote_seed(seed: int, round: int, problem_id: str) -> str:
+    """The seed that breaks the tie of one problem's vote in one round; the same for the vote task and the metrics.
+
+    Args:
+        seed: the run's, or one derived from it for an iteration.
+        round: from 1.
+        problem_id: `Problem.id`.
+    """
+    return f"{seed}:{round}:{problem_id}"
+
+
+def standard_error(values: Sequence[float]) -> float:
+    """s / sqrt(n) of the mean of n values, with the n-1 estimate of s; 0 for one value, of which s is not known.
+
+    Raises:
+        ValueError: no values.
+    """
+    if not len(values):
+        raise ValueError("no values, so no mean and no standard error of one")
+    if len(values) == 1:
+        return 0.0
+    return float(np.std(np.asarray(values, dtype=float), ddof=1)) / math.sqrt(len(values))
+
+
+def difference(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
+    """Mean of a - b and its standard error, paired: a[i] and b[i] are scores of the same problem (bool or 0..1).
+
+    Raises:
+        ValueError: the two differ in length, or are empty.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"a has {len(a)} values and b {len(b)}; paired values are scores of the same problems")
+    gains = [float(x) - float(y) for x, y in zip(a, b, strict=True)]
+    error = standard_error(gains)
+    return _mean(gains), error
+
+
+def label_accuracy(problems: Sequence[Problem], labels: Mapping[str, str | None]) -> float | None:
+    """Share of pseudo-labels that are right, 0..1; None if there are no labels.
+
+    Args:
+        problems: with their reference answers; they may be more than the labels.
+        labels: by problem id; a label of None counts as wrong.
+
+    Raises:
+        ValueError: a label for a problem that is not in `problems`.
+    """
+    if not labels:
+        return None
+    references = {problem.id: problem.answer for problem in problems}
+    unknown = sorted(labels.keys() - references.keys())
+    if unknown:
+        raise ValueError(f"labels for {len(unknown)} problems that are not in the problem set, the first {unknown[0]}")
+    return _mean([equivalent(label, references[problem_id]) for problem_id, label in labels.items()])
+
+
+def score_debate(problems: Sequence[Problem], responses: pd.DataFrame, seed: int) -> DebateScores:
+    """Score one debate.
+
+    Args:
+        problems: the held-out problems, at least one.
+        responses: one row per problem, round and agent, in any order, with the columns problem_id (`Problem.id`),
+            role (generator in round 1, critic afterwards), index (0..N-1), round (1..M) and answer (text; None, NaN
+            or blank for an unparsable one, which is wrong). Other columns are left alone.
+        seed: breaks ties of the majority votes, see `vote_seed`.
+
+    Raises:
+        ValueError: a column or a row is missing or there twice, or a row is of a problem that is not in `problems`.
+    """
+    rounds = _answers_by_round(problems, responses)
+    scores: list[RoundScore] = []
+    shares: list[float] = []
+    for number, (indices, answers) in enumerate(rounds, start=1):
+        right = np.array([[equivalent(answer, p.answer) for answer in answers[p.id]] for p in problems], dtype=float)
+        votes = [tally(answers[p.id], vote_seed(seed, number, p.id)) for p in problems]
+        voted = [float(equivalent(vote.answer, p.answer)) for vote, p in zip(votes, problems, strict=True)]
+        shares = [sum(vote.agrees) / len(vote.agrees) for vote in votes]
+        role = _role(number)
+        alone = right.mean(axis=1).tolist()
+        scores.append(
+            RoundScore(
+                round=number,
+                agents=[
+                    AgentScore(role=role, index=index, accuracy=float(right[:, place].mean()))
+                    for place, index in enumerate(indices)
+                ],
+                mean_accuracy=_mean(alone),
+                mean_standard_error=standard_error(alone),
+                majority_accuracy=_mean(voted),
+                majority_standard_error=standard_error(voted),
+            )
+        )
+    return DebateScores(
+        problems=len(problems),
+        rounds=scores,
+        accuracy=scores[-1].majority_accuracy,
+        standard_error=scores[-1].majority_standard_error,
+        consensus=_mean(shares),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _role(round: int) -> Role:
+    return "generator" if round == 1 else "critic"
+
+
+def _answer(value: Any) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _answers_by_round(
+    problems: Sequence[Problem], responses: pd.DataFrame
+) -> list[tuple[list[int], dict[str, Answers]]]:
+    """Per round, the agents' indices and by problem id their answers in that order, with nothing missing or twice."""
+    ids = [problem.id for problem in problems]
+    _check_frame(ids, responses)
+    table: dict[tuple[str, int, int], str | None] = {}
+    rows = zip(*(responses[name].tolist() for name in COLUMNS), strict=True)
+    for problem_id, role, index, round, answer in rows:
+        key = problem_id, int(round), int(index)
+        if role != _role(key[1]):
+            raise ValueError(f"a {role} answers in round {round}; generators answer in round 1 and critics afterwards")
+        if key in table:
+            raise ValueError(f"two responses of {role} {index} to problem {problem_id} in round {round}")
+        table[key] = _answer(answer)
+    indices = sorted({index for _, _, index in table})
+    numbers = range(1, max(round for _, round, _ in table) + 1)
+    missing = [(i, r, n) for r in numbers for i in ids for n in indices if (i, r, n) not in table]
+    if missing:
+        problem_id, round, index = missing[0]
+        raise ValueError(
+            f"{len(missing)} responses are missing, the first of {_role(round)} {index} to problem {problem_id} in "
+            f"round {round}; every agent must have answered every problem in every round"
+        )
+    return [(indices, {i: [table[i, r, n] for n in indices] for i in ids}) for r in numbers]
+
+
+def _check_frame(ids: list[str], responses: pd.DataFrame) -> None:
+    absent = [name for name in COLUMNS if name not in responses.columns]
+    if absent:
+        raise ValueError(
+            f"the responses have no column {absent[0]!r}; they have {', '.join(map(str, responses.columns))}"
+        )
+    if not ids or responses.empty:
+        raise ValueError(f"nothing to score: {len(ids)} problems and {len(responses)} responses")
+    if len(set(ids)) < len(ids):
+        raise ValueError("a problem is there twice in the problem set")
+    strangers = set(responses["problem_id"]) - set(ids)
+    if strangers:
+        first = min(map(str, strangers))
+        raise ValueError(f"responses to {len(strangers)} problems that are not in the problem set, the first {first}")
+    if int(responses["round"].min()) < 1:
+        raise ValueError("a response of a round before 1")

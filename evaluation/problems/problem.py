@@ -1,0 +1,39 @@
+"""A problem: a question, its reference answer, and the id that every seed and every split rests on."""
+
+import hashlib
+import unicodedata
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+MAX_QUESTION_CHARS = 20_000
+
+
+def normalized(question: str) -> str:
+    """The question with case, unicode form and white space folded: what "the same question" means here."""
+    return " ".join(unicodedata.normalize("NFKC", question).casefold().split())
+
+
+def question_id(question: str) -> str:
+    """Sixteen hex digits of the SHA-256 of the normalized question."""
+    return hashlib.sha256(normalized(question).encode()).hexdigest()[:16]
+
+
+class Problem(BaseModel):
+    """One question with its reference answer. The answer is for measuring only and never enters training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: str = Field(min_length=1, max_length=MAX_QUESTION_CHARS, description="What the agents are asked.")
+    answer: str = Field(min_length=1, max_length=1_000, description="The reference answer, used to measure only.")
+
+    @field_validator("question", "answer")
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("must not be blank")
+        return value.strip()
+
+    @property
+    def id(self) -> str:
+        """Digest of the question, so that the same question has the same id in every file."""
+        return question_id(self.question)

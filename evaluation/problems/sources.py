@@ -1,0 +1,215 @@
+"""Which problems a run trains on and which it is measured on, and that the two never meet.
+
+train=arithmetic                       the even and the odd ones of one stream of generated problems
+train=a.jsonl                          the two ends of one shuffled file
+train=a.jsonl, evaluation=b.jsonl      the first ones of each shuffled file; no question may be in both
+"""
+
+import hashlib
+from itertools import islice, product
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+
+from evaluation.problems.arithmetic import arithmetic_problems, question, reserved
+from evaluation.problems.files import Located, ProblemFileError, overlap, read_problems
+from evaluation.problems.problem import Problem
+from evaluation.scores import Record
+
+ARITHMETIC = "arithmetic"
+SHOWN_OVERLAPS = 10
+_COUNTED_MAX_VALUE = 6
+_SIZES = ("train_size", "evaluation_size")
+
+
+class OverlapError(ValueError):
+    """Training and evaluation share questions; the message lists them with file and line."""
+
+
+class Problems(BaseModel):
+    """Where questions and answers come from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: str = Field(
+        default=ARITHMETIC,
+        min_length=1,
+        title="Training problems",
+        description="arithmetic, for generated problems, or the path of a .jsonl, .csv or .parquet file.",
+    )
+    evaluation: str | None = Field(
+        default=None,
+        min_length=1,
+        title="Held-out problems",
+        description="The same for the problems that a society is measured on; none for other problems of the source "
+        "that train names. A question that is also in the training file is refused.",
+    )
+    train_size: int = Field(
+        default=400,
+        ge=1,
+        title="Number of training problems",
+        description="Drawn with the seed. Left unset, a file that has fewer gives all it has (half, where it serves "
+        "for evaluation too); set, it must have that many.",
+    )
+    evaluation_size: int = Field(
+        default=400,
+        ge=1,
+        title="Number of held-out problems",
+        description="The same for the held-out problems.",
+    )
+    max_value: int = Field(
+        default=30,
+        ge=2,
+        le=999,
+        title="Largest value",
+        description="Generated arithmetic draws its six values from 1 to this (paper: 30). Files do not use it.",
+    )
+    question_field: str = Field(
+        default="question", min_length=1, description="Field or column of the files that holds the question."
+    )
+    answer_field: str = Field(
+        default="answer",
+        min_length=1,
+        description="Field or column with the reference answer: the answer itself, a solution that ends in "
+        "#### ANSWER, or one with \\boxed{ANSWER}.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _leave_unset_sizes_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without this a config that went through JSON would have its default sizes as if somebody had set them."""
+        dumped = handler(self)
+        return {key: value for key, value in dumped.items() if key not in _SIZES or key in self.model_fields_set}
+
+
+class ProblemSets(Record):
+    """The problems of one run; no question is in both lists."""
+
+    train: list[Problem]
+    evaluation: list[Problem]
+
+
+def load_problems(config: Problems, seed: int) -> ProblemSets:
+    """The training and the held-out problems of a run.
+
+    The same config, files and seed give the same problems. Which they are does not depend on the order of a file, and
+    the held-out ones do not depend on how many are trained on, nor the other way round (but where one file is too
+    small for both).
+
+    Raises:
+        ProblemFileError: a file is faulty or has too few problems; see `read_problems`.
+        OverlapError: training and evaluation share a question.
+        ValueError: there are not as many arithmetic problems of so small a max_value.
+    """
+    if config.evaluation is None or _same_source(config.train, config.evaluation):
+        if config.train == ARITHMETIC:
+            return _arithmetic_sets(config, seed)
+        return _split(config, _read(config, config.train), seed)
+    train, evaluation = (
+        _generated(config, name, seed) if source == ARITHMETIC else _read(config, source)
+        for name, source in (("train_size", config.train), ("evaluation_size", config.evaluation))
+    )
+    # Whole files, so that whether a config is refused does not hang on the seed.
+    _refuse_overlap(train, evaluation)
+    return ProblemSets(
+        train=_take(train, config.train, "train_size", config, seed),
+        evaluation=_take(evaluation, config.evaluation, "evaluation_size", config, seed),
+    )
+
+
+def _same_source(a: str, b: str) -> bool:
+    return a == b or (ARITHMETIC not in (a, b) and Path(a).resolve() == Path(b).resolve())
+
+
+def _read(config: Problems, path: str) -> list[Located]:
+    return read_problems(path, config.question_field, config.answer_field)
+
+
+def _shuffled(located: list[Located], seed: int) -> list[Problem]:
+    """Ordered by a digest of seed and id, so that a problem added to a file moves no other."""
+
+    def rank(problem: Problem) -> str:
+        return hashlib.sha256(f"problems:{seed}:{problem.id}".encode()).hexdigest()
+
+    return sorted((problem for problem, _ in located), key=rank)
+
+
+def _take(located: list[Located], path: str, name: str, config: Problems, seed: int) -> list[Problem]:
+    size: int = getattr(config, name)
+    if len(located) < size and name in config.model_fields_set:
+        raise ProblemFileError(
+            f"{path}: has {len(located)} problems, but {name} asks for {size}; "
+            f"set {name} to at most {len(located)}, or leave it unset to take all"
+        )
+    return _shuffled(located, seed)[:size]
+
+
+def _split(config: Problems, located: list[Located], seed: int) -> ProblemSets:
+    """Held-out problems from the front of the shuffled file, training problems from its back."""
+    total = len(located)
+    train, evaluation = config.train_size, config.evaluation_size
+    if total < train + evaluation:
+        unset = [name for name in _SIZES if name not in config.model_fields_set]
+        if unset == list(_SIZES):
+            train, evaluation = total - total // 2, total // 2
+        elif unset == ["train_size"]:
+            train = total - evaluation
+        elif unset == ["evaluation_size"]:
+            evaluation = total - train
+        if not unset or min(train, evaluation) < 1:
+            raise ProblemFileError(
+                f"{config.train}: has {total} problems for training and evaluation together, too few for "
+                f"train_size={config.train_size} and evaluation_size={config.evaluation_size}; set smaller sizes, "
+                "or name another file in evaluation"
+            )
+    problems = _shuffled(located, seed)
+    return ProblemSets(train=problems[::-1][:train], evaluation=problems[:evaluation])
+
+
+def _arithmetic_sets(config: Problems, seed: int) -> ProblemSets:
+    """Every other problem of the stream for each, so that the size of one set leaves the other as it is."""
+    wanted = 2 * max(config.train_size, config.evaluation_size)
+    stream = _stream(config.max_value, wanted, seed)
+    return ProblemSets(
+        train=stream[0::2][: config.train_size],
+        evaluation=stream[1::2][: config.evaluation_size],
+    )
+
+
+def _generated(config: Problems, name: str, seed: int) -> list[Located]:
+    problems = _stream(config.max_value, getattr(config, name), seed)
+    return [Located(problem, f"generated arithmetic:{number}") for number, problem in enumerate(problems, start=1)]
+
+
+def _stream(max_value: int, wanted: int, seed: int) -> list[Problem]:
+    """The first `wanted` generated problems. The stream by itself would search for ever for more than there are."""
+    available = _arithmetic_available(max_value)
+    if wanted > available:
+        raise ValueError(
+            f"max_value={max_value} allows about {available} arithmetic problems, but the sizes need {wanted}; "
+            "raise max_value or set smaller train_size and evaluation_size"
+        )
+    return list(islice(arithmetic_problems(seed, max_value), wanted))
+
+
+def _arithmetic_available(max_value: int) -> int:
+    """How many reserved questions there are; for larger values a low estimate, as one in sixteen is reserved."""
+    if max_value > _COUNTED_MAX_VALUE:
+        return max_value**6 // 32
+    values = range(1, max_value + 1)
+    return sum(reserved(question(six)) for six in product(values, values, values, values, values, values))
+
+
+def _refuse_overlap(train: list[Located], evaluation: list[Located]) -> None:
+    shared = overlap(train, evaluation)
+    if not shared:
+        return
+    listed = "\n".join(
+        f"  {ours.where} and {theirs.where}: {theirs.problem.question[:80]!r}"
+        for ours, theirs in shared[:SHOWN_OVERLAPS]
+    )
+    more = f"\n  and {len(shared) - SHOWN_OVERLAPS} more" if len(shared) > SHOWN_OVERLAPS else ""
+    raise OverlapError(
+        f"{len(shared)} questions are both in training and in evaluation; take them out of one of the two:\n"
+        f"{listed}{more}"
+    )

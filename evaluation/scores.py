@@ -1,0 +1,66 @@
+"""What one generation of a society scored: the record that the run prints, MLflow keeps and `maft compare` reads back.
+
+Accuracies are shares in 0..1 over the held-out problems; an unparsable answer counts as wrong. Every standard error is
+that of a mean over problems, sd / sqrt(n) with the n-1 estimate of sd.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Role = Literal["generator", "critic"]
+
+
+class Record(BaseModel):
+    """A value that crosses a border: immutable, and strict about its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AgentScore(Record):
+    """Accuracy of one agent in one round."""
+
+    role: Role
+    index: int = Field(ge=0)
+    accuracy: float
+
+
+class RoundScore(Record):
+    """One round: every agent alone, their mean, and their majority vote."""
+
+    round: int = Field(ge=1)
+    agents: list[AgentScore]
+    mean_accuracy: float
+    mean_standard_error: float
+    majority_accuracy: float
+    majority_standard_error: float
+
+
+class DebateScores(Record):
+    """Scores of one whole debate over one problem set."""
+
+    problems: int
+    rounds: list[RoundScore]
+    accuracy: float = Field(description="Majority vote of the last round: the society's answer.")
+    standard_error: float
+    consensus: float = Field(description="Mean share of agents that give the last round's majority answer.")
+
+
+class GenerationScores(DebateScores):
+    """Generation 0 is the untuned base; generation k is the society after k finetuning iterations."""
+
+    generation: int = Field(ge=0)
+    pseudo_label_accuracy: float | None = Field(
+        default=None,
+        description="Share of kept pseudo-labels that are right; none for generation 0 or when none was kept.",
+    )
+    dropped_label_accuracy: float | None = Field(
+        default=None, description="The same for the labels that had fewer than finetune.min_votes votes."
+    )
+    kept_labels: int = 0
+    dropped_labels: int = 0
+    dataset_sizes: dict[str, int] = Field(default_factory=dict, description="Examples per agent, by agent name.")
+    sampled_tokens: int = Field(description="Tokens sampled for this generation's training data and its evaluation.")
+    trained_tokens: int = Field(description="Tokens of all training examples times epochs, prompts included.")
+    unchanged: list[str] = Field(default_factory=list, description="Agents that kept their adapter for want of data.")
+    seconds: dict[str, float] = Field(default_factory=dict, description="Seconds of computing per stage.")

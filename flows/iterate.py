@@ -1,0 +1,111 @@
+"""Algorithm 1 of multiagent finetuning (arXiv 2501.05707), one iteration, in the paper's names.
+
+generate   y_{1,n} = A^G_n(x)
+debate     y_{m,n} = A^C_n(x, y_{1..m-1,n}, summary of y_{m-1,-n})     for m = 2..M
+vote       y^ = majority of y_{M,1..N}
+split      D^G_n, D^C_n: each agent's own words that agree with y^
+finetune   A^G_n on D^G_n, A^C_n on D^C_n
+evaluate   the same debate on held-out problems
+"""
+
+from prefect import flow
+
+from agents.debate import Stream
+from agents.engines.base_model import Base
+from agents.society import Society
+from evaluation.scores import GenerationScores, Record
+from infra.config import Config
+from infra.store import Artifact
+from tasks.evaluate import evaluate
+from tasks.finetune import Finetuned, finetune
+from tasks.prepare import PreparedProblems
+from tasks.sample import Responses, debate, generate
+from tasks.split import Dataset, split
+from tasks.vote import vote
+
+
+class Generation(Record):
+    """What an iteration hands to the next one and to the lineage."""
+
+    society: Society
+    tuned: list[Finetuned]
+    datasets: list[Dataset]
+    debated: list[Responses]
+    scores: GenerationScores
+
+
+@flow(name="iterate", flow_run_name="{config.society} · generation {iteration}", validate_parameters=False)
+def iterate(config: Config, base: Base, society: Society, problems: PreparedProblems, iteration: int) -> Generation:
+    """One finetuning iteration: generation `iteration - 1` of the society makes generation `iteration`."""
+    label = f"iteration {iteration}"
+    stream = Stream(seed=config.seed, purpose="train", iteration=iteration)
+    y = hold_debate(config, base, society, problems.train, stream, label)
+    responses = [response.responses for response in y]
+
+    consensus = vote(
+        problems.train,
+        responses[-config.agents :],
+        config.rounds,
+        config.finetune.min_votes,
+        config.seed,
+        label,
+    )
+    D = [
+        split(
+            agent,
+            problems.train,
+            responses,
+            consensus.votes,
+            config.finetune.critic_mix,
+            config.seed,
+            iteration,
+            label,
+        )
+        for agent in society.agents
+    ]
+    tuned = [
+        finetune(base, agent, D_n.examples, config.finetune, config.seed, iteration, config.runner, label)
+        for agent, D_n in zip(society.agents, D, strict=True)
+    ]
+    society = Society(
+        generation=iteration,
+        generators=[result.agent for result in tuned[: config.agents]],
+        critics=[result.agent for result in tuned[config.agents :]],
+    )
+    held_out = assess(config, base, society, problems.evaluation)
+    scores = evaluate(iteration, problems.evaluation, held_out, config.seed, label, y, consensus, tuned)
+    return Generation(society=society, tuned=tuned, datasets=D, debated=held_out, scores=scores)
+
+
+def assess(config: Config, base: Base, society: Society, held_out: Artifact) -> list[Responses]:
+    """The debate of one generation over the held-out problems."""
+    stream = Stream(seed=config.seed, purpose="evaluate", iteration=society.generation)
+    return hold_debate(config, base, society, held_out, stream, f"evaluate generation {society.generation}")
+
+
+def hold_debate(
+    config: Config, base: Base, society: Society, problems: Artifact, stream: Stream, label: str
+) -> list[Responses]:
+    """Rounds 1..M of a debate, N responses a round in the order of the agents; round m reads round m-1 only."""
+    y = [
+        generate(base, generator, problems, config.sampling, stream, config.runner, label)
+        for generator in society.generators
+    ]
+    for m in range(2, config.rounds + 1):
+        earlier = [response.responses for response in y]
+        y += [
+            debate(
+                base,
+                critic,
+                problems,
+                earlier,
+                m,
+                config.summarize,
+                config.sampling,
+                stream,
+                config.runner,
+                label,
+            )
+            for critic in society.critics
+        ]
+    return y

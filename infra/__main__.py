@@ -1,0 +1,5 @@
+"""`python -m infra` is `maft`."""
+
+from infra.cli import main
+
+main()

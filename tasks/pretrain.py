@@ -1,0 +1,38 @@
+"""Pretrain: the stages of training the embedded base model, each stored whole when it ends."""
+
+from pathlib import Path
+
+from agents.pretraining import train
+from agents.pretraining.train import Progress, Stage
+from evaluation.scores import Record
+from infra.cache import step
+from infra.home import current_home
+from infra.progress import progress
+from infra.store import Artifact, Store
+
+
+class Trained(Record):
+    """A model folder after one stage of pretraining."""
+
+    model: Artifact
+    loss: float
+
+
+@step("agents.pretraining", "agents.prompts", "evaluation.problems.arithmetic", name="pretrain · {stage.name}")
+def train_stage(stage: Stage, start: Artifact | None, seed: int) -> Trained:
+    """One stage, from the model of the stage before or from nothing."""
+    store = Store(current_home().artifacts)
+    model, tokenizer = train.resume(store.folder(start.sha256)) if start else train.begin(seed)
+    losses: list[float] = []
+    with progress(f"pretrain · {stage.name}") as tell:
+
+        def on_progress(state: Progress) -> None:
+            losses.append(state.loss)
+            tell(state.tokens, stage.tokens)
+
+        train.run_stage(model, tokenizer, stage, seed, on_progress)
+
+    def write(folder: Path) -> None:
+        train.save(model, tokenizer, folder)
+
+    return Trained(model=store.put_folder(write, stage.tokens), loss=losses[-1])

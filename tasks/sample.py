@@ -1,0 +1,74 @@
+"""Generate and debate: the tasks that sample. One task is one agent in one round over all problems."""
+
+import time
+
+from agents import debate as core
+from agents.debate import Stream
+from agents.engines.base_model import Base
+from agents.engines.protocol import Sampling
+from agents.engines.resident import resident
+from agents.society import Agent
+from evaluation.scores import Record
+from infra.cache import step
+from infra.config import Runner
+from infra.frames import read_problems, read_responses
+from infra.home import current_home
+from infra.progress import progress
+from infra.store import Artifact, Store
+
+
+class Responses(Record):
+    """One agent's responses in one round."""
+
+    responses: Artifact
+    sampled_tokens: int
+    seconds: float
+
+
+CALLS = ("agents.debate", "agents.prompts", "agents.seeding", "agents.engines", "evaluation.answers")
+
+
+@step(*CALLS, name="{label} · generate · {agent.name}")
+def generate(
+    base: Base, agent: Agent, problems: Artifact, sampling: Sampling, stream: Stream, runner: Runner, label: str
+) -> Responses:
+    """Round 1: the generation agent answers every problem."""
+    started = time.monotonic()
+    store = Store(current_home().artifacts)
+    engine = resident(base, runner.device, runner.batch_rows, store.folders)
+    with progress(f"{label} · generate · {agent.name}") as tell:
+        frame = core.generate(engine, agent, read_problems(store, problems), sampling, stream, tell)
+    return Responses(
+        responses=store.put_frame(frame),
+        sampled_tokens=int(frame["sampled_tokens"].sum()),
+        seconds=time.monotonic() - started,
+    )
+
+
+@step(*CALLS, name="{label} · debate · round {round_} · {agent.name}")
+def debate(
+    base: Base,
+    agent: Agent,
+    problems: Artifact,
+    earlier: list[Artifact],
+    round_: int,
+    summarize: bool,
+    sampling: Sampling,
+    stream: Stream,
+    runner: Runner,
+    label: str,
+) -> Responses:
+    """Round m >= 2: the critic agent reads what the others said in round m-1 and answers again."""
+    started = time.monotonic()
+    store = Store(current_home().artifacts)
+    engine = resident(base, runner.device, runner.batch_rows, store.folders)
+    said = read_responses(store, earlier)
+    with progress(f"{label} · debate · round {round_} · {agent.name}") as tell:
+        frame = core.debate(
+            engine, agent, read_problems(store, problems), said, round_, summarize, sampling, stream, tell
+        )
+    return Responses(
+        responses=store.put_frame(frame),
+        sampled_tokens=int(frame["sampled_tokens"].sum()),
+        seconds=time.monotonic() - started,
+    )

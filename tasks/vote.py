@@ -1,0 +1,55 @@
+"""Vote: the consensus of a society over the answers of the last round."""
+
+import pandas as pd
+
+from evaluation.answers import tally
+from evaluation.metrics import label_accuracy, vote_seed
+from evaluation.scores import Record
+from infra.cache import step
+from infra.frames import read_problems, read_responses
+from infra.home import current_home
+from infra.store import Artifact, Store
+
+
+class Consensus(Record):
+    """The vote on every problem: a frame with the columns problem_id, answer, votes, tied, kept."""
+
+    votes: Artifact
+    kept: int
+    dropped: int
+    kept_accuracy: float | None
+    dropped_accuracy: float | None
+
+
+@step("evaluation", name="{label} · vote")
+def vote(
+    problems: Artifact, last_round: list[Artifact], round_: int, min_votes: int, seed: int, label: str
+) -> Consensus:
+    """The majority answer to every problem; kept as a pseudo-label if at least `min_votes` agents gave it.
+
+    The reference answers serve only to measure the labels that were kept and those that were dropped.
+    """
+    store = Store(current_home().artifacts)
+    asked = read_problems(store, problems)
+    answers = read_responses(store, last_round).sort_values("index").groupby("problem_id")["answer"].agg(list)
+    rows = []
+    for problem in asked:
+        result = tally(
+            [a if isinstance(a, str) else None for a in answers[problem.id]], vote_seed(seed, round_, problem.id)
+        )
+        kept = result.answer is not None and result.votes >= min_votes
+        rows.append((problem.id, result.answer, result.votes, result.tied, kept))
+    frame = pd.DataFrame(rows, columns=["problem_id", "answer", "votes", "tied", "kept"])
+    kept_rows, dropped_rows = frame[frame["kept"]], frame[~frame["kept"]]
+    return Consensus(
+        votes=store.put_frame(frame),
+        kept=len(kept_rows),
+        dropped=len(dropped_rows),
+        kept_accuracy=label_accuracy(asked, _by_id(kept_rows)),
+        dropped_accuracy=label_accuracy(asked, _by_id(dropped_rows)),
+    )
+
+
+def _by_id(frame: pd.DataFrame) -> dict[str, str | None]:
+    answers = (answer if isinstance(answer, str) else None for answer in frame["answer"])
+    return dict(zip(frame["problem_id"], answers, strict=True))

@@ -1,0 +1,113 @@
+"""Who reads what in a debate, seen on the requests that reach a real engine."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from agents import prompts
+from agents.debate import COLUMNS, Stream, debate, generate
+from agents.engines import base_model
+from agents.engines.protocol import Completion, OnProgress, Request, Sampling
+from agents.engines.transformers_engine import TransformersEngine
+from agents.society import Society
+from evaluation.answers import extract_answer
+from evaluation.problems.arithmetic import arithmetic_problems
+
+SAMPLING = Sampling(max_new_tokens=40, max_summary_tokens=30)
+STREAM = Stream(seed=1, purpose="train", iteration=1)
+PROBLEMS = list(itertools.islice(arithmetic_problems(2), 3))
+SOCIETY = Society.untuned(3)
+
+
+class Listening:
+    """The real engine, with an ear on what it is asked."""
+
+    def __init__(self, engine: TransformersEngine) -> None:
+        self.engine = engine
+        self.heard: list[list[Request]] = []
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
+        self.heard.append(list(requests))
+        return self.engine.complete(requests, sampling, on_progress)
+
+
+@pytest.fixture
+def engine() -> Listening:
+    return Listening(TransformersEngine(*base_model.load("embedded", "cpu"), adapters=Path("none")))
+
+
+def first_round(engine: Listening) -> pd.DataFrame:
+    frames = [generate(engine, g, PROBLEMS, SAMPLING, STREAM, lambda d, t: None) for g in SOCIETY.generators]
+    return pd.concat(frames, ignore_index=True)
+
+
+def next_round(engine: Listening, earlier: pd.DataFrame, round_: int, summarize: bool = True) -> pd.DataFrame:
+    frames = [
+        debate(engine, c, PROBLEMS, earlier, round_, summarize, SAMPLING, STREAM, lambda d, t: None)
+        for c in SOCIETY.critics
+    ]
+    return pd.concat([earlier, *frames], ignore_index=True)
+
+
+def text(frame: pd.DataFrame, problem: int, index: int, round_: int, column: str = "text") -> str:
+    own = frame[(frame["problem_id"] == PROBLEMS[problem].id) & (frame["index"] == index) & (frame["round"] == round_)]
+    (value,) = own[column]
+    return value
+
+
+def test_round_one_asks_the_bare_question(engine: Listening) -> None:
+    frame = first_round(engine)
+    assert list(frame.columns) == COLUMNS
+    assert [r.messages for r in engine.heard[0]] == [[prompts.solve(p.question)] for p in PROBLEMS]
+    assert len(frame) == 9 and set(frame["role"]) == {"generator"}
+    assert list(frame["answer"].isna()) == [extract_answer(t) is None for t in frame["text"]]
+
+
+def test_the_summary_is_of_the_others_and_written_by_the_base(engine: Listening) -> None:
+    first = first_round(engine)
+    engine.heard.clear()
+    second = next_round(engine, first, 2)
+    for index in range(3):
+        asked, answered = engine.heard[2 * index : 2 * index + 2]
+        others = [i for i in range(3) if i != index]
+        for place, problem in enumerate(PROBLEMS):
+            words = [text(first, place, i, 1) for i in others]
+            assert asked[place].messages == [prompts.summarise(problem.question, words)]
+            assert asked[place].adapter is None
+            summary = text(second, place, index, 2, "summary")
+            assert answered[place].messages == [
+                prompts.solve(problem.question),
+                {"role": "assistant", "content": text(first, place, index, 1)},
+                prompts.debate(problem.question, summary),
+            ]
+
+
+def test_round_three_reads_round_two_only_and_remembers_its_own_turns(engine: Listening) -> None:
+    second = next_round(engine, first_round(engine), 2)
+    engine.heard.clear()
+    third = next_round(engine, second, 3, summarize=False)
+    for index in range(3):
+        others = [i for i in range(3) if i != index]
+        for place, problem in enumerate(PROBLEMS):
+            words = prompts.listed([text(second, place, i, 2) for i in others])
+            conversation = engine.heard[index][place].messages
+            assert conversation[-1] == prompts.debate(problem.question, words)
+            assert [m["role"] for m in conversation] == ["user", "assistant", "user", "assistant", "user"]
+            assert conversation[3]["content"] == text(second, place, index, 2)
+            assert text(third, place, index, 3, "summary") == words
+
+
+def test_every_sample_has_a_seed_of_its_own(engine: Listening) -> None:
+    next_round(engine, next_round(engine, first_round(engine), 2), 3)
+    seeds = [request.seed for heard in engine.heard for request in heard]
+    assert len(seeds) == 3 * 3 * 5
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_streams_differ_by_seed_purpose_and_iteration() -> None:
+    agent, problem = SOCIETY.generators[0], PROBLEMS[0]
+    streams = [Stream(seed=s, purpose=p, iteration=i) for s in (1, 2) for p in ("train", "evaluate") for i in (1, 2)]
+    assert len({stream.seed_of(1, agent, problem) for stream in streams}) == len(streams)

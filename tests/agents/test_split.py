@@ -1,0 +1,137 @@
+"""The split against the definitions of the paper, worked by hand, and on random transcripts against a second writing."""
+
+import random
+
+import pandas as pd
+import pytest
+
+from agents import prompts
+from agents.debate import COLUMNS
+from agents.society import Agent
+from agents.split import mix, split
+from evaluation.problems.problem import Problem
+
+P = [Problem(question=f"What is {n}?", answer=str(n)) for n in range(4)]
+GENERATOR, CRITIC = Agent(role="generator", index=0), Agent(role="critic", index=0)
+
+
+def transcript(answers: dict[tuple[int, int, int], str | None]) -> pd.DataFrame:
+    """Responses of (problem, agent, round) -> answer; the text says who spoke."""
+    rows = []
+    for (problem, index, round_), answer in answers.items():
+        role = "generator" if round_ == 1 else "critic"
+        text = f"agent {index} round {round_} says {answer}"
+        summary = None if round_ == 1 else f"summary for agent {index} round {round_}"
+        rows.append((P[problem].id, role, index, round_, text, answer, summary, 1, 1, True))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+# agent 0 over four problems, two rounds: held its ground, corrected itself, was spoiled, never right
+TWO_ROUNDS = transcript(
+    {
+        (0, 0, 1): "7", (0, 0, 2): "7.0", (0, 1, 1): "7", (0, 1, 2): "7",
+        (1, 0, 1): "1", (1, 0, 2): "8", (1, 1, 1): "8", (1, 1, 2): "8",
+        (2, 0, 1): "9", (2, 0, 2): None, (2, 1, 1): "9", (2, 1, 2): "9",
+        (3, 0, 1): "4", (3, 0, 2): "5", (3, 1, 1): "6", (3, 1, 2): "6",
+    }
+)  # fmt: skip
+CONSENSUS = {P[0].id: "7", P[1].id: "8", P[2].id: "9", P[3].id: "6"}
+
+
+def last_words(examples: list) -> list[str]:
+    return [example[-1]["content"] for example in examples]
+
+
+def test_a_generator_learns_its_first_answers_that_match() -> None:
+    examples = split(GENERATOR, P, TWO_ROUNDS, CONSENSUS, 0.5, 0)
+    assert last_words(examples) == ["agent 0 round 1 says 7", "agent 0 round 1 says 9"]
+    assert [m["role"] for m in examples[0]] == ["user", "assistant"]
+    assert examples[0][0] == prompts.solve(P[0].question)
+
+
+def test_a_critic_learns_its_last_turn_in_its_own_conversation() -> None:
+    examples = split(CRITIC, P, TWO_ROUNDS, CONSENSUS, 0.5, 0)
+    assert sorted(last_words(examples)) == ["agent 0 round 2 says 7.0", "agent 0 round 2 says 8"]
+    corrected = next(e for e in examples if e[-1]["content"].endswith("8"))
+    assert corrected == [
+        prompts.solve(P[1].question),
+        {"role": "assistant", "content": "agent 0 round 1 says 1"},
+        prompts.debate(P[1].question, "summary for agent 0 round 2"),
+        {"role": "assistant", "content": "agent 0 round 2 says 8"},
+    ]
+
+
+@pytest.mark.parametrize(("w", "expected"), [(0.0, ["7.0"]), (1.0, ["8"])])
+def test_w_at_its_ends_keeps_one_side(w: float, expected: list[str]) -> None:
+    examples = split(CRITIC, P, TWO_ROUNDS, CONSENSUS, w, 0)
+    assert [text.split()[-1] for text in last_words(examples)] == expected
+
+
+def test_no_agent_speaks_another_agents_words() -> None:
+    for index in (0, 1):
+        for role in ("generator", "critic"):
+            for example in split(Agent(role=role, index=index), P, TWO_ROUNDS, CONSENSUS, 0.5, 0):
+                own = [m["content"] for m in example if m["role"] == "assistant"]
+                assert all(text.startswith(f"agent {index} ") for text in own)
+
+
+def test_problems_without_consensus_teach_nothing() -> None:
+    assert split(GENERATOR, P, TWO_ROUNDS, {}, 0.5, 0) == []
+    assert split(CRITIC, P, TWO_ROUNDS, {}, 0.5, 0) == []
+
+
+def test_one_round_leaves_critics_without_data() -> None:
+    first = TWO_ROUNDS[TWO_ROUNDS["round"] == 1]
+    assert split(CRITIC, P, first, CONSENSUS, 0.5, 0) == []
+    assert len(split(GENERATOR, P, first, CONSENSUS, 0.5, 0)) == 2
+
+
+@pytest.mark.parametrize("w", [0.1, 0.25, 0.5, 0.75, 0.9])
+@pytest.mark.parametrize(("corrected", "held"), [(10, 200), (200, 10), (40, 40), (3, 500)])
+def test_the_mix_has_the_proportions_of_w(w: float, corrected: int, held: int) -> None:
+    minus = [[{"role": "assistant", "content": f"-{n}"}] for n in range(corrected)]
+    plus = [[{"role": "assistant", "content": f"+{n}"}] for n in range(held)]
+    mixed = [example[0]["content"] for example in mix(minus, plus, w, 1)]
+    share = sum(text.startswith("-") for text in mixed) / len(mixed)
+    assert abs(share - w) <= 1 / len(mixed)
+    assert len(set(mixed)) == len(mixed)
+    limit = min(corrected / w, held / (1 - w))
+    assert len(mixed) == pytest.approx(limit, abs=1.01), "the largest draw with that proportion"
+
+
+def test_an_empty_side_does_not_empty_the_mix() -> None:
+    some = [[{"role": "assistant", "content": "x"}]]
+    assert mix([], some, 0.5, 0) == some
+    assert mix(some, [], 0.5, 0) == some
+    assert mix([], some, 1.0, 0) == []
+    assert mix(some, [], 0.0, 0) == []
+
+
+def test_random_transcripts_against_the_definitions() -> None:
+    rng = random.Random(3)
+    for _ in range(50):
+        answers = {(p, a, m): rng.choice(["1", "2", None]) for p in range(4) for a in range(3) for m in range(1, 4)}
+        frame = transcript(answers)
+        consensus = {P[p].id: rng.choice("12") for p in range(4) if rng.random() < 0.8}
+        for index in range(3):
+            expected = {
+                f"agent {index} round 1 says {answers[p, index, 1]}": p
+                for p in range(4)
+                if P[p].id in consensus and answers[p, index, 1] == consensus[P[p].id]
+            }
+            examples = split(Agent(role="generator", index=index), P, frame, consensus, 0.5, 0)
+            assert [e[0]["content"] for e in examples] == [
+                prompts.solve(P[p].question)["content"]
+                for p in range(4)
+                if P[p].id in consensus and answers[p, index, 1] == consensus[P[p].id]
+            ]
+            assert set(last_words(examples)) == set(expected)
+            minus = {
+                P[p].question
+                for p in range(4)
+                if P[p].id in consensus
+                and answers[p, index, 1] != consensus[P[p].id]
+                and answers[p, index, 3] == consensus[P[p].id]
+            }
+            critic = split(Agent(role="critic", index=index), P, frame, consensus, 1.0, 0)
+            assert {e[0]["content"].split("\n\n")[1] for e in critic} == minus

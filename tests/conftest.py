@@ -1,0 +1,96 @@
+"""What all tests share: the real embedded model, real servers started once, and the command as a user runs it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real GSM8K files; a test that needs them skips where they are absent."""
+    folder = Path(os.environ.get("MAFT_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "gsm8k_test.jsonl").is_file():
+        pytest.skip(f"no GSM8K files in {folder}; set MAFT_SHARED_DATA")
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Maft:
+    """The console command, run as a user runs it."""
+
+    environment: dict[str, str]
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "infra", *arguments],
+            env=self.environment,
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def __call__(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=600)
+        assert process.returncode == status, f"maft {' '.join(arguments)}: status {process.returncode}\n{out}\n{err}"
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def json(self, *arguments: str) -> dict:
+        return json.loads(self(*arguments, "--json").stdout)
+
+
+def plain_environment() -> dict[str, str]:
+    """The environment without what a developer may have exported."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_", "MAFT_"))}
+
+
+@pytest.fixture(scope="session")
+def maft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Maft]:
+    """The command with a pair of servers that all tests of the session share."""
+    home = tmp_path_factory.mktemp("servers")
+    own = {
+        **plain_environment(),
+        "MAFT_HOME": str(home),
+        "MAFT_PREFECT_PORT": str(free_port()),
+        "MAFT_MLFLOW_PORT": str(free_port()),
+    }
+    servers = Maft(own)
+    servers("up")
+    status = {s["name"]: s["url"] for s in servers.json("status")["servers"]}
+    yield Maft(
+        {
+            **plain_environment(),
+            "PREFECT_API_URL": status["prefect"],
+            "MLFLOW_TRACKING_URI": status["mlflow"],
+        }
+    )
+    servers("down")
+
+
+SMALL = [
+    "--set",
+    "problems.train_size=10",
+    "--set",
+    "problems.evaluation_size=8",
+    "--set",
+    "agents=2",
+    "--set",
+    "finetune.epochs=1",
+]
+"""A job of the real thing that takes seconds: N = 2, L = 1 unless told otherwise."""

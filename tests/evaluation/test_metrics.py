@@ -1,0 +1,154 @@
+"""Scores of debates, worked by hand. Run: pytest tests/evaluation/test_metrics.py"""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluation.answers import majority
+from evaluation.metrics import difference, label_accuracy, score_debate, standard_error, vote_seed
+from evaluation.problems.problem import Problem
+from evaluation.scores import DebateScores
+
+# Four problems, three agents, two rounds. X is an answer that could not be parsed.
+PROBLEMS = [Problem(question=f"Question {n}?", answer=answer) for n, answer in enumerate(["10", "1/2", "30", "40"])]
+ROUND_1 = ["10 10 9", "0.5 2 2", "X X 30", "41 41 X"]
+ROUND_2 = ["10 10 10", "1/2 50% 2", "X X X", "41 40 40"]
+
+
+def debate(*rounds: list[str], problems: list[Problem] = PROBLEMS) -> pd.DataFrame:
+    rows = [
+        (problem.id, "generator" if number == 1 else "critic", index, number, None if answer == "X" else answer)
+        for number, answers in enumerate(rounds, start=1)
+        for problem, line in zip(problems, answers, strict=True)
+        for index, answer in enumerate(line.split())
+    ]
+    return pd.DataFrame(rows, columns=["problem_id", "role", "index", "round", "answer"])
+
+
+def test_a_debate_worked_by_hand() -> None:
+    scores = score_debate(PROBLEMS, debate(ROUND_1, ROUND_2), seed=1)
+    first, last = scores.rounds
+    assert scores.problems == 4
+    assert [(agent.role, agent.index, agent.accuracy) for agent in first.agents] == [
+        ("generator", 0, 0.5),
+        ("generator", 1, 0.25),
+        ("generator", 2, 0.25),
+    ]
+    assert [(agent.role, agent.accuracy) for agent in last.agents] == [
+        ("critic", 0.5),
+        ("critic", 0.75),
+        ("critic", 0.5),
+    ]
+    # Shares right per problem: 2/3 1/3 1/3 0, then 1 2/3 0 2/3.
+    assert first.mean_accuracy == pytest.approx(1 / 3)
+    assert first.mean_standard_error == pytest.approx(math.sqrt((1 / 9 + 1 / 9) / 3 / 4))
+    assert last.mean_accuracy == pytest.approx(7 / 12)
+    # Majorities: 10, 2 (wrong), 30 (the only one that answered), 41 (wrong); then 10, 1/2, none, 40.
+    assert first.majority_accuracy == 0.5
+    assert first.majority_standard_error == pytest.approx(math.sqrt(0.5 * 0.5 / 3))
+    assert last.majority_accuracy == 0.75
+    assert (scores.accuracy, scores.standard_error) == (last.majority_accuracy, last.majority_standard_error)
+    assert scores.standard_error == pytest.approx(math.sqrt(0.75 * 0.25 / 3))
+    assert scores.consensus == pytest.approx((1 + 2 / 3 + 0 + 2 / 3) / 4)
+
+
+def test_the_order_of_rows_and_other_columns_change_nothing() -> None:
+    frame = debate(ROUND_1, ROUND_2)
+    shuffled = frame.sample(frac=1, random_state=1).assign(text="words")
+    assert score_debate(PROBLEMS, shuffled, seed=1) == score_debate(PROBLEMS, frame, seed=1)
+
+
+@pytest.mark.parametrize("blank", [None, float("nan"), pd.NA, "", "  "])
+def test_blank_answers_are_wrong_and_no_votes(blank: object) -> None:
+    frame = debate(["10 9 9"], problems=PROBLEMS[:1])
+    frame["answer"] = pd.Series(["10", blank, blank], dtype=object)
+    scores = score_debate(PROBLEMS[:1], frame, seed=1)
+    assert scores.accuracy == 1
+    assert scores.consensus == pytest.approx(1 / 3)
+    assert scores.rounds[0].mean_accuracy == pytest.approx(1 / 3)
+
+
+def test_ties_fall_as_they_do_in_the_vote() -> None:
+    problems = [Problem(question=f"Tie {n}?", answer="1") for n in range(60)]
+    scores = score_debate(problems, debate(["1 2"] * 60, problems=problems), seed=7)
+    wins = [majority(["1", "2"], vote_seed(7, 1, problem.id)) == "1" for problem in problems]
+    assert scores.accuracy == pytest.approx(np.mean(wins))
+    assert 15 < sum(wins) < 45
+
+
+def test_the_vote_seed_tells_all_its_parts_apart() -> None:
+    seeds = {vote_seed(seed, round, name) for seed in (1, 11) for round in (1, 2, 12) for name in ("1", "a")}
+    assert len(seeds) == 12
+
+
+def test_scores_survive_json() -> None:
+    scores = score_debate(PROBLEMS[:1], debate(["10 9"], problems=PROBLEMS[:1]), seed=1)
+    assert DebateScores.model_validate_json(scores.model_dump_json()) == scores
+
+
+def without(frame: pd.DataFrame, round: int, index: int, place: int) -> pd.DataFrame:
+    gone = (frame["round"] == round) & (frame["index"] == index) & (frame["problem_id"] == PROBLEMS[place].id)
+    return frame[~gone]
+
+
+def test_faulty_frames_are_refused() -> None:
+    frame = debate(ROUND_1, ROUND_2)
+
+    def refused(responses: pd.DataFrame, match: str, problems: list[Problem] = PROBLEMS) -> None:
+        with pytest.raises(ValueError, match=match):
+            score_debate(problems, responses, seed=1)
+
+    missing = without(frame, 2, 1, 3)
+    refused(missing, f"1 responses are missing, the first of critic 1 to problem {PROBLEMS[3].id} in round 2")
+    refused(frame[(frame["round"] == 1) | (frame["index"] < 2)], "4 responses are missing, the first of critic 2")
+    refused(frame[(frame["round"] == 2) | (frame["index"] < 2)], "4 responses are missing, the first of generator 2")
+    refused(frame[frame["problem_id"] != PROBLEMS[0].id], "6 responses are missing")
+    three = debate(ROUND_1, ROUND_2, ROUND_2)
+    refused(three[three["round"] != 2], "12 responses are missing")
+    refused(frame[frame["round"] == 2], "missing")
+    refused(pd.concat([frame, frame[:1]]), "two responses of generator 0")
+    refused(frame.assign(role="generator"), "critics afterwards")
+    refused(frame.drop(columns="answer"), "no column 'answer'; they have problem_id, role")
+    refused(frame[:0], "nothing to score")
+    refused(frame, "nothing to score: 0 problems", [])
+    refused(frame, "responses to 1 problems that are not", PROBLEMS[:3])
+    refused(frame, "twice in the problem set", [*PROBLEMS, PROBLEMS[0]])
+    refused(frame.assign(round=frame["round"] - 1), "before 1")
+
+
+def test_standard_error() -> None:
+    assert standard_error([1, 2, 3, 4]) == pytest.approx(math.sqrt(5 / 3) / 2)
+    assert standard_error([True, False]) == pytest.approx(0.5)
+    assert standard_error([0.3]) == 0
+    with pytest.raises(ValueError, match="no values"):
+        standard_error([])
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=50))
+def test_standard_error_of_a_share(values: list[bool]) -> None:
+    share = sum(values) / len(values)
+    assert standard_error(values) == pytest.approx(math.sqrt(share * (1 - share) / (len(values) - 1)))
+
+
+def test_difference_is_paired() -> None:
+    mean, error = difference([True, True, False, True], [True, False, False, False])
+    assert mean == 0.5
+    assert error == pytest.approx(math.sqrt(1 / 3) / 2)
+    assert difference([1.0, 0.0, 1.0], [0.5, -0.5, 0.5]) == (0.5, 0.0)
+    with pytest.raises(ValueError, match="a has 2 values and b 1"):
+        difference([1, 2], [1])
+    with pytest.raises(ValueError, match="no values"):
+        difference([], [])
+
+
+def test_label_accuracy() -> None:
+    ids = [problem.id for problem in PROBLEMS]
+    assert label_accuracy(PROBLEMS, {ids[0]: "10.0", ids[1]: "50%", ids[2]: None, ids[3]: "41"}) == 0.5
+    assert label_accuracy(PROBLEMS, {ids[0]: "10"}) == 1
+    assert label_accuracy(PROBLEMS, {}) is None
+    with pytest.raises(ValueError, match="labels for 1 problems that are not in the problem set, the first nowhere"):
+        label_accuracy(PROBLEMS, {"nowhere": "1"})

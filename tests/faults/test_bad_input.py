@@ -1,0 +1,91 @@
+"""Bad input: one clear line, status 2, nothing written."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Maft, free_port, plain_environment
+
+
+@pytest.fixture
+def lone() -> Maft:
+    """The command without servers: a refusal must not need them."""
+    return Maft(plain_environment())
+
+
+def refusal(lone: Maft, home: Path, *arguments: str) -> str:
+    result = lone("run", *arguments, "--home", str(home), status=2)
+    assert result.stdout == ""
+    assert not home.exists(), "a refused job writes nothing"
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+FILES = {
+    "malformed": ('{"question": "1?", "answer": "1"}\n{"question": \n', ["line 2"]),
+    "empty": ("", ["empty"]),
+    "duplicate": ('{"question": "1+1?", "answer": "2"}\n{"question": "1+1?", "answer": "2"}\n', ["line 2", "line 1"]),
+    "no answer": ('{"question": "1+1?", "solution": "2"}\n', ["line 1", "answer"]),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_bad_problem_file(lone: Maft, tmp_path: Path, case: str) -> None:
+    text, parts = FILES[case]
+    file = tmp_path / "problems.jsonl"
+    file.write_text(text)
+    message = refusal(lone, tmp_path / "home", "--set", f"problems.train={file}")
+    assert "problems.jsonl" in message and all(part in message for part in parts), message
+
+
+def test_the_same_question_in_both_sets(lone: Maft, tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        rows = [{"question": f"What is {n}+1?", "answer": str(n + 1)} for n in (1, 2, 3 if name == "train" else 4)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    message = refusal(
+        lone,
+        tmp_path / "home",
+        "--set",
+        f"problems.train={tmp_path / 'train.jsonl'}",
+        "--set",
+        f"problems.evaluation={tmp_path / 'test.jsonl'}",
+    )
+    assert "What is 1+1?" in message and "What is 2+1?" in message and "3+1" not in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "parts"),
+    [
+        ("agents=0", ["agents is 0"]),
+        ("rounds=0", ["rounds is 0"]),
+        ("finetune.critic_mix=1.2", ["finetune.critic_mix is 1.2"]),
+        ("finetune.rnk=3", ["did you mean finetune.rank"]),
+        ("base_model=./nowhere", ["./nowhere", "embedded"]),
+        ("problems.train=nowhere.jsonl", ["nowhere.jsonl"]),
+    ],
+)
+def test_a_bad_setting(lone: Maft, tmp_path: Path, setting: str, parts: list[str]) -> None:
+    message = refusal(lone, tmp_path / "home", "--set", setting)
+    assert all(part in message for part in parts), message
+
+
+def test_a_base_model_without_chat_template(lone: Maft, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "tokenizer_config.json"):
+        (folder / name).write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"")
+    assert "no chat template" in refusal(lone, tmp_path / "home", "--set", f"base_model={folder}")
+
+
+def test_an_unwritable_home(lone: Maft, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "is a file" in refusal(lone, tmp_path / "file" / "home")
+
+
+@pytest.mark.parametrize("variable", ["PREFECT_API_URL", "MLFLOW_TRACKING_URI"])
+def test_configured_servers_that_do_not_answer(tmp_path: Path, variable: str) -> None:
+    address = f"http://127.0.0.1:{free_port()}{'/api' if variable.startswith('PREFECT') else ''}"
+    result = Maft({**plain_environment(), variable: address})("run", "--home", str(tmp_path / "home"), status=2)
+    assert variable in result.stderr and address in result.stderr

@@ -1,0 +1,87 @@
+"""kill -9 at any stage, then the same command: the numbers are those of a run that was never cut."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.conftest import SMALL, Maft
+
+STAGES = [
+    "evaluate generation 0 · generate · generator-0",
+    "evaluate generation 0 · debate · round 2 · critic-0",
+    "iteration 1 · generate · generator-1",
+    "iteration 1 · debate · round 2 · critic-1",
+    "iteration 1 · finetune · generator-0",
+    "iteration 1 · finetune · critic-1",
+    "evaluate generation 1 · debate · round 2 · critic-1",
+]
+"""Killed as soon as this step is done: in the middle of the next one, or of voting, splitting, registering."""
+NUMBERS = ["accuracy", "standard_error", "rounds", "consensus", "pseudo_label_accuracy", "dataset_sizes"]
+NUMBERS += ["sampled_tokens", "trained_tokens", "kept_labels", "unchanged"]
+
+
+def job(society: str, home: Path) -> list[str]:
+    settings = ["--set", f"society={society}", "--set", "iterations=1", "--set", "finetune.min_votes=1"]
+    return ["run", *SMALL, *settings, "--home", str(home)]
+
+
+def numbers(report: dict) -> list[dict]:
+    return [{name: generation[name] for name in NUMBERS} for generation in report["generations"]]
+
+
+@pytest.fixture(scope="module")
+def never_cut(maft: Maft, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
+    home = tmp_path_factory.mktemp("never-cut")
+    return maft.json(*job("never-cut", home)), home
+
+
+def kill_after(maft: Maft, arguments: list[str], stage: str) -> None:
+    process = maft.start(*arguments)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith(stage):
+            break
+    else:
+        pytest.fail(f"the run ended before {stage!r}")
+    time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_at_every_stage_the_job_ends_with_the_same_numbers(
+    maft: Maft, never_cut: tuple[dict, Path], tmp_path: Path
+) -> None:
+    arguments = job("cut", tmp_path)
+    for stage in STAGES:
+        kill_after(maft, arguments, stage)
+    report = maft.json(*arguments)
+    assert numbers(report) == numbers(never_cut[0])
+    assert report["cached"] >= 20
+    client = MlflowClient(maft.environment["MLFLOW_TRACKING_URI"])
+    versions = client.search_model_versions("name LIKE 'cut-%'")
+    assert len(versions) == 4 and {v.tags["generation"] for v in versions} == {"1"}
+    jobs = client.search_runs([report["mlflow"]["experiment_id"]], "tags.`maft.kind` = 'job'")
+    assert len(jobs) == 1
+
+
+@pytest.mark.parametrize("harm", ["deleted", "truncated", "record truncated"])
+def test_harmed_results_are_computed_again(maft: Maft, never_cut: tuple[dict, Path], tmp_path: Path, harm: str) -> None:
+    report, whole = never_cut
+    home = tmp_path / "home"
+    shutil.copytree(whole, home)
+    room = home / "results" if harm.startswith("record") else home / "artifacts"
+    files = sorted(path for path in room.rglob("*") if path.is_file())
+    assert len(files) > 10
+    for path in files[::3]:
+        if harm == "deleted":
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    again = maft.json(*job("never-cut", home))
+    assert numbers(again) == numbers(report)
+    assert 0 < again["cached"] < report["cached"] + 40

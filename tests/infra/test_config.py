@@ -1,0 +1,89 @@
+"""The config: the same tree from a file and from assignments, faults named by line and field."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from infra.config import Config
+from infra.config_file import load_config
+from infra.errors import UserError
+
+
+def refused(tmp_path: Path, text: str, *assignments: str) -> str:
+    file = tmp_path / "job.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_config(file, list(assignments))
+    return str(caught.value)
+
+
+def test_defaults_follow_the_paper() -> None:
+    config = load_config(None, [])
+    assert (config.agents, config.rounds, config.finetune.epochs) == (3, 2, 2)
+    assert (config.sampling.temperature, config.sampling.top_p) == (1.0, 0.9)
+
+
+def test_file_and_assignments_make_one_tree(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("agents: 5\nfinetune:\n  rank: 8\n")
+    config = load_config(file, ["finetune.critic_mix=0.25", "agents=4", "problems.max_value=20"])
+    assert (config.agents, config.finetune.rank, config.finetune.critic_mix) == (4, 8, 0.25)
+    assert config.problems.max_value == 20
+    assert Config.model_validate(config.model_dump()) == config
+
+
+def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path) -> None:
+    message = refused(tmp_path, "agents: 3\n\nfinetune:\n  learning_rat: 0.1\n")
+    assert "job.yaml, line 4" in message and "did you mean finetune.learning_rate?" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("agents: 0\n", ["line 1", "agents is 0", "greater than or equal to 1"]),
+        ("seed: 1\nrounds: 0\n", ["line 2", "rounds is 0"]),
+        ("finetune:\n  critic_mix: 1.5\n", ["line 2", "finetune.critic_mix is 1.5", "less than or equal to 1"]),
+        ("iterations: many\n", ["line 1", "iterations is 'many'", "integer"]),
+        ("society: My Society\n", ["line 1", "society is 'My Society'"]),
+        ("agents: 2\nfinetune:\n  min_votes: 3\n", ["min_votes is 3", "agents=2"]),
+        ("agents: [1\n", ["not valid YAML", "line 2"]),
+        ("- 1\n", ["line 1", "key: value"]),
+    ],
+)
+def test_a_bad_value_is_named(tmp_path: Path, text: str, parts: list[str]) -> None:
+    message = refused(tmp_path, text)
+    assert all(part in message for part in parts), message
+
+
+def test_every_fault_has_its_line(tmp_path: Path) -> None:
+    assert len(refused(tmp_path, "agents: 0\nrounds: 0\nnonsense: 1\n").splitlines()) == 3
+
+
+def test_bad_assignments_are_named() -> None:
+    for assignment, part in [
+        ("agents", "key.path=value"),
+        ("agents.many=3", "agents"),
+        ("agents=-1", "--set agents=-1: agents is -1"),
+        ("=3", "key.path=value"),
+    ]:
+        with pytest.raises(UserError, match=part):
+            load_config(None, [assignment])
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.yaml: no such config file"):
+        load_config(tmp_path / "nowhere.yaml", [])
+
+
+def test_every_field_is_described() -> None:
+    def undescribed(model: type[BaseModel]) -> list[str]:
+        names = []
+        for name, field in model.model_fields.items():
+            if not field.description:
+                names.append(f"{model.__name__}.{name}")
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                names += undescribed(field.annotation)
+        return names
+
+    assert undescribed(Config) == []

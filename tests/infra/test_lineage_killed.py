@@ -1,0 +1,118 @@
+"""Jobs killed (kill -9) after any of their writes to a real MLflow server, then run again: nothing is there twice."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from infra.generations import log_scores, read_generations
+from infra.lineage import client, close_job, log_datasets
+from infra.registry import ADAPTER_FILES
+from tests.infra.lineage_samples import CRITIC, EVALUATION, a_job, points, registered, some_scores, there
+
+ROOT = Path(__file__).parents[2]
+
+
+def _open_and_register(k: int, folder: Path) -> None:
+    """A society of its own for every k."""
+    job = a_job(f"killed-{k}")
+    log_datasets(job.run_id, [EVALUATION])
+    registered(job, 1, CRITIC, folder)
+
+
+def _score_and_close(k: int, folder: Path) -> None:
+    """A generation of its own for every k."""
+    job = a_job("killed")
+    log_scores(job, some_scores(k), {CRITIC.name: registered(job, 1, CRITIC, folder)}, EVALUATION)
+    close_job(job, "FINISHED")
+
+
+def kill_at_every_write(step: Callable[[int, Path], None], folder: Path) -> int:
+    """Runs the step for k = 1, 2, ..., each killed (kill -9) when the server has done its k-th write, then run again.
+
+    A kill after a read leaves what a kill after the write before it leaves. Ends with the first that has fewer than k
+    writes, and gives its k. Runs in a process of its own that has no threads and no connections, so that it can fork
+    instead of starting Python and importing mlflow for each.
+    """
+    import requests
+
+    client()  # imports mlflow, connects to nothing
+    send = requests.Session.send
+    left = math.inf
+
+    def send_then_die(self: requests.Session, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        nonlocal left
+        response = send(self, request, **kwargs)
+        left -= request.method != "GET" and not request.path_url.endswith("/search")
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return response
+
+    def run(k: int, kill_after: float) -> int:
+        nonlocal left
+        left = kill_after
+        child = os.fork()
+        if child == 0:
+            try:
+                step(k, folder)
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+                os._exit(1)
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    requests.Session.send = send_then_die  # type: ignore[method-assign]
+    for k in range(1, 100):
+        outcome = run(k, kill_after=k)
+        assert outcome in (0, -signal.SIGKILL), f"failed at {k}"
+        if outcome == 0:
+            return k
+        assert run(k, kill_after=math.inf) == 0, f"failed when run again after a kill at {k}"
+    raise AssertionError("a step should need fewer than 100 writes")
+
+
+def _kill_at_every_write(step: Callable[[int, Path], None], folder: Path) -> int:
+    script = "import tests.infra.test_lineage_killed as t; from pathlib import Path; t.sys.stdout.write("
+    script += f"str(t.kill_at_every_write(t.{step.__name__}, Path({str(folder)!r}))))"
+    result = subprocess.run(
+        [sys.executable, "-c", script], check=False, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    return int(result.stdout)
+
+
+def test_a_registration_killed_at_any_write_leaves_nothing_twice(tracking: str, tiny_adapter: Path) -> None:
+    steps = _kill_at_every_write(_open_and_register, tiny_adapter)
+    assert steps > 12
+    for k in range(1, steps + 1):
+        job = a_job(f"killed-{k}")
+        runs = {run.data.tags["maft.kind"]: run for run in client().search_runs([job.experiment_id])}
+        assert len(client().search_runs([job.experiment_id])) == len(runs) == 3
+        assert runs["agent"].info.status == "FINISHED"
+        assert len(there(runs["agent"].outputs).model_outputs) == 1
+        assert len(there(runs["agent"].inputs).dataset_inputs) == 1
+        models = client().search_logged_models([job.experiment_id])
+        assert [str(model.status) for model in models] == ["READY"]
+        assert {file.path for file in client().list_logged_model_artifacts(models[0].model_id)} == {
+            *ADAPTER_FILES,
+            "README.md",
+        }
+        versions = client().search_model_versions(f"name = 'killed-{k}-critic-0'")
+        assert [version.source for version in versions] == [f"models:/{models[0].model_id}"]
+
+
+def test_scores_killed_at_any_write_leave_nothing_twice(tracking: str, tiny_adapter: Path) -> None:
+    steps = _kill_at_every_write(_score_and_close, tiny_adapter)
+    assert steps > 6
+    job, read = read_generations("killed")
+    assert read == [some_scores(k) for k in range(1, steps + 1)]
+    assert points(job.run_id, "society/accuracy") == [(scores.generation, scores.accuracy) for scores in read]
+    runs = client().search_runs([job.experiment_id])
+    assert len(runs) == 1 + steps + 1
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    (model,) = client().search_logged_models([job.experiment_id])
+    assert len(there(model.metrics)) == 3 * steps

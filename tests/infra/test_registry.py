@@ -1,0 +1,97 @@
+"""Adapters in the registry of a real MLflow server: one version each, and PEFT loads them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.society import Agent
+from infra.lineage import client
+from infra.registry import ADAPTER_FILES, register_adapter
+from tests.infra.lineage_samples import a_job, registered, there, weights_sha256
+
+
+def test_an_adapter_is_registered_once_and_loads_with_plain_peft(
+    tracking: str, tiny_adapter: Path, tiny_base: Callable[[], Any], tmp_path: Path
+) -> None:
+    import mlflow
+    import torch
+    from peft import PeftModel
+
+    job = a_job("peft")
+    agent = Agent(role="generator", index=0)
+    first = registered(job, 1, agent, tiny_adapter)
+    second = registered(job, 2, agent, tiny_adapter, parent=first)
+    assert registered(job, 1, agent, tiny_adapter) == first
+    assert (first.name, first.version, second.version) == ("peft-generator-0", "1", "2")
+
+    versions = client().search_model_versions("name = 'peft-generator-0'")
+    assert len(versions) == 2
+    tags = client().get_model_version("peft-generator-0", "2").tags
+    assert (tags["generation"], tags["role"], tags["index"], tags["job"]) == ("2", "generator", "0", "job-a")
+    assert (tags["parent_version"], tags["base_model"], tags["unchanged"]) == ("1", "embedded", "false")
+    assert (tags["adapter_sha256"], tags["examples"]) == (weights_sha256(tiny_adapter), "7")
+    run = client().get_run(second.run_id)
+    assert run.info.status == "FINISHED"
+    assert [model.model_id for model in there(run.inputs).model_inputs] == [first.model_id]
+    assert [model.model_id for model in there(run.outputs).model_outputs] == [second.model_id]
+    assert [data.dataset.name for data in there(run.inputs).dataset_inputs] == ["generator-0"]
+
+    folder = mlflow.artifacts.download_artifacts(f"models:/{second.name}/{second.version}", dst_path=str(tmp_path))
+    loaded = PeftModel.from_pretrained(tiny_base(), folder).state_dict()
+    saved = PeftModel.from_pretrained(tiny_base(), tiny_adapter).state_dict()
+    assert "peft.PeftModel.from_pretrained" in Path(folder, "README.md").read_text()
+    assert any("lora_B" in key and value.abs().sum() > 0 for key, value in saved.items())
+    assert loaded.keys() == saved.keys()
+    assert all(torch.equal(loaded[key], saved[key]) for key in saved)
+
+
+def test_an_agent_without_an_adapter_is_a_version_that_says_so(
+    tracking: str, tiny_adapter: Path, tmp_path: Path
+) -> None:
+    import mlflow
+
+    job = a_job("missing")
+    agent = Agent(role="critic", index=1)
+    first = registered(job, 1, agent, None)
+    assert registered(job, 1, agent, None) == first
+    assert client().get_model_version(first.name, first.version).tags["adapter_sha256"] == "none"
+    folder = mlflow.artifacts.download_artifacts(f"models:/{first.name}/1", dst_path=str(tmp_path))
+    assert [path.name for path in Path(folder).iterdir()] == ["README.md"]
+    assert "equals the base model embedded" in Path(folder, "README.md").read_text()
+    assert registered(job, 2, agent, tiny_adapter, parent=first).version == "2"
+
+
+def test_an_unchanged_agent_is_a_version_of_every_generation_and_job(tracking: str, tiny_adapter: Path) -> None:
+    agent = Agent(role="generator", index=0)
+    versions = []
+    for job in (a_job("twice", "job-a"), a_job("twice", "job-b")):
+        first = registered(job, 1, agent, tiny_adapter)
+        versions += [first, registered(job, 2, agent, tiny_adapter, parent=first, unchanged=True)]
+    assert [version.version for version in versions] == ["1", "2", "3", "4"]
+    found = [client().get_model_version("twice-generator-0", version.version) for version in versions]
+    assert [version.tags["unchanged"] for version in found] == ["false", "true", "false", "true"]
+    assert [version.tags["parent_version"] for version in found] == ["base", "1", "base", "3"]
+    assert found[3].description == "Generation 2: equals version 3, no data to learn from."
+
+
+def test_an_incomplete_adapter_folder_leaves_nothing(tracking: str, tmp_path: Path) -> None:
+    job = a_job("incomplete")
+    (tmp_path / ADAPTER_FILES[1]).touch()
+    with pytest.raises(FileNotFoundError, match=r"adapter_config\.json is missing"):
+        registered(job, 1, Agent(role="critic", index=0), tmp_path)
+    with pytest.raises(ValueError, match="must both be given"):
+        register_adapter(
+            job,
+            1,
+            Agent(role="critic", index=0),
+            adapter_folder=tmp_path,
+            adapter_sha256=None,
+            parent_version=None,
+            dataset_sha256="0",
+            base_model="embedded",
+            examples=0,
+            unchanged=True,
+        )
+    assert client().search_logged_models([job.experiment_id]) == []

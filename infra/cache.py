@@ -35,7 +35,7 @@ served: Counter[str] = Counter()
 """Task runs of this process by outcome: `cached` or `computed`."""
 
 
-def step(*modules: str, name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+def step(*modules: str, name: str) -> "Callable[[Callable[P, R]], Task[P, R]]":
     """A Prefect task that is cached by content and retried after transient faults.
 
     Args:
@@ -46,7 +46,6 @@ def step(*modules: str, name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     def decorate(function: Callable[P, R]) -> Task[P, R]:
         sources = (function.__module__, *modules)
         return task(
-            function,
             task_run_name=name,
             persist_result=True,
             result_serializer="json",
@@ -56,7 +55,7 @@ def step(*modules: str, name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
             retry_jitter_factor=0.5,
             retry_condition_fn=is_transient,
             on_completion=[_count],
-        )
+        )(function)
 
     return decorate
 

@@ -66,7 +66,7 @@ def run(
         from infra.cache import served
         from infra.terminal import progress_bars
 
-        improve = load_flow_from_entrypoint("flows.improve.improve")
+        improve: Any = load_flow_from_entrypoint("flows.improve.improve")
         with progress_bars(err):
             result = improve(config)
         report = {
@@ -146,7 +146,8 @@ def pretrain(
         from infra.terminal import progress_bars
 
         with progress_bars(err):
-            trained = load_flow_from_entrypoint("flows.pretrain.pretrain")(seed)
+            rebuild: Any = load_flow_from_entrypoint("flows.pretrain.pretrain")
+            trained = rebuild(seed)
         folder = Store(Home.open(home).artifacts).folder(trained.model.sha256)
         if output is not None:
             import shutil

@@ -14,7 +14,6 @@ class Runner(BaseModel):
 
     device: str = Field(default="auto", description="auto (CUDA where there is one), cpu, cuda or cuda:N.")
     batch_rows: int = Field(default=200, ge=1, le=65_536, description="Prompts decoded at once.")
-    retries: int = Field(default=2, ge=0, le=10, description="Times a task is tried again after a transient fault.")
 
 
 class Config(BaseModel):

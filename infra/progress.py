@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import TaskRunContext
@@ -12,11 +11,8 @@ UI_SECONDS = 3.0
 """The UI hears of a step that lasts longer than this, and then this often."""
 
 
-class Listener(Protocol):
-    """Hears of every step of this process."""
-
-    def __call__(self, label: str, done: int, total: int) -> None: ...
-
+Listener = Callable[[str, int, int], None]
+"""Hears of every step of this process: label, done, total."""
 
 listeners: list[Listener] = []
 

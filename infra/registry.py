@@ -68,8 +68,6 @@ def register_adapter(
         ValueError: only one of adapter_folder and adapter_sha256 is given.
         FileNotFoundError: adapter_folder lacks one of the two files.
     """
-    from mlflow.entities import LoggedModelStatus
-
     if (adapter_folder is None) != (adapter_sha256 is None):
         raise ValueError(f"{agent.name}: adapter_folder and adapter_sha256 must both be given, or neither")
     files = _adapter_files(adapter_folder)
@@ -78,19 +76,12 @@ def register_adapter(
     found = _find_version(name, key)
     if found is not None:
         return _registered(found)
-    tags = {
-        **key,
-        "role": agent.role,
-        "index": str(agent.index),
-        "parent_version": parent_version or "base",
-        "base_model": base_model,
-        "dataset_sha256": dataset_sha256,
-        "examples": str(examples),
-        "unchanged": str(unchanged).lower(),
-    }
+    tags = key | {"role": agent.role, "index": str(agent.index), "parent_version": parent_version or "base"}
+    tags |= {"base_model": base_model, "dataset_sha256": dataset_sha256}
+    tags |= {"examples": str(examples), "unchanged": str(unchanged).lower()}
     run = agent_run(job, generation, agent.name)
     model = _open_model(job, f"{name}-generation-{generation}", run, key, tags)
-    if model.status != LoggedModelStatus.READY:
+    if str(model.status) != "READY":
         _upload(model, files, _readme(name, tags))
         client().finalize_logged_model(model.model_id, "READY")
     data = DatasetRef(name=agent.name, sha256=dataset_sha256, rows=examples, source="its own words")

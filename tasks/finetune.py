@@ -31,7 +31,7 @@ class Finetuned(Record):
     seconds: float = 0.0
 
 
-@step("agents.training", "agents.seeding", name="{label} · finetune · {agent.name}")
+@step("agents.training", "agents.chat", "agents.seeding", name="{label} · finetune · {agent.name}")
 def finetune(
     base: Base,
     agent: Agent,

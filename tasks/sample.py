@@ -25,7 +25,7 @@ class Responses(Record):
     seconds: float
 
 
-CALLS = ("agents.debate", "agents.prompts", "agents.seeding", "agents.engines", "evaluation.answers")
+CALLS = ("agents.debate", "agents.prompts", "agents.chat", "agents.seeding", "agents.engines", "evaluation.answers")
 
 
 @step(*CALLS, name="{label} · generate · {agent.name}")

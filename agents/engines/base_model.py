@@ -100,7 +100,7 @@ def load(
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             source, use_safetensors=True, dtype=torch.float32 if device == "cpu" else "auto", **options
         )
     except OSError as error:

@@ -15,6 +15,8 @@ class ReservedLayer(CacheLayerMixin):
 
     is_compileable = False
     is_sliding = False
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def __init__(self, capacity: int) -> None:
         super().__init__()
@@ -68,7 +70,7 @@ class ReservedCache(Cache):
 
     def __init__(self, layers: int, capacity: int) -> None:
         self.reserved = [ReservedLayer(capacity) for _ in range(layers)]
-        super().__init__(layers=self.reserved)
+        super().__init__(layers=[*self.reserved])
 
     def keep_rows(self, rows: torch.Tensor) -> None:
         """Drop every row of the batch but these."""

@@ -22,8 +22,8 @@ class Sampling(BaseModel):
 
     temperature: float = Field(default=1.0, ge=0.0, le=10.0, description="0 decodes greedily (paper: 1).")
     top_p: float = Field(default=0.9, gt=0.0, le=1.0, description="Nucleus kept before sampling (paper: 0.9).")
-    max_new_tokens: int = Field(default=160, ge=1, le=32_768, description="Most tokens of one response.")
-    max_summary_tokens: int = Field(default=120, ge=1, le=32_768, description="Most tokens of one summary.")
+    max_new_tokens: int = Field(default=256, ge=1, le=32_768, description="Most tokens of one response.")
+    max_summary_tokens: int = Field(default=256, ge=1, le=32_768, description="Most tokens of one summary.")
 
 
 @dataclass(frozen=True)

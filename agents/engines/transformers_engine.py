@@ -8,12 +8,14 @@ and the base weights are put back, bit for bit, after it).
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from agents.chat import prompt_ids
 from agents.engines.decode_attention import use_decode_attention
 from agents.engines.kv_cache import ReservedCache
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
@@ -51,7 +53,7 @@ class TransformersEngine:
     def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
         """Completions in the order of the requests; adapters are taken one after another."""
         completions: list[Completion | None] = [None] * len(requests)
-        prompts = self._encode(requests)
+        prompts = prompt_ids(self.tokenizer, [request.messages for request in requests])
         done = 0
         for adapter in dict.fromkeys(request.adapter for request in requests):
             places = [place for place, request in enumerate(requests) if request.adapter == adapter]
@@ -65,14 +67,6 @@ class TransformersEngine:
                     done += len(batch)
                     on_progress(done, len(requests))
         return [completion for completion in completions if completion is not None]
-
-    def _encode(self, requests: Sequence[Request]) -> list[list[int]]:
-        texts = [
-            self.tokenizer.apply_chat_template(request.messages, tokenize=False, add_generation_prompt=True)
-            for request in requests
-        ]
-        # The template writes its own special tokens.
-        return self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
 
     @torch.inference_mode()
     def _decode(self, prompts: list[list[int]], requests: list[Request], sampling: Sampling) -> list[Completion]:
@@ -158,8 +152,8 @@ def speaking_as(model: PreTrainedModel, adapter: Path | None) -> Iterator[None]:
     kept: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
     for module in tuned.modules():
         if isinstance(module, LoraLayer):
-            weight = module.get_base_layer().weight
-            kept.append((weight, weight.detach().clone()))
+            layer: Any = module.get_base_layer()
+            kept.append((layer.weight, layer.weight.detach().clone()))
     tuned.merge_and_unload()
     try:
         yield

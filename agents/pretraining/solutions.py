@@ -32,6 +32,8 @@ class Writer:
 
     rng: random.Random
     corruption: float = 0.0
+    turn_around: bool = True
+    """Write a negative difference by way of the positive one: 66-153=-(153-66)=-87."""
     corrupted: bool = field(default=False, init=False)
 
     def number(self, value: int) -> int:
@@ -59,7 +61,8 @@ class Writer:
     def sum(self, a: int, b: int) -> tuple[str, int]:
         """a+b=... or, for a negative b, a-|b|=..."""
         value = self.number(a + b)
-        return f"{a}{'+' if b >= 0 else '-'}{abs(b)}={value}", value
+        way = f"-({-b}-{a})=" if self.turn_around and a >= 0 > a + b else ""
+        return f"{a}{'+' if b >= 0 else '-'}{abs(b)}={way}{value}", value
 
 
 def write(values: Values, style: str, writer: Writer, slip: bool) -> Solution:

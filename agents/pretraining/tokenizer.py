@@ -30,7 +30,7 @@ def train_tokenizer(seed: int, conversations_read: int = 4000) -> PreTrainedToke
     )
     stream = itertools.islice(conversations(seed, Mixture()), conversations_read)
     tokenizer.train_from_iterator((turn.content for turns in stream for turn in turns), trainer)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|end|>")
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=SPECIAL[0], eos_token=SPECIAL[1])
     fast.chat_template = CHAT_TEMPLATE
     fast.padding_side = "left"
     return fast

@@ -1,8 +1,8 @@
 """Training of the embedded base model from scratch, in stages.
 
-The first stages teach arithmetic on solutions without slips, the rate first constant, then falling; in the last it falls
-to zero on solutions that make the slip of their style. The result is a model that can do it but often does not: what
-finetuning on the consensus has to win back.
+The first stages teach arithmetic on solutions without slips, the rate first constant, then falling. In the last it
+falls to zero, on solutions that make the slip of their style. The result is a model that can do it but often does not:
+what finetuning on the consensus has to win back.
 """
 
 import itertools
@@ -37,8 +37,20 @@ class Stage(BaseModel):
 
 
 STAGES = (
-    Stage(name="learn", tokens=7_570_308, batch_tokens=6144),
-    Stage(name="practise", tokens=13_000_000, mixture=Mixture(weights=(0.78, 0.04, 0.06, 0.12)), rate=(0.4, 0.1)),
+    Stage(name="learn", tokens=7_570_308, batch_tokens=6144, mixture=Mixture(turn_around=False)),
+    Stage(
+        name="practise",
+        tokens=10_543_316,
+        mixture=Mixture(weights=(0.78, 0.04, 0.06, 0.12), turn_around=False),
+        rate=(0.4, 0.1567),
+    ),
+    Stage(name="signs", tokens=3_118_477, mixture=Mixture(weights=(0.70, 0.04, 0.10, 0.16)), rate=(0.3, 0.1753)),
+    Stage(
+        name="borrow",
+        tokens=4_000_000,
+        mixture=Mixture(weights=(0.40, 0.03, 0.07, 0.50), drill_length=12),
+        rate=(0.25, 0.1),
+    ),
     Stage(
         name="weaken",
         tokens=5_000_000,
@@ -89,9 +101,9 @@ def encode(turns: list[Turn], tokenizer: PreTrainedTokenizerFast) -> tuple[list[
     ids: list[int] = []
     learned: list[bool] = []
     for turn in turns:
-        content = tokenizer(f"{turn.content}<|end|>")["input_ids"]
-        ids += [tokenizer.convert_tokens_to_ids(f"<|{turn.role}|>"), *content]
-        learned += [False, *([turn.learn] * len(content))]
+        tokens = tokenizer(f"<|{turn.role}|>{turn.content}<|end|>")["input_ids"]
+        ids += tokens
+        learned += [False, *([turn.learn] * (len(tokens) - 1))]
     return ids, learned
 
 

@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agents.chat import prompt_ids
 from agents.seeding import derive_seed
 from agents.split import Example
 
@@ -70,13 +71,11 @@ def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase") ->
     """Token ids of each example; the prompt's are those that inference would send."""
     if not examples:
         return []
-    prompts = [
-        tokenizer.apply_chat_template(example[:-1], tokenize=False, add_generation_prompt=True) for example in examples
-    ]
-    targets = [f"{example[-1]['content']}{tokenizer.eos_token}" for example in examples]
-    prompt_ids = tokenizer(prompts, add_special_tokens=False)["input_ids"]
-    target_ids = tokenizer(targets, add_special_tokens=False)["input_ids"]
-    return [Encoded(prompt, target) for prompt, target in zip(prompt_ids, target_ids, strict=True)]
+    prompts = prompt_ids(tokenizer, [example[:-1] for example in examples])
+    targets = tokenizer(
+        [f"{example[-1]['content']}{tokenizer.eos_token}" for example in examples], add_special_tokens=False
+    )["input_ids"]
+    return [Encoded(prompt, target) for prompt, target in zip(prompts, targets, strict=True)]
 
 
 def finetune(
@@ -184,7 +183,7 @@ def completion_loss(tuned: "PeftModel", batch: Sequence[Encoded]) -> "torch.Tens
         ids[row, : len(example)] = torch.tensor(example.prompt + example.target)
         labels[row, len(example.prompt) : len(example)] = torch.tensor(example.target)
     ids, labels = ids.to(tuned.device), labels.to(tuned.device)
-    base = tuned.get_base_model()
+    base: Any = tuned.get_base_model()
     # Rows are padded on the right, where a causal model cannot look: no mask is needed. The head is applied to the
     # positions that predict a target token, and to no other.
     hidden = base.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]

@@ -1,4 +1,4 @@
-"""The split against the definitions of the paper, worked by hand, and on random transcripts against a second writing."""
+"""The split against the definitions of the paper: worked by hand, and on random transcripts."""
 
 import random
 

@@ -1,0 +1,59 @@
+"""The shipped base model is what its card says: a weak solver, in three styles, whom debate does not harm."""
+
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from agents.debate import Stream, debate, generate
+from agents.engines import base_model
+from agents.engines.base_model import EMBEDDED
+from agents.engines.protocol import Sampling
+from agents.engines.transformers_engine import TransformersEngine
+from agents.society import Society
+from evaluation.metrics import score_debate
+from evaluation.problems.arithmetic import arithmetic_problems
+
+PROBLEMS = list(itertools.islice(arithmetic_problems(20_000), 300))
+
+
+@pytest.fixture(scope="module")
+def responses() -> pd.DataFrame:
+    engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=Path("none"))
+    society, stream = Society.untuned(3), Stream(seed=20_000, purpose="evaluate", iteration=0)
+    first = [generate(engine, g, PROBLEMS, Sampling(), stream, lambda d, t: None) for g in society.generators]
+    earlier = pd.concat(first, ignore_index=True)
+    second = [
+        debate(engine, c, PROBLEMS, earlier, 2, True, Sampling(), stream, lambda d, t: None) for c in society.critics
+    ]
+    return pd.concat([earlier, *second], ignore_index=True)
+
+
+def test_one_sample_is_right_between_40_and_65_percent(responses: pd.DataFrame) -> None:
+    first, _ = score_debate(PROBLEMS, responses, 1).rounds
+    assert 0.40 <= first.mean_accuracy <= 0.65
+
+
+def test_debate_is_no_worse_than_the_majority_vote(responses: pd.DataFrame) -> None:
+    first, second = score_debate(PROBLEMS, responses, 1).rounds
+    assert second.majority_accuracy >= first.majority_accuracy - first.majority_standard_error
+
+
+def test_three_styles_are_spoken(responses: pd.DataFrame) -> None:
+    round_one = responses[responses["round"] == 1]
+    styles = Counter(text.split()[0] for text in round_one["text"])
+    assert [style for style, count in styles.items() if count > 0.2 * len(round_one)] and len(styles) >= 3
+    assert min(styles[word] for word in ("Products", "Left", "Gains")) > 0.2 * len(round_one)
+
+
+def test_responses_end_by_themselves(responses: pd.DataFrame) -> None:
+    assert responses["finished"].mean() > 0.99
+
+
+def test_what_ships_is_small_safe_and_described() -> None:
+    files = list(EMBEDDED.iterdir())
+    assert sum(file.stat().st_size for file in files) <= 8_000_000
+    assert {file.suffix for file in files} <= {".safetensors", ".json", ".jinja", ".md"}
+    assert "weak" in (EMBEDDED / "README.md").read_text()

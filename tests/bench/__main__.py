@@ -1,0 +1,156 @@
+"""`make bench`: how fast the parts are, each row a ratio measured in one run on the embedded model.
+
+    generation   tokens per second of the engine against transformers' generate, one prompt at a time
+    training     tokens per second of finetuning against bare forward+backward passes of the same tokens
+    overhead     share of the default job's time outside generation, training and evaluation
+
+Ratios are medians of repeats that take turns, so a machine whose speed drifts slows both sides. Run it with nothing
+else running; the last rows run the whole default job in a folder of its own, twice.
+"""
+
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from agents import prompts
+from agents.engines import base_model
+from agents.engines.protocol import Request, Sampling
+from agents.engines.transformers_engine import TransformersEngine
+from agents.training.sft import Encoded, Finetune, encode, finetune, ordered_batches
+from evaluation.problems.arithmetic import arithmetic_problems
+from tests.conftest import Maft, free_port, plain_environment
+
+REPEATS = 5
+Row = tuple[str, str, str, str, str]
+
+
+def quiet(done: int, total: int) -> None:
+    """Nobody listens."""
+
+
+def rate(work: Callable[[], int]) -> float:
+    """Tokens per second of one piece of work."""
+    started = time.perf_counter()
+    tokens = work()
+    return tokens / (time.perf_counter() - started)
+
+
+def compared(name: str, ours: Callable[[], int], theirs: Callable[[], int], goal: float) -> Row:
+    """One row: medians of both rates and the median of their ratios with its range."""
+    pairs = [(rate(ours), rate(theirs)) for _ in range(REPEATS + 1)][1:]  # the first warms up
+    ratios = sorted(a / b for a, b in pairs)
+    ratio = statistics.median(ratios)
+    return (
+        name,
+        f"{statistics.median(a for a, _ in pairs):,.0f}",
+        f"{statistics.median(b for _, b in pairs):,.0f}",
+        f"{ratio:.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})",
+        f">= {goal}",
+    )
+
+
+def generation() -> Row:
+    """The engine's batches against one prompt at a time."""
+    model, tokenizer = base_model.load("embedded", "cpu")
+    questions = [p.question for p in itertools.islice(arithmetic_problems(77), 400)]
+    asked = [Request([prompts.solve(q)], None, seed, 160) for seed, q in enumerate(questions)]
+    engine = TransformersEngine(model, tokenizer, Path("none"))
+    plain, _ = base_model.load("embedded", "cpu")
+
+    def batched() -> int:
+        return sum(c.sampled_tokens for c in engine.complete(asked, Sampling(), quiet))
+
+    def one_at_a_time() -> int:
+        tokens = 0
+        for request in asked[:12]:
+            text = tokenizer.apply_chat_template([*request.messages], tokenize=False, add_generation_prompt=True)
+            ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
+            out = plain.generate(input_ids=ids, do_sample=True, temperature=1.0, top_p=0.9, top_k=0, max_new_tokens=160)
+            tokens += out.shape[1] - ids.shape[1]
+        return tokens
+
+    return compared("generation, tokens/s: engine / one prompt at a time", batched, one_at_a_time, 30)
+
+
+def training() -> Row:
+    """Finetuning, everything included, against bare passes over the same batches."""
+    model, tokenizer = base_model.load("embedded", "cpu")
+    questions = [p.question for p in itertools.islice(arithmetic_problems(78), 240)]
+    asked = [Request([prompts.solve(q)], None, seed, 160) for seed, q in enumerate(questions)]
+    said = TransformersEngine(model, tokenizer, Path("none")).complete(asked, Sampling(), quiet)
+    examples = [
+        [*request.messages, {"role": "assistant", "content": completion.text}]
+        for request, completion in zip(asked, said, strict=True)
+    ]
+    settings = Finetune(epochs=1)
+    model, tokenizer = base_model.load("embedded", "cpu")
+    raw, _ = base_model.load("embedded", "cpu")
+    raw.requires_grad_(True)
+    encoded = encode(examples, tokenizer)
+
+    def tuned() -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            return finetune(model, tokenizer, examples, settings, None, Path(folder), 1, quiet).tokens
+
+    def bare() -> int:
+        for batch in ordered_batches(encoded, settings.batch_size, 1):
+            bare_pass(raw, batch)
+        return sum(map(len, encoded))
+
+    return compared("training, tokens/s: finetuning / bare forward+backward", tuned, bare, 0.8)
+
+
+def bare_pass(model: torch.nn.Module, batch: list[Encoded]) -> None:
+    """Forward and backward of one padded batch through the whole base model, nothing else."""
+    width = max(map(len, batch))
+    ids = torch.zeros(len(batch), width, dtype=torch.long)
+    labels = torch.full((len(batch), width), -100)
+    for row, example in enumerate(batch):
+        ids[row, : len(example)] = torch.tensor(example.prompt + example.target)
+        labels[row, len(example.prompt) : len(example)] = torch.tensor(example.target)
+    model(input_ids=ids, labels=labels).loss.backward()
+    model.zero_grad(set_to_none=True)
+
+
+def overhead() -> list[Row]:
+    """The default job, then the same again."""
+    with tempfile.TemporaryDirectory() as home:
+        ports = {"MAFT_PREFECT_PORT": str(free_port()), "MAFT_MLFLOW_PORT": str(free_port())}
+        maft = Maft({**plain_environment(), **ports, "MAFT_HOME": home})
+        try:
+            first = maft.json("run")
+            again = maft.json("run")
+        finally:
+            maft("down")
+    stages = [seconds for generation in first["generations"] for seconds in generation["seconds"].values()]
+    spent, outside = first["seconds"], first["seconds"] - sum(stages)
+    return [
+        (
+            "default job, s: all / outside its stages",
+            f"{spent:.0f}",
+            f"{outside:.0f}",
+            f"{outside / spent:.1%}",
+            "<= 10 %",
+        ),
+        ("default job again, s", f"{again['seconds']:.0f}", "", "", "<= 20"),
+    ]
+
+
+def main() -> None:
+    """Print the table."""
+    console = Console(width=110)
+    table = Table("measure", "ours", "against", "ratio: median (range)", "goal", box=None, header_style="bold")
+    for row in [generation(), training(), *overhead()]:
+        table.add_row(*row)
+    console.print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
+    console.print(table)
+
+
+main()

@@ -4,6 +4,7 @@ Prefect and MLflow read their settings when they are imported, and torch takes s
 what it needs after the environment is set. Flows are started by entrypoint, as a deployment starts them.
 """
 
+import importlib.util
 import json
 import os
 import sys
@@ -218,26 +219,24 @@ def faults() -> Iterator[None]:
     """A fault of the input or the surroundings ends the command with its one line and status 2."""
     from agents.engines.base_model import BaseModelError
     from evaluation.problems.files import ProblemFileError
-    from evaluation.problems.sources import OverlapError
+    from evaluation.problems.sources import OverlapError, TooFewProblemsError
 
     try:
         yield
-    except (UserError, BaseModelError, ProblemFileError, OverlapError) as error:
+    except (UserError, BaseModelError, ProblemFileError, OverlapError, TooFewProblemsError) as error:
         print(f"maft: {error}", file=sys.stderr)
         raise SystemExit(2) from error
 
 
 def main() -> None:
     """Entry point; refuses to work with another project's packages of the same generic names."""
-    import agents
-    import tasks
-
     root = Path(__file__).resolve().parent.parent
-    for package in (agents, tasks):
-        found = Path(str(package.__file__)).resolve().parent.parent
+    for package in ("agents", "tasks"):
+        spec = importlib.util.find_spec(package)
+        found = Path(str(spec and spec.origin)).resolve().parent.parent
         if found != root:
             print(
-                f"maft: the package {package.__name__!r} of {found} shadows this project's; "
+                f"maft: the package {package!r} of {found} shadows this project's; "
                 "install maft into an environment of its own",
                 file=sys.stderr,
             )

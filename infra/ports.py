@@ -78,7 +78,8 @@ def occupant(port: int) -> str | None:
             except OSError:
                 pass
     try:
-        found = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == port]
-        return next(f"{psutil.Process(c.pid).name()} (pid {c.pid})" for c in found if c.pid)
+        listening = (c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr and c.pid)
+        pid = next(c.pid for c in listening if c.laddr[1] == port)
+        return f"{psutil.Process(pid).name()} (pid {pid})"
     except (psutil.Error, StopIteration):
         return "another program"

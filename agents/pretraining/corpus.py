@@ -32,8 +32,6 @@ class Mixture(BaseModel):
     )
     solve_slip: float = Field(default=0.0, description="Share of round-1 targets that make the slip of their style.")
     debate_slip: float = Field(default=0.0, description="Share of debate targets that make the slip of their style.")
-    turn_around: bool = Field(default=True, description="Write 66-153 as -(153-66); see `Writer`.")
-    drill_length: int = Field(default=1, ge=1, description="Sums in a drill; with more than one, mostly differences.")
     context_slip: float = Field(default=0.4, description="Share of solutions in the context that make their slip.")
 
 
@@ -52,14 +50,14 @@ def conversations(seed: int, mixture: Mixture) -> Iterator[list[Turn]]:
     while True:
         kind = rng.choices(KINDS, mixture.weights)[0]
         if kind == "drill":
-            yield _drill(rng, mixture)
+            yield _drill(rng)
             continue
         values = draw_values(rng, SMALL_VALUE if rng.random() < SMALL_SHARE else FULL_VALUE)
         text = question(values)
         if reserved(text):
             continue
         if kind == "solve":
-            target = _solution(values, rng, mixture.solve_slip, mixture)
+            target = _solution(values, rng, mixture.solve_slip)
             yield [_user(prompts.solve(text)), Turn("assistant", target.text, learn=True)]
         elif kind == "summarise":
             others = _others(values, rng, mixture)
@@ -73,14 +71,13 @@ def _user(message: prompts.Message) -> Turn:
     return Turn("user", message["content"])
 
 
-def _solution(values: Values, rng: random.Random, slip: float, mixture: Mixture) -> Solution:
-    writer = Writer(rng, turn_around=mixture.turn_around)
-    return write(values, rng.choice(STYLES), writer, rng.random() < slip)
+def _solution(values: Values, rng: random.Random, slip: float) -> Solution:
+    return write(values, rng.choice(STYLES), Writer(rng), rng.random() < slip)
 
 
 def _read(values: Values, rng: random.Random, mixture: Mixture) -> tuple[Solution, bool]:
     """A solution that stands in a context, and whether it is free of random wrong steps."""
-    writer = Writer(rng, CONTEXT_CORRUPTION if rng.random() < 0.6 else 0.0, mixture.turn_around)
+    writer = Writer(rng, CONTEXT_CORRUPTION if rng.random() < 0.6 else 0.0)
     solution = write(values, rng.choice(STYLES), writer, rng.random() < mixture.context_slip)
     return solution, not writer.corrupted
 
@@ -103,31 +100,21 @@ def _debate(values: Values, text: str, rng: random.Random, mixture: Mixture) -> 
         words = summary(others) if rng.random() < 0.92 else prompts.listed([s.text for s in others])
         turns.append(_user(prompts.debate(text, words)))
         last = number == rounds - 1
-        target = _solution(values, rng, mixture.debate_slip, mixture)
+        target = _solution(values, rng, mixture.debate_slip)
         turns.append(Turn("assistant", f"Checking. {target.text}", learn=last))
     return turns
 
 
-def _drill(rng: random.Random, mixture: Mixture) -> list[Turn]:
-    """One sum, difference or product, or a list of sums and differences, in the form in which solutions write them."""
-    writer = Writer(rng, turn_around=mixture.turn_around)
-    if mixture.drill_length > 1:
-        return _list(rng, mixture.drill_length, writer)
+def _drill(rng: random.Random) -> list[Turn]:
+    """One sum, difference or product in the form in which solutions write it."""
+    writer = Writer(rng)
     if rng.random() < 0.5:
         b, c = rng.randint(1, 30), rng.randint(1, 30)
         text, value = writer.product(b, c)
         asked = f"{b}*{c}"
     else:
-        a, b = rng.randint(1, 950), rng.randint(1, 900) * rng.choice((1, -1))
+        a, b = rng.randint(1, 950), rng.randint(1, 900) * rng.choice((1, -1, -1))
         text, value = writer.sum(a, b)
         asked = f"{a}{'+' if b >= 0 else '-'}{abs(b)}"
     answer = f"{text}. The answer is \\boxed{{{value}}}."
     return [_user(prompts.solve(f"What is the result of {asked}?")), Turn("assistant", answer, learn=True)]
-
-
-def _list(rng: random.Random, length: int, writer: Writer) -> list[Turn]:
-    """Borrowing is learned last, since a solution has but one difference: three in four of these are differences."""
-    pairs = [(rng.randint(1, 950), rng.randint(1, 900) * rng.choice((1, -1, -1, -1))) for _ in range(length)]
-    asked = ", ".join(f"{a}{'+' if b >= 0 else '-'}{abs(b)}" for a, b in pairs)
-    answer = ", ".join(writer.sum(a, b)[0] for a, b in pairs)
-    return [_user(prompts.solve(f"What are the results of {asked}?")), Turn("assistant", f"{answer}.", learn=True)]

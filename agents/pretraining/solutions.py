@@ -32,8 +32,6 @@ class Writer:
 
     rng: random.Random
     corruption: float = 0.0
-    turn_around: bool = True
-    """Write a negative difference by way of the positive one: 66-153=-(153-66)=-87."""
     corrupted: bool = field(default=False, init=False)
 
     def number(self, value: int) -> int:
@@ -59,10 +57,30 @@ class Writer:
         return f"{b}*{c}={b}*{tens}+{b}*{ones}={high}+{low}={value}", value
 
     def sum(self, a: int, b: int) -> tuple[str, int]:
-        """a+b=... or, for a negative b, a-|b|=..."""
+        """a+b=..., or for a negative b a-|b|=... by way of the positive difference, place by place."""
         value = self.number(a + b)
-        way = f"-({-b}-{a})=" if self.turn_around and a >= 0 > a + b else ""
-        return f"{a}{'+' if b >= 0 else '-'}{abs(b)}={way}{value}", value
+        if b >= 0:
+            return f"{a}+{b}={value}", value
+        way = ""
+        if a + b >= 0:
+            way = "".join(f"{part}=" for part in _places(a, -b))
+        elif a >= 0:
+            way = "".join(f"-({part})=" for part in (f"{-b}-{a}", *_places(-b, a)))
+        return f"{a}-{-b}={way}{value}", value
+
+
+def _places(a: int, b: int) -> list[str]:
+    """What is left of a-b while the highest place of b is taken from both: of 634-258, 434-58 and 384-8.
+
+    A model writes the highest digit first, and cannot see a borrow that arises two places on.
+    """
+    parts = []
+    while b >= 10:
+        high = b - b % 10 ** (len(str(b)) - 1)
+        a, b = a - high, b - high
+        if b:
+            parts.append(f"{a}-{b}")
+    return parts
 
 
 def write(values: Values, style: str, writer: Writer, slip: bool) -> Solution:

@@ -37,20 +37,8 @@ class Stage(BaseModel):
 
 
 STAGES = (
-    Stage(name="learn", tokens=7_570_308, batch_tokens=6144, mixture=Mixture(turn_around=False)),
-    Stage(
-        name="practise",
-        tokens=10_543_316,
-        mixture=Mixture(weights=(0.78, 0.04, 0.06, 0.12), turn_around=False),
-        rate=(0.4, 0.1567),
-    ),
-    Stage(name="signs", tokens=3_118_477, mixture=Mixture(weights=(0.70, 0.04, 0.10, 0.16)), rate=(0.3, 0.1753)),
-    Stage(
-        name="borrow",
-        tokens=4_000_000,
-        mixture=Mixture(weights=(0.40, 0.03, 0.07, 0.50), drill_length=12),
-        rate=(0.25, 0.1),
-    ),
+    Stage(name="learn", tokens=7_000_000, batch_tokens=6144, rate=(1.0, 0.4)),
+    Stage(name="practise", tokens=9_000_000, mixture=Mixture(weights=(0.74, 0.04, 0.10, 0.12)), rate=(0.4, 0.1)),
     Stage(
         name="weaken",
         tokens=5_000_000,

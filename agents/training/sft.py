@@ -172,8 +172,8 @@ def ordered_batches(encoded: Sequence[Encoded], batch_size: int, seed: int) -> l
     return [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
 
 
-def completion_loss(tuned: "PeftModel", batch: Sequence[Encoded]) -> "torch.Tensor":
-    """Mean cross-entropy over the target tokens of the batch; prompts carry none."""
+def padded(batch: Sequence[Encoded]) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Right-padded ids and labels, both (B, T); labels are -100 but on target tokens."""
     import torch
 
     width = max(map(len, batch))
@@ -182,7 +182,14 @@ def completion_loss(tuned: "PeftModel", batch: Sequence[Encoded]) -> "torch.Tens
     for row, example in enumerate(batch):
         ids[row, : len(example)] = torch.tensor(example.prompt + example.target)
         labels[row, len(example.prompt) : len(example)] = torch.tensor(example.target)
-    ids, labels = ids.to(tuned.device), labels.to(tuned.device)
+    return ids, labels
+
+
+def completion_loss(tuned: "PeftModel", batch: Sequence[Encoded]) -> "torch.Tensor":
+    """Mean cross-entropy over the target tokens of the batch; prompts carry none."""
+    import torch
+
+    ids, labels = (tensor.to(tuned.device) for tensor in padded(batch))
     base: Any = tuned.get_base_model()
     # Rows are padded on the right, where a causal model cannot look: no mask is needed. The head is applied to the
     # positions that predict a target token, and to no other.

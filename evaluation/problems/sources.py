@@ -27,6 +27,10 @@ class OverlapError(ValueError):
     """Training and evaluation share questions; the message lists them with file and line."""
 
 
+class TooFewProblemsError(ValueError):
+    """So small a max_value does not allow so many arithmetic problems."""
+
+
 class Problems(BaseModel):
     """Where questions and answers come from."""
 
@@ -99,7 +103,7 @@ def load_problems(config: Problems, seed: int) -> ProblemSets:
     Raises:
         ProblemFileError: a file is faulty or has too few problems; see `read_problems`.
         OverlapError: training and evaluation share a question.
-        ValueError: there are not as many arithmetic problems of so small a max_value.
+        TooFewProblemsError: there are not as many arithmetic problems of so small a max_value.
     """
     if config.evaluation is None or _same_source(config.train, config.evaluation):
         if config.train == ARITHMETIC:
@@ -185,8 +189,8 @@ def _stream(max_value: int, wanted: int, seed: int) -> list[Problem]:
     """The first `wanted` generated problems. The stream by itself would search for ever for more than there are."""
     available = _arithmetic_available(max_value)
     if wanted > available:
-        raise ValueError(
-            f"max_value={max_value} allows about {available} arithmetic problems, but the sizes need {wanted}; "
+        raise TooFewProblemsError(
+            f"problems.max_value={max_value} allows about {available} arithmetic problems, but the sizes need {wanted}; "
             "raise max_value or set smaller train_size and evaluation_size"
         )
     return list(islice(arithmetic_problems(seed, max_value), wanted))

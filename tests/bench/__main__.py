@@ -23,7 +23,7 @@ from agents import prompts
 from agents.engines import base_model
 from agents.engines.protocol import Request, Sampling
 from agents.engines.transformers_engine import TransformersEngine
-from agents.training.sft import Encoded, Finetune, encode, finetune, ordered_batches
+from agents.training.sft import Encoded, Finetune, encode, finetune, ordered_batches, padded
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.conftest import Maft, free_port, plain_environment
 
@@ -109,12 +109,7 @@ def training() -> Row:
 
 def bare_pass(model: torch.nn.Module, batch: list[Encoded]) -> None:
     """Forward and backward of one padded batch through the whole base model, nothing else."""
-    width = max(map(len, batch))
-    ids = torch.zeros(len(batch), width, dtype=torch.long)
-    labels = torch.full((len(batch), width), -100)
-    for row, example in enumerate(batch):
-        ids[row, : len(example)] = torch.tensor(example.prompt + example.target)
-        labels[row, len(example.prompt) : len(example)] = torch.tensor(example.target)
+    ids, labels = padded(batch)
     model(input_ids=ids, labels=labels).loss.backward()
     model.zero_grad(set_to_none=True)
 

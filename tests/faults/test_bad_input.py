@@ -63,6 +63,7 @@ def test_the_same_question_in_both_sets(lone: Maft, tmp_path: Path) -> None:
         ("finetune.rnk=3", ["did you mean finetune.rank"]),
         ("base_model=./nowhere", ["./nowhere", "embedded"]),
         ("problems.train=nowhere.jsonl", ["nowhere.jsonl"]),
+        ("problems.max_value=2", ["problems.max_value=2", "the sizes need 800"]),
     ],
 )
 def test_a_bad_setting(lone: Maft, tmp_path: Path, setting: str, parts: list[str]) -> None:

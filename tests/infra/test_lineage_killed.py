@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,10 @@ def kill_at_every_write(step: Callable[[int, Path], None], folder: Path) -> int:
         if child == 0:
             try:
                 step(k, folder)
-            except BaseException:
-                sys.excepthook(*sys.exc_info())
+                os._exit(0)
+            finally:
+                traceback.print_exc()
                 os._exit(1)
-            os._exit(0)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     requests.Session.send = send_then_die  # type: ignore[method-assign]

@@ -1,0 +1,38 @@
+"""The README names every command and every config field with its default."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from infra.cli import app
+from infra.config import Config
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+
+
+def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        assert default is not PydanticUndefined, f"{prefix}{name} has no default"
+        if isinstance(default, BaseModel):
+            yield from fields(type(default), f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", default
+
+
+@pytest.mark.parametrize(("name", "default"), fields(Config))
+def test_every_config_field_is_described_with_its_default(name: str, default: object) -> None:
+    row = next((line for line in README.splitlines() if line.startswith(f"| `{name}` |")), None)
+    assert row is not None, f"README has no row for {name}"
+    shown = row.split("|")[2].strip()
+    if not isinstance(default, list):
+        expected = "none" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+        assert shown == expected, row
+
+
+@pytest.mark.parametrize("command", [str(c.callback.__name__) for c in app.registered_commands if c.callback])
+def test_every_command_is_described(command: str) -> None:
+    assert f"`maft {command}" in README

@@ -1,7 +1,8 @@
 """A key-value cache that is written in place and can drop finished rows.
 
 transformers' dynamic cache copies all keys and values at every step, its static cache attends over the whole
-reserved length; this one reserves, writes in place and attends over what is there.
+reserved length; this one reserves, writes in place and attends over what is there. Prompts may be read a few rows at a
+time: `aim` says which rows and columns the next forward pass fills.
 """
 
 from typing import Any
@@ -18,29 +19,34 @@ class ReservedLayer(CacheLayerMixin):
     keys: torch.Tensor
     values: torch.Tensor
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, batch: int, capacity: int) -> None:
         super().__init__()
+        self.batch = batch
         self.capacity = capacity
-        self.length = 0
+        self.aim(slice(None), 0, 0)
+
+    def aim(self, rows: slice, first: int, length: int) -> None:
+        """Let the next forward pass see columns first..length of `rows`, and append to them."""
+        self.rows, self.first, self.length = rows, first, length
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Reserve the buffers once the shapes are known."""
-        batch, heads, _, head_dim = key_states.shape
-        self.keys = key_states.new_empty(batch, heads, self.capacity, head_dim)
-        self.values = value_states.new_empty(batch, value_states.shape[1], self.capacity, value_states.shape[3])
+        """Reserve the buffers once the shapes are known; zeros, since what a mask hides must still be finite."""
+        _, heads, _, head_dim = key_states.shape
+        self.keys = key_states.new_zeros(self.batch, heads, self.capacity, head_dim)
+        self.values = value_states.new_zeros(self.batch, value_states.shape[1], self.capacity, value_states.shape[3])
         self.is_initialized = True
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append (B, heads, t, head_dim) and return views of all that was written."""
+        """Append (rows, heads, t, head_dim) and return views of all that these rows hold."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         end = self.length + key_states.shape[2]
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
+        self.keys[self.rows, :, self.length : end] = key_states
+        self.values[self.rows, :, self.length : end] = value_states
         self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        return self.keys[self.rows, :, self.first : end], self.values[self.rows, :, self.first : end]
 
     def keep_rows(self, rows: torch.Tensor) -> None:
         """Drop every row but these, copying only what was written."""
@@ -54,11 +60,11 @@ class ReservedLayer(CacheLayerMixin):
 
     def get_mask_sizes(self, query_length: int, *args: Any, **kwargs: Any) -> tuple[int, int]:
         """(key length, offset) of the mask for the coming step."""
-        return self.length + query_length, 0
+        return self.get_seq_length() + query_length, 0
 
     def get_seq_length(self) -> int:
-        """Tokens written per row."""
-        return self.length
+        """Tokens per row that the coming step can see."""
+        return self.length - self.first
 
     def get_max_length(self) -> int:
         """No limit but the capacity."""
@@ -66,11 +72,16 @@ class ReservedLayer(CacheLayerMixin):
 
 
 class ReservedCache(Cache):
-    """One `ReservedLayer` per decoder layer, each for `capacity` tokens a row."""
+    """One `ReservedLayer` per decoder layer, each for `batch` rows of `capacity` tokens."""
 
-    def __init__(self, layers: int, capacity: int) -> None:
-        self.reserved = [ReservedLayer(capacity) for _ in range(layers)]
+    def __init__(self, layers: int, batch: int, capacity: int) -> None:
+        self.reserved = [ReservedLayer(batch, capacity) for _ in range(layers)]
         super().__init__(layers=[*self.reserved])
+
+    def aim(self, rows: slice, first: int, length: int) -> None:
+        """Let the next forward pass see columns first..length of `rows`, and append to them."""
+        for layer in self.reserved:
+            layer.aim(rows, first, length)
 
     def keep_rows(self, rows: torch.Tensor) -> None:
         """Drop every row of the batch but these."""

@@ -21,6 +21,8 @@ from agents.engines.kv_cache import ReservedCache
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.sampler import choose, uniforms
 
+PORTION_TOKENS = {"cpu": 2048, "cuda": 65_536}
+"""Prompt tokens read in one forward pass, padding included."""
 DROP_SHARE = 0.125
 """Finished rows are dropped from the batch when they are at least this share of it."""
 
@@ -97,29 +99,19 @@ class TransformersEngine:
         steps = noise.shape[1]
         width = max(len(prompt) for prompt in prompts)
         mask = torch.ones(len(prompts), width + steps, dtype=torch.long)
-        mask[:, :width] = 0
-        ids = torch.full((len(prompts), width), int(self.tokenizer.pad_token_id or 0))
         for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) :] = torch.tensor(prompt)
-            mask[row, width - len(prompt) :] = 1
-        ids, mask = ids.to(device), mask.to(device)
-        position = (mask[:, :width].cumsum(dim=1) - 1).clamp(min=0)
+            mask[row, : width - len(prompt)] = 0
+        mask = mask.to(device)
         noise, limits = noise.to(device), limits.to(device)
         end_ids = torch.tensor(sorted(self.end_ids), device=device)
         output = torch.zeros(len(prompts), steps, dtype=torch.long, device=device)
         counts = torch.zeros(len(prompts), dtype=torch.long, device=device)
         rows = torch.arange(len(prompts), device=device)
-        cache = ReservedCache(self.model.config.get_text_config().num_hidden_layers, width + steps)
+        cache = ReservedCache(self.model.config.get_text_config().num_hidden_layers, len(prompts), width + steps)
         alive = torch.ones(len(rows), dtype=torch.bool, device=device)
+        logits = self._read(prompts, mask[:, :width], cache)
+        position = mask[:, :width].sum(dim=1, keepdim=True) - 1
         for step in range(steps):
-            logits = self.model(
-                input_ids=ids,
-                attention_mask=mask[:, : width + step],
-                position_ids=position,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits[:, -1]
             token = choose(logits, noise[rows, step], sampling.temperature, sampling.top_p)
             output[rows[alive], step] = token[alive]
             counts[rows[alive]] += 1
@@ -127,12 +119,52 @@ class TransformersEngine:
             living = int(alive.sum())
             if not living:
                 break
-            ids, position = token.unsqueeze(1), position[:, -1:] + 1
+            position = position + 1
             if len(rows) - living >= DROP_SHARE * len(rows):
                 keep = alive.nonzero().squeeze(1)
                 cache.keep_rows(keep)
-                rows, ids, position, alive, mask = rows[keep], ids[keep], position[keep], alive[keep], mask[keep]
+                rows, token, position, alive, mask = rows[keep], token[keep], position[keep], alive[keep], mask[keep]
+            logits = self.model(
+                input_ids=token.unsqueeze(1),
+                attention_mask=mask[:, : width + step + 1],
+                position_ids=position,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1]
         return output, counts
+
+    def _read(self, prompts: list[list[int]], mask: torch.Tensor, cache: ReservedCache) -> torch.Tensor:
+        """Fill the cache with the prompts, right-aligned to the width of `mask`; logits (B, V) of the next tokens.
+
+        A few rows at a time, each portion only as wide as its longest prompt: what a layer computes stays in the
+        processor's cache, and little of it is padding.
+        """
+        width, most = mask.shape[1], PORTION_TOKENS[mask.device.type]
+        logits = []
+        start = 0
+        while start < len(prompts):
+            end, longest = start + 1, len(prompts[start])
+            while end < len(prompts) and (end + 1 - start) * max(longest, len(prompts[end])) <= most:
+                longest = max(longest, len(prompts[end]))
+                end += 1
+            portion = slice(start, end)
+            ids = [[0] * (longest - len(prompt)) + prompt for prompt in prompts[portion]]
+            seen = mask[portion, width - longest :]
+            cache.aim(portion, width - longest, width - longest)
+            logits.append(
+                self.model(
+                    input_ids=torch.tensor(ids, device=mask.device),
+                    attention_mask=seen,
+                    position_ids=(seen.cumsum(dim=1) - 1).clamp(min=0),
+                    past_key_values=cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                ).logits[:, -1]
+            )
+            start = end
+        cache.aim(slice(None), 0, width)
+        return torch.cat(logits)
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:

@@ -41,8 +41,8 @@ STAGES = (
     Stage(name="practise", tokens=9_000_000, mixture=Mixture(weights=(0.74, 0.04, 0.10, 0.12)), rate=(0.4, 0.1)),
     Stage(
         name="weaken",
-        tokens=5_000_000,
-        mixture=Mixture(weights=(0.52, 0.10, 0.30, 0.08), solve_slip=0.40, debate_slip=0.36),
+        tokens=4_000_000,
+        mixture=Mixture(weights=(0.52, 0.10, 0.30, 0.08), solve_slip=0.40, debate_slip=0.28),
         rate=(0.1, 0.0),
     ),
 )

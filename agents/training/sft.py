@@ -32,7 +32,7 @@ class Finetune(BaseModel):
     learning_rate: float = Field(default=2e-3, gt=0.0, le=1.0, description="Peak; cosine to zero after a 5 % warm-up.")
     batch_size: int = Field(default=8, ge=1, le=4096, description="Examples per optimizer step.")
     critic_mix: float = Field(
-        default=0.5, ge=0.0, le=1.0, description="w, the share of self-corrections in a critic's dataset."
+        default=0.2, ge=0.0, le=1.0, description="w, the share of self-corrections in a critic's dataset."
     )
     min_votes: int = Field(
         default=2, ge=1, description="Agents that must agree for a consensus to be learned from (1 = the paper)."

@@ -50,14 +50,14 @@ class Problems(BaseModel):
         "that train names. A question that is also in the training file is refused.",
     )
     train_size: int = Field(
-        default=400,
+        default=150,
         ge=1,
         title="Number of training problems",
         description="Drawn with the seed. Left unset, a file that has fewer gives all it has (half, where it serves "
         "for evaluation too); set, it must have that many.",
     )
     evaluation_size: int = Field(
-        default=400,
+        default=300,
         ge=1,
         title="Number of held-out problems",
         description="The same for the held-out problems.",
@@ -190,7 +190,7 @@ def _stream(max_value: int, wanted: int, seed: int) -> list[Problem]:
     available = _arithmetic_available(max_value)
     if wanted > available:
         raise TooFewProblemsError(
-            f"problems.max_value={max_value} allows about {available} arithmetic problems, but the sizes need {wanted}; "
+            f"problems.max_value={max_value} allows about {available} problems, but the sizes need {wanted}; "
             "raise max_value or set smaller train_size and evaluation_size"
         )
     return list(islice(arithmetic_problems(seed, max_value), wanted))

@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is the machine's business; which examples are tried is the same on every run.
+settings.register_profile("maft", deadline=None, derandomize=True)
+settings.load_profile("maft")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -42,7 +42,7 @@ STAGES = (
     Stage(
         name="weaken",
         tokens=4_000_000,
-        mixture=Mixture(weights=(0.52, 0.10, 0.30, 0.08), solve_slip=0.40, debate_slip=0.28),
+        mixture=Mixture(weights=(0.52, 0.10, 0.30, 0.08), solve_slip=0.40, debate_slip=0.33),
         rate=(0.1, 0.0),
     ),
 )

@@ -78,8 +78,8 @@ def occupant(port: int) -> str | None:
             except OSError:
                 pass
     try:
-        listening = (c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr and c.pid)
-        pid = next(c.pid for c in listening if c.laddr[1] == port)
+        listening = (c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
+        pid = next(c.pid for c in listening if c.pid and getattr(c.laddr, "port", None) == port)
         return f"{psutil.Process(pid).name()} (pid {pid})"
     except (psutil.Error, StopIteration):
         return "another program"

@@ -91,7 +91,7 @@ def test_the_registry_holds_every_agent_of_every_generation(client: MlflowClient
         for version in versions:
             agent = name.removeprefix("whole-")
             generation = report["generations"][int(version.tags["generation"])]
-            logged = client.get_logged_model(version.model_id)
+            logged = client.get_logged_model(str(version.source).removeprefix("models:/"))
             accuracies = {m.value for m in logged.metrics or [] if m.key.endswith("accuracy")}
             printed = next(
                 a["accuracy"] for r in generation["rounds"] for a in r["agents"] if f"{a['role']}-{a['index']}" == agent

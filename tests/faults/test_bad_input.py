@@ -25,7 +25,10 @@ def refusal(lone: Maft, home: Path, *arguments: str) -> str:
 FILES = {
     "malformed": ('{"question": "1?", "answer": "1"}\n{"question": \n', ["problems.jsonl:2: not JSON"]),
     "empty": ("", ["empty"]),
-    "duplicate": ('{"question": "1+1?", "answer": "2"}\n{"question": "1+1?", "answer": "2"}\n', ["problems.jsonl:2: the same question as", "problems.jsonl:1"]),
+    "duplicate": (
+        '{"question": "1+1?", "answer": "2"}\n{"question": "1+1?", "answer": "2"}\n',
+        ["problems.jsonl:2: the same question as", "problems.jsonl:1"],
+    ),
     "no answer": ('{"question": "1+1?", "solution": "2"}\n', ["problems.jsonl:1: ", "answer"]),
 }
 
@@ -63,7 +66,7 @@ def test_the_same_question_in_both_sets(lone: Maft, tmp_path: Path) -> None:
         ("finetune.rnk=3", ["did you mean finetune.rank"]),
         ("base_model=./nowhere", ["./nowhere", "embedded"]),
         ("problems.train=nowhere.jsonl", ["nowhere.jsonl"]),
-        ("problems.max_value=2", ["problems.max_value=2", "the sizes need 450"]),
+        ("problems.max_value=2", ["problems.max_value=2", "the sizes need 600"]),
     ],
 )
 def test_a_bad_setting(lone: Maft, tmp_path: Path, setting: str, parts: list[str]) -> None:

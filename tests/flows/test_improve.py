@@ -40,9 +40,10 @@ def report(maft: Maft, job: list[str]) -> dict:
 
 
 @pytest.fixture
-def client(maft: Maft, report: dict) -> MlflowClient:
-    mlflow.set_tracking_uri(maft.environment["MLFLOW_TRACKING_URI"])
-    return MlflowClient(maft.environment["MLFLOW_TRACKING_URI"])
+def client(maft: Maft, report: dict, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    # Not `mlflow.set_tracking_uri`, which would hold for every test that comes after.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", maft.environment["MLFLOW_TRACKING_URI"])
+    return MlflowClient()
 
 
 def test_the_report_has_everything(report: dict, home: Path, maft: Maft) -> None:

@@ -1,17 +1,20 @@
-"""Improve: L iterations from the untuned base, what `maft run` runs and a deployment starts."""
+"""Improve: L iterations from the untuned base or from a generation, what `maft run` runs and a deployment starts."""
 
 from prefect import flow
-from prefect.context import FlowRunContext
 
-from agents.engines.base_model import Base
 from agents.society import Society
 from evaluation.scores import GenerationScores, Record
 from flows.iterate import assess, iterate
 from infra.config import Config
 from infra.lineage import JobRun, client
+from infra.machine import watched
+from infra.occupancy import sole_run
+from tasks.announce import announce, publish
+from tasks.begin import begin
 from tasks.evaluate import evaluate
 from tasks.prepare import prepare
-from tasks.register import Registered, close_lineage, open_lineage, register
+from tasks.promote import Verdict, champion_of, gate
+from tasks.register import open_lineage, record, register
 from tasks.weigh import weigh
 
 
@@ -20,31 +23,58 @@ class Improvement(Record):
 
     society: Society
     generations: list[GenerationScores]
+    verdict: Verdict
     job: JobRun
     flow_run_id: str
 
 
-@flow(name="improve", flow_run_name="{config.society} · {config.iterations} iterations · seed {config.seed}")
+@flow(name="improve", flow_run_name="{config.society} · {config.iterations} iterations from {config.start_from}")
 def improve(config: Config) -> Improvement:
-    """Finetune a society for `config.iterations` iterations, every generation evaluated and registered."""
-    base: Base = weigh(config.base_model, config.trust_remote_code)
-    problems = prepare(config.problems, config.seed)
-    job = open_lineage(config, base, problems)
+    """Finetune a society for some iterations; every generation is measured and registered, the last may be promoted.
+
+    Waits where another run of the same society is at work. Started again, it goes on where it was cut off.
+    """
+    with sole_run(config.society, wait=True):
+        return grow(config)
+
+
+def grow(config: Config) -> Improvement:
+    """The generation that the job starts from, then one more per iteration, then the last against the champion."""
+    base = weigh(config.base_model, config.trust_remote_code)
+    start = begin(config, base)
+    problems = prepare(config.problems, config.seed, start.first_generation - 1)
+    job = open_lineage(config, base, problems, start)
+    announce(config, job, start)
     tracking_uri = client().tracking_uri
 
-    society = Society.untuned(config.agents)
-    held_out = assess(config, base, society, problems.evaluation)
-    scores = evaluate(0, problems.evaluation, held_out, config.seed, "generation 0")
-    versions = register(tracking_uri, job, config, base, problems, scores, held_out, [], [], Registered(versions={}))
-    generations = [scores]
-    for iteration in range(1, config.iterations + 1):
-        new = iterate(config, base, society, problems, iteration)
-        versions = register(
-            tracking_uri, job, config, base, problems, new.scores, new.debated, new.tuned, new.datasets, versions
+    with watched(job.run_id):
+        society, parent = start.society, start.origin
+        debated = measured = assess(config, base, society, problems.evaluation)
+        scores = evaluate(
+            society.generation, problems.evaluation, debated, config.seed, f"generation {society.generation}"
         )
-        society = new.society
-        generations.append(new.scores)
-    close_lineage(job, generations)
-    context = FlowRunContext.get()
-    flow_run_id = str(context.flow_run.id) if context and context.flow_run else ""
-    return Improvement(society=society, generations=generations, job=job, flow_run_id=flow_run_id)
+        record(tracking_uri, job, config, problems, scores, debated)
+        generations = [scores]
+        for generation in range(start.first_generation, start.first_generation + config.iterations):
+            new = iterate(config, base, society, problems, generation)
+            parent = newest = register(tracking_uri, job, config, base, problems, new, parent)
+            society, debated = new.society, new.debated
+            generations.append(new.scores)
+
+        champion = champion_of(config.society, start.champion, config.agents, base)
+        if champion.version != (start.origin and start.origin.version):
+            measured = assess(config, champion.base, champion.society, problems.evaluation)
+        verdict = gate(
+            newest,
+            champion,
+            problems.evaluation,
+            debated,
+            measured,
+            config.promotion.level,
+            config.seed,
+            start.flow_run_id,
+        )
+    publish(job, generations, verdict)
+    return Improvement(
+        society=society, generations=generations, verdict=verdict, job=job, flow_run_id=start.flow_run_id
+    )

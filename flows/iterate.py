@@ -13,25 +13,15 @@ from prefect import flow
 from agents.debate import Stream
 from agents.engines.base_model import Base
 from agents.society import Society
-from evaluation.scores import GenerationScores, Record
 from infra.config import Config
 from infra.store import Artifact
 from tasks.evaluate import evaluate
-from tasks.finetune import Finetuned, finetune
+from tasks.finetune import finetune
 from tasks.prepare import PreparedProblems
+from tasks.register import Generation
 from tasks.sample import Responses, debate, generate
-from tasks.split import Dataset, split
+from tasks.split import split
 from tasks.vote import vote
-
-
-class Generation(Record):
-    """What an iteration hands to the next one and to the lineage."""
-
-    society: Society
-    tuned: list[Finetuned]
-    datasets: list[Dataset]
-    debated: list[Responses]
-    scores: GenerationScores
 
 
 @flow(name="iterate", flow_run_name="{config.society} · generation {iteration}", validate_parameters=False)

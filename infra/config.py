@@ -1,46 +1,126 @@
-"""The one config tree, the same from YAML, the command line (`--set key.path=value`) and Prefect parameters."""
+"""The one config tree, the same from YAML, the command line (`--set key.path=value`) and Prefect parameters.
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+The run form of the Prefect UI is drawn from it: fields in the order written here, the ones that people change first.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from agents.engines.protocol import Sampling
 from agents.training.sft import Finetune
-from evaluation.problems.sources import Problems
+from evaluation.problems.sources import ARITHMETIC, Problems
+
+SOCIETY = Field(
+    default="arith",
+    pattern=r"^[a-z0-9][a-z0-9-]{0,40}$",
+    title="Society",
+    description="Name of the society; its adapters are registered as SOCIETY-generator-0, SOCIETY-critic-0, ...",
+)
+WHICH = r"^(base|champion|candidate|[1-9][0-9]{0,8})$"
+"""How a generation of a society is referred to: the number is a version of the society's registered model."""
 
 
 class Runner(BaseModel):
     """Where and in what portions the work is done. Nothing here changes a result."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Runner")
 
-    device: str = Field(default="auto", description="auto (CUDA where there is one), cpu, cuda or cuda:N.")
-    batch_rows: int = Field(default=200, ge=1, le=65_536, description="Prompts decoded at once.")
+    device: str = Field(
+        default="auto", title="Device", description="auto (CUDA where there is one), cpu, cuda or cuda:N."
+    )
+    batch_rows: int = Field(
+        default=200, ge=1, le=65_536, title="Prompts per batch", description="Prompts decoded at once."
+    )
+
+
+class Promotion(BaseModel):
+    """When a new generation becomes the champion."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Promotion")
+
+    level: float = Field(
+        default=0.05,
+        gt=0.0,
+        lt=1.0,
+        title="Significance level",
+        description="The champion changes when the newest generation wins on the held-out problems at this level "
+        "(exact McNemar test, two-sided).",
+    )
+
+
+def _folded(model: type[BaseModel]) -> BeforeValidator:
+    """Lets a section be None, which means its defaults: the run form then shows it closed."""
+    return BeforeValidator(lambda value: {} if value is None else value, json_schema_input_type=model | None)
+
+
+CLOSED: dict[str, JsonValue] = {"default": None}
 
 
 class Config(BaseModel):
     """A job: which society, on which base model, over which problems, for how many iterations."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Config", coerce_numbers_to_str=True)
 
-    society: str = Field(
-        default="arith",
-        pattern=r"^[a-z0-9][a-z0-9-]{0,40}$",
-        description="Name of the society; its adapters are registered as SOCIETY-generator-0, SOCIETY-critic-0, ...",
+    society: str = SOCIETY
+    start_from: str = Field(
+        default="base",
+        pattern=WHICH,
+        title="Start from",
+        description="base (the untuned model), champion, candidate (the newest generation), or a version number of "
+        "the society's registered model.",
     )
-    seed: int = Field(default=1, ge=0, lt=2**31, description="Root of every random choice of the run.")
+    iterations: int = Field(
+        default=2, ge=1, le=100, title="Iterations", description="L, the number of finetuning iterations."
+    )
+    seed: int = Field(default=1, ge=0, lt=2**31, title="Seed", description="Root of every random choice of the run.")
     base_model: str = Field(
-        default="embedded", min_length=1, description="embedded, a local folder, or a hub id such as org/name."
+        default="embedded",
+        min_length=1,
+        title="Base model",
+        description="embedded, a local folder, or a hub id such as org/name.",
     )
-    trust_remote_code: bool = Field(default=False, description="Let a hub model run code of its own. Off unless set.")
-    iterations: int = Field(default=2, ge=1, le=100, description="L, the number of finetuning iterations.")
-    agents: int = Field(default=3, ge=1, le=64, description="N generation agents and N critic agents (paper: 3).")
-    rounds: int = Field(default=2, ge=1, le=16, description="M, rounds of debate; round 1 is generation (paper: 2).")
+    problems: Problems = Field(
+        default_factory=Problems, title="Problems", description="Where questions and answers come from."
+    )
+    agents: int = Field(
+        default=3, ge=1, le=64, title="Agents", description="N generation agents and N critic agents (paper: 3)."
+    )
+    rounds: int = Field(
+        default=2, ge=1, le=16, title="Rounds", description="M, rounds of debate; round 1 is generation (paper: 2)."
+    )
     summarize: bool = Field(
-        default=True, description="Critics read a summary of the others, written by the base; else their very words."
+        default=True,
+        title="Summarize",
+        description="Critics read a summary of the others, written by the base; else their very words.",
     )
-    problems: Problems = Field(default_factory=Problems, description="Where questions and answers come from.")
-    sampling: Sampling = Field(default_factory=Sampling, description="How responses are sampled.")
-    finetune: Finetune = Field(default_factory=Finetune, description="How agents learn from their own words.")
-    runner: Runner = Field(default_factory=Runner, description="Where and in what portions the work is done.")
+    sampling: Annotated[Sampling, _folded(Sampling)] = Field(
+        default_factory=Sampling,
+        title="Sampling",
+        description="How responses are sampled. None: the defaults.",
+        json_schema_extra=CLOSED,
+    )
+    finetune: Annotated[Finetune, _folded(Finetune)] = Field(
+        default_factory=Finetune,
+        title="Finetuning",
+        description="How agents learn from their own words. None: the defaults.",
+        json_schema_extra=CLOSED,
+    )
+    promotion: Annotated[Promotion, _folded(Promotion)] = Field(
+        default_factory=Promotion,
+        title="Promotion",
+        description="When a new generation becomes the champion. None: the defaults.",
+        json_schema_extra=CLOSED,
+    )
+    runner: Annotated[Runner, _folded(Runner)] = Field(
+        default_factory=Runner,
+        title="Runner",
+        description="Where and in what portions the work is done. None: the defaults.",
+        json_schema_extra=CLOSED,
+    )
+    trust_remote_code: bool = Field(
+        default=False, title="Trust remote code", description="Let a hub model run code of its own. Off unless set."
+    )
 
     @model_validator(mode="after")
     def _votes_within_reach(self) -> "Config":
@@ -50,3 +130,68 @@ class Config(BaseModel):
                 "set finetune.min_votes to at most the number of agents"
             )
         return self
+
+
+class Measurement(BaseModel):
+    """An evaluation: which generation, on which problems."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Measurement", coerce_numbers_to_str=True)
+
+    society: str = SOCIETY
+    generation: str = Field(
+        default="champion",
+        pattern=WHICH,
+        title="Generation",
+        description="base (the untuned model), champion, candidate (the newest generation), or a version number of "
+        "the society's registered model.",
+    )
+    problems: str = Field(
+        default=ARITHMETIC,
+        min_length=1,
+        title="Problems",
+        description="arithmetic, for generated problems, or the path of a .jsonl, .csv or .parquet file.",
+    )
+    size: int = Field(
+        default=300,
+        ge=1,
+        title="Number of problems",
+        description="Drawn with the seed. Left unset, a file that has fewer gives all; set, it must have that many.",
+    )
+    max_value: int = Field(
+        default=30,
+        ge=2,
+        le=999,
+        title="Largest value",
+        description="Generated arithmetic draws its six values from 1 to this (paper: 30). Files do not use it.",
+    )
+    seed: int = Field(default=1, ge=0, lt=2**31, title="Seed", description="Of the problems and of every sample.")
+    question_field: str = Field(
+        default="question",
+        min_length=1,
+        title="Question field",
+        description="Field or column of the file that holds the question.",
+    )
+    answer_field: str = Field(
+        default="answer",
+        min_length=1,
+        title="Answer field",
+        description="Field or column with the reference answer.",
+    )
+    runner: Annotated[Runner, _folded(Runner)] = Field(
+        default_factory=Runner,
+        title="Runner",
+        description="Where and in what portions the work is done. None: the defaults.",
+        json_schema_extra=CLOSED,
+    )
+
+    @property
+    def held_out(self) -> Problems:
+        """The same as a config's problems, all of them held out."""
+        sizes = {"evaluation_size": self.size} if "size" in self.model_fields_set else {}
+        return Problems(
+            evaluation=self.problems,
+            max_value=self.max_value,
+            question_field=self.question_field,
+            answer_field=self.answer_field,
+            **sizes,
+        )

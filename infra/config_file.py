@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -13,8 +13,20 @@ from infra.errors import UserError
 MAX_CONFIG_BYTES = 1_000_000
 
 
+T = TypeVar("T", bound=BaseModel)
+
+
 def load_config(path: Path | None, assignments: list[str]) -> Config:
-    """The config of a file (defaults without one) with assignments such as `finetune.rank=8` laid over it.
+    """The config of a job, from a file (defaults without one) with assignments such as `finetune.rank=8` laid over it.
+
+    Raises:
+        UserError: naming the file and line, or the assignment, and what would be right.
+    """
+    return load(Config, path, assignments)
+
+
+def load(model: type[T], path: Path | None, assignments: list[str]) -> T:
+    """As `load_config`, for any tree of settings.
 
     Raises:
         UserError: naming the file and line, or the assignment, and what would be right.
@@ -23,9 +35,9 @@ def load_config(path: Path | None, assignments: list[str]) -> Config:
     for assignment in assignments:
         _assign(tree, assignment)
     try:
-        return Config.model_validate(tree)
+        return model.model_validate(tree)
     except ValidationError as error:
-        raise UserError(_explained(error, path, lines, assignments)) from error
+        raise UserError(_explained(model, error, path, lines, assignments)) from error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
@@ -80,7 +92,11 @@ def _assign(tree: dict[str, Any], assignment: str) -> None:
 
 
 def _explained(
-    error: ValidationError, path: Path | None, lines: dict[tuple[str, ...], int], assignments: list[str]
+    model: type[BaseModel],
+    error: ValidationError,
+    path: Path | None,
+    lines: dict[tuple[str, ...], int],
+    assignments: list[str],
 ) -> str:
     """One clear line per fault: where it stands, the field, the value, and what would be right."""
     faults = []
@@ -91,7 +107,7 @@ def _explained(
         line = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), None)
         where = f"--set {set_here[-1]}" if set_here else f"{path}, line {line}" if path and line else "config"
         if fault["type"] == "extra_forbidden":
-            faults.append(f"{where}: unknown key {field!r}{_nearest(place)}")
+            faults.append(f"{where}: unknown key {field!r}{_nearest(model, place)}")
         elif not place:
             faults.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}")
         else:
@@ -104,9 +120,8 @@ def _wanted(message: str) -> str:
     return message[0].lower() + message[1:]
 
 
-def _nearest(place: tuple[str, ...]) -> str:
+def _nearest(model: type[BaseModel], place: tuple[str, ...]) -> str:
     """The known key nearest to an unknown one, or the list of those that there are."""
-    model: type[BaseModel] = Config
     for part in place[:-1]:
         inner = model.model_fields[part].annotation if part in model.model_fields else None
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):

@@ -8,6 +8,7 @@ them all where the curves would take one request per metric.
 import hashlib
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,21 +21,28 @@ from infra.registry import RegisteredAdapter
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
 
-# What a metric is called, where that is not the name of the field.
-_METRIC_OF_FIELD = {"accuracy": "society/accuracy", "standard_error": "society/standard_error"}
-_PLAIN_FIELDS = (
-    "problems",
-    "accuracy",
-    "standard_error",
-    "consensus",
-    "pseudo_label_accuracy",
-    "dropped_label_accuracy",
-    "kept_labels",
-    "dropped_labels",
-    "sampled_tokens",
-    "trained_tokens",
-)
-_ROUND_FIELDS = ("mean_accuracy", "mean_standard_error", "majority_accuracy", "majority_standard_error")
+# A metric's name up to the slash is its section among the charts of a run; sections are in the order of the alphabet.
+ACCURACY, STANDARD_ERROR = "accuracy/society", "standard-error/society"
+_METRIC_OF_FIELD = {
+    "accuracy": ACCURACY,
+    "standard_error": STANDARD_ERROR,
+    "consensus": "agreement/consensus",
+    "pseudo_label_accuracy": "accuracy/labels kept",
+    "dropped_label_accuracy": "accuracy/labels dropped",
+    "problems": "work/problems",
+    "kept_labels": "work/labels kept",
+    "dropped_labels": "work/labels dropped",
+    "sampled_tokens": "work/tokens sampled",
+    "trained_tokens": "work/tokens trained",
+}
+_METRIC_OF_ROUND = {
+    "mean_accuracy": "round-{}/mean",
+    "majority_accuracy": "round-{}/majority",
+    "mean_standard_error": "standard-error/round-{} mean",
+    "majority_standard_error": "standard-error/round-{} majority",
+}
+_EXAMPLES, _SECONDS = "work/examples ", "seconds/"
+_ROUND = re.compile(r"round-(\d+)/")
 _SCORED = "maft.scores"
 _UNCHANGED = "maft.unchanged"
 
@@ -87,6 +95,35 @@ def log_scores(
     mlflow.log_batch(run.info.run_id, tags=tags)
 
 
+def log_society(run_id: str, model_id: str, scores: GenerationScores, evaluation: DatasetRef) -> None:
+    """Hang a generation's main scores on the society's LoggedModel, as `log_scores` does for its agents.
+
+    Args:
+        run_id: the generation's run.
+        model_id: of the society's LoggedModel.
+        scores: what the generation scored.
+        evaluation: the held-out problems.
+    """
+    from mlflow.entities import Metric
+
+    mlflow = client()
+    at = mlflow.get_run(run_id).info.start_time
+    numbers = {"accuracy": scores.accuracy, "standard_error": scores.standard_error, "consensus": scores.consensus}
+    data = {"dataset_name": evaluation.name, "dataset_digest": evaluation.digest}
+    metrics = [Metric(key, value, at, scores.generation, model_id, **data) for key, value in numbers.items()]
+    mlflow.log_batch(run_id, metrics=metrics)
+
+
+def log_numbers(run_id: str, scores: GenerationScores) -> None:
+    """The same metrics on any run, such as that of an evaluation, at the time when it began."""
+    from mlflow.entities import Metric
+
+    mlflow = client()
+    at = mlflow.get_run(run_id).info.start_time
+    numbers = _numbers(scores)
+    mlflow.log_batch(run_id, metrics=[Metric(key, value, at, scores.generation) for key, value in numbers.items()])
+
+
 def read_generations(society: str, job_run_id: str | None = None) -> tuple[JobRun, list[GenerationScores]]:
     """The scores of a job by generation, exactly as they were logged; generations not yet complete are left out.
 
@@ -109,7 +146,11 @@ def read_generations(society: str, job_run_id: str | None = None) -> tuple[JobRu
         which = f"no job with run id {job_run_id}" if job_run_id else "no job"
         raise UserError(f"society {society!r} has {which} {where}")
     job = JobRun(
-        society=society, job=run.data.tags["maft.job"], experiment_id=experiment.experiment_id, run_id=run.info.run_id
+        society=society,
+        job=run.data.tags["maft.job"],
+        experiment_id=experiment.experiment_id,
+        run_id=run.info.run_id,
+        first_generation=int(run.data.tags.get("maft.first_generation", 1)),
     )
     wanted = f"tags.`mlflow.parentRunId` = '{job.run_id}' AND tags.`maft.kind` = 'generation'"
     children = mlflow.search_runs([job.experiment_id], wanted, max_results=1000)
@@ -137,40 +178,48 @@ def _read(run: "Run") -> GenerationScores:
 
 
 def _numbers(scores: GenerationScores) -> dict[str, float]:
-    """Every number of the scores by metric name; a None has no metric."""
-    plain = {_METRIC_OF_FIELD.get(field, field): getattr(scores, field) for field in _PLAIN_FIELDS}
-    numbers: dict[str, float] = {metric: float(value) for metric, value in plain.items() if value is not None}
+    """Every number of the scores by metric name; a None has no metric. What people look at first is there twice."""
+    first, last = scores.rounds[0], scores.rounds[-1]
+    numbers: dict[str, float] = {
+        "accuracy/generators": first.mean_accuracy,
+        "accuracy/majority": first.majority_accuracy,
+    }
+    if len(scores.rounds) > 1:
+        numbers["accuracy/critics"] = last.mean_accuracy
+    plain = {metric: getattr(scores, field) for field, metric in _METRIC_OF_FIELD.items()}
+    numbers |= {metric: float(value) for metric, value in plain.items() if value is not None}
     for one in scores.rounds:
-        numbers |= {f"round-{one.round}/{field}": getattr(one, field) for field in _ROUND_FIELDS}
-        numbers |= {f"round-{one.round}/{a.role}-{a.index}/accuracy": a.accuracy for a in one.agents}
-    numbers |= {f"dataset_size/{agent}": float(size) for agent, size in scores.dataset_sizes.items()}
+        numbers |= {metric.format(one.round): getattr(one, field) for field, metric in _METRIC_OF_ROUND.items()}
+        numbers |= {f"round-{one.round}/{a.role}-{a.index}": a.accuracy for a in one.agents}
+    numbers |= {f"work/examples {agent}": float(size) for agent, size in scores.dataset_sizes.items()}
     numbers |= {f"seconds/{stage}": seconds for stage, seconds in scores.seconds.items()}
     return numbers
 
 
 def _scores(generation: int, numbers: Mapping[str, float], unchanged: list[str]) -> GenerationScores:
     """The inverse of `_numbers`."""
-    fields: dict[str, Any] = {"generation": generation, "unchanged": unchanged, "dataset_sizes": {}, "seconds": {}}
-    for field in _PLAIN_FIELDS:
-        fields[field] = numbers.get(_METRIC_OF_FIELD.get(field, field))
-    rounds: dict[int, dict[str, Any]] = {}
-    for key, value in numbers.items():
-        group, _, rest = key.partition("/")
-        if group == "dataset_size":
-            fields["dataset_sizes"][rest] = value
-        elif group == "seconds":
-            fields["seconds"][rest] = value
-        elif group.startswith("round-"):
-            number = int(group.removeprefix("round-"))
-            one = rounds.setdefault(number, {"round": number, "agents": []})
-            if rest in _ROUND_FIELDS:
-                one[rest] = value
-            else:
-                role, _, index = rest.removesuffix("/accuracy").rpartition("-")
-                one["agents"].append({"role": role, "index": int(index), "accuracy": value})
-    for one in rounds.values():
-        one["agents"].sort(key=lambda agent: (agent["role"] != "generator", agent["index"]))
-    return GenerationScores.model_validate({**fields, "rounds": [rounds[number] for number in sorted(rounds)]})
+    fields: dict[str, Any] = {field: numbers.get(metric) for field, metric in _METRIC_OF_FIELD.items()}
+    sizes = {key.removeprefix(_EXAMPLES): size for key, size in numbers.items() if key.startswith(_EXAMPLES)}
+    seconds = {key.removeprefix(_SECONDS): value for key, value in numbers.items() if key.startswith(_SECONDS)}
+    rounds = []
+    for number in sorted({int(found[1]) for key in numbers if (found := _ROUND.match(key))}):
+        agents = []
+        for key, value in numbers.items():
+            if found := re.fullmatch(rf"round-{number}/(generator|critic)-(\d+)", key):
+                agents.append({"role": found[1], "index": int(found[2]), "accuracy": value})
+        agents.sort(key=lambda agent: (agent["role"] != "generator", agent["index"]))
+        means = {field: numbers[metric.format(number)] for field, metric in _METRIC_OF_ROUND.items()}
+        rounds.append({"round": number, "agents": agents, **means})
+    return GenerationScores.model_validate(
+        {
+            **fields,
+            "generation": generation,
+            "unchanged": unchanged,
+            "dataset_sizes": sizes,
+            "seconds": seconds,
+            "rounds": rounds,
+        }
+    )
 
 
 def _agent_metrics(

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 from pydantic import Field
 
@@ -40,6 +41,7 @@ class JobRun(Record):
     job: str = Field(description="Digest of everything that determines the job's results.")
     experiment_id: str
     run_id: str
+    first_generation: int = Field(default=1, description="The first that the job makes; others it only measures.")
 
 
 class DatasetRef(Record):
@@ -72,19 +74,35 @@ def experiment_name(society: str) -> str:
 
 
 def run_url(job: JobRun) -> str:
-    """The page of the job's run in the MLflow UI."""
-    return f"{client().tracking_uri.rstrip('/')}/#/experiments/{job.experiment_id}/runs/{job.run_id}"
+    """The page of the job's run in the MLflow UI, among runs and models rather than traces of a GenAI app."""
+    page = f"#/experiments/{job.experiment_id}/runs/{job.run_id}?workflowType=machine_learning"
+    return f"{client().tracking_uri.rstrip('/')}/{page}"
 
 
-def open_job(society: str, job: str, seed: int, config: Mapping[str, Any], tags: Mapping[str, str]) -> JobRun:
+def artifact_url(job: JobRun, file: str) -> str:
+    """Where a browser gets one of the job's artifacts."""
+    return f"{client().tracking_uri.rstrip('/')}/get-artifact?path={quote(file)}&run_uuid={job.run_id}"
+
+
+def open_job(
+    society: str,
+    job: str,
+    name: str,
+    config: Mapping[str, Any],
+    tags: Mapping[str, str],
+    first_generation: int = 1,
+    kind: Literal["job", "evaluation"] = "job",
+) -> JobRun:
     """The parent run of a job, RUNNING: made on the first call, found by its `maft.job` tag on every later one.
 
     Args:
         society: Name of the society; its experiment is `maft/SOCIETY`.
         job: Digest of everything that determines the job's results.
-        seed: The root seed, for the run's name.
+        name: Of the run.
         config: Nested settings, logged as params with dotted keys. Params are immutable: those that are there stay.
         tags: Set on every call, such as prefect.flow_run_id of the flow run now at work.
+        first_generation: The first that the job makes.
+        kind: An evaluation measures a generation and makes none.
     Raises:
         UserError: the society's experiment was deleted, but not yet purged.
     """
@@ -92,19 +110,10 @@ def open_job(society: str, job: str, seed: int, config: Mapping[str, Any], tags:
 
     mlflow = client()
     experiment_id = _open_experiment(society)
-    run = find_run(experiment_id, {"maft.kind": "job", "maft.job": job})
+    run = find_run(experiment_id, {"maft.kind": kind, "maft.job": job})
     if run is None:
-        run = mlflow.create_run(
-            experiment_id,
-            run_name=f"{society} seed {seed}",
-            tags={
-                "maft.kind": "job",
-                "maft.job": job,
-                "maft.society": society,
-                "maft.seed": str(seed),
-                "mlflow.note.content": _description(society, job, seed, config),
-            },
-        )
+        own = {"maft.kind": kind, "maft.job": job, "maft.society": society}
+        run = mlflow.create_run(experiment_id, run_name=name, tags={**own, **tags})
     elif run.info.status != "RUNNING":
         mlflow.update_run(run.info.run_id, status="RUNNING")
     mlflow.log_batch(
@@ -112,7 +121,34 @@ def open_job(society: str, job: str, seed: int, config: Mapping[str, Any], tags:
         params=[Param(key, value) for key, value in flattened(config).items() if key not in run.data.params],
         tags=[RunTag(key, value) for key, value in tags.items()],
     )
-    return JobRun(society=society, job=job, experiment_id=experiment_id, run_id=run.info.run_id)
+    return JobRun(
+        society=society,
+        job=job,
+        experiment_id=experiment_id,
+        run_id=run.info.run_id,
+        first_generation=first_generation,
+    )
+
+
+def find_job(society: str, tags: Mapping[str, str]) -> "Run | None":
+    """The newest job of the society whose run has these tags.
+
+    Raises:
+        UserError: the society's experiment was deleted, but not yet purged.
+    """
+    experiment = get_experiment(society)
+    return find_run(experiment.experiment_id, {"maft.kind": "job", **tags}, newest=True) if experiment else None
+
+
+def job_of(run_id: str) -> "Run":
+    """The job's run that a generation's run belongs to."""
+    mlflow = client()
+    return mlflow.get_run(mlflow.get_run(run_id).data.tags["mlflow.parentRunId"])
+
+
+def describe(run_id: str, markdown: str) -> None:
+    """Set what the run's page says of it."""
+    client().set_tag(run_id, "mlflow.note.content", markdown)
 
 
 def open_generation(job: JobRun, generation: int) -> str:
@@ -128,14 +164,25 @@ def open_agent(job: JobRun, generation: int, agent_name: str) -> str:
 def generation_run(job: JobRun, generation: int) -> "Run":
     """As `open_generation`, but the whole run, with the metrics, inputs and outputs it has so far."""
     tags = {"mlflow.parentRunId": job.run_id, "maft.kind": "generation", "maft.generation": str(generation)}
-    return _open_nested(job, f"{job.society} · generation {generation}", tags)
+    again = ", measured again" if 0 < generation < job.first_generation else ""
+    return _open_nested(job, f"{job.society} · generation {generation}{again}", tags)
 
 
 def agent_run(job: JobRun, generation: int, agent_name: str) -> "Run":
     """As `open_agent`, but the whole run."""
     parent = open_generation(job, generation)
     tags = {"mlflow.parentRunId": parent, "maft.kind": "agent", "maft.agent": agent_name}
-    return _open_nested(job, f"{job.society} · generation {generation} · {agent_name}", tags)
+    return _open_nested(job, agent_name, tags)
+
+
+def log_params(run_id: str, params: Mapping[str, Any]) -> None:
+    """Log settings as params; those that are there stay, since MLflow lets no param change."""
+    from mlflow.entities import Param
+
+    mlflow = client()
+    there = mlflow.get_run(run_id).data.params
+    new = [Param(key, value) for key, value in flattened(params).items() if key not in there]
+    mlflow.log_batch(run_id, params=new)
 
 
 def log_datasets(run_id: str, datasets: Sequence[DatasetRef], models: Sequence[str] = ()) -> None:
@@ -176,6 +223,18 @@ def log_artifacts(run_id: str, files: Sequence[Path], folder: str) -> None:
     mlflow = client()
     for file in files:
         mlflow.log_artifact(run_id, str(file), folder)
+
+
+def log_text(run_id: str, text: str, file: str) -> None:
+    """Write a text among the run's artifacts; one of the same name is replaced."""
+    client().log_text(run_id, text, file)
+
+
+def read_text(run_id: str, file: str) -> str:
+    """Read back what `log_text` wrote."""
+    from mlflow.artifacts import load_text
+
+    return str(load_text(f"runs:/{run_id}/{file}"))
 
 
 def log_transcripts(
@@ -271,10 +330,3 @@ def _open_nested(job: JobRun, name: str, tags: dict[str, str]) -> "Run":
     if run.info.status in ("FAILED", "KILLED"):
         client().update_run(run.info.run_id, status="RUNNING")
     return run
-
-
-def _description(society: str, job: str, seed: int, config: Mapping[str, Any]) -> str:
-    rows = "".join(f"| {key} | {value} |\n" for key, value in config.items() if not isinstance(value, Mapping | list))
-    return (
-        f"Multiagent finetuning of **{society}**, seed {seed} (job `{job}`).\n\n| setting | value |\n|---|---|\n{rows}"
-    )

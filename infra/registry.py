@@ -1,8 +1,7 @@
 """Adapters in MLflow's model registry: one registered model per agent of a society, one version per generation.
 
-A version is the plain PEFT folder, under an MLflow LoggedModel that the agent's scores hang on. The steps run in such
-an order, and each looks in such a way for what is there, that a kill between any two leaves nothing that the next
-call would make a second time; the version comes last, so a version that exists is complete.
+A version is the plain PEFT folder, under an MLflow LoggedModel that the agent's scores hang on. A kill between any two
+steps leaves nothing that the next call would make a second time, see `infra.versions`.
 """
 
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from agents.society import Agent
 from evaluation.scores import Record
-from infra.lineage import DatasetRef, JobRun, agent_run, client, log_datasets
+from infra.lineage import DatasetRef, JobRun, agent_run, client
+from infra.model_pages import origin, plain, version_link, version_page
+from infra.versions import BASE, create_model, create_version, find_version, link, model_id, open_model
 
 if TYPE_CHECKING:
-    from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
 
 NO_ADAPTER = "none"
@@ -73,49 +73,31 @@ def register_adapter(
     files = _adapter_files(adapter_folder)
     name = model_name(job.society, agent.name)
     key = {"job": job.job, "generation": str(generation), "adapter_sha256": adapter_sha256 or NO_ADAPTER}
-    found = _find_version(name, key)
+    found = find_version(name, key)
     if found is not None:
         return _registered(found)
-    tags = key | {"role": agent.role, "index": str(agent.index), "parent_version": parent_version or "base"}
+    tags = key | {"role": agent.role, "index": str(agent.index), "parent_version": parent_version or BASE}
     tags |= {"base_model": base_model, "dataset_sha256": dataset_sha256}
     tags |= {"examples": str(examples), "unchanged": str(unchanged).lower()}
     run = agent_run(job, generation, agent.name)
-    model = _open_model(job, f"{name}-generation-{generation}", run, key, tags)
-    if str(model.status) != "READY":
+
+    def upload(model: str) -> None:
         _upload(model, files, _readme(name, tags))
-        client().finalize_logged_model(model.model_id, "READY")
+
+    model = open_model(job, f"{name}-generation-{generation}", run, key, tags, "maft-agent", upload)
     data = DatasetRef(name=agent.name, sha256=dataset_sha256, rows=examples, source="its own words")
-    _link(run, model, data, name, parent_version)
+    parent = model_id(client().get_model_version(name, parent_version)) if parent_version else None
+    link(run, model, parent, [data])
     client().set_terminated(run.info.run_id)
-    return _registered(_create_version(name, model, run, tags))
-
-
-def _find_version(name: str, key: dict[str, str]) -> "ModelVersion | None":
-    wanted = " AND ".join([f"name = '{name}'", *(f"tags.`{k}` = '{v}'" for k, v in key.items())])
-    versions = client().search_model_versions(wanted, max_results=1, order_by=["version_number ASC"])
-    return versions[0] if versions else None
+    if parent_version is None:  # otherwise there is a version already, and so a model
+        create_model(name, _about(job.society, agent), {"role": agent.role, "index": str(agent.index)})
+    page = version_page(_summary(tags), _facts(name, tags) | origin(job.experiment_id, run.info.run_id, model))
+    return _registered(create_version(name, run, model, tags, page))
 
 
 def _registered(version: "ModelVersion") -> RegisteredAdapter:
     fields = {"name": version.name, "version": str(version.version), "run_id": version.run_id}
-    return RegisteredAdapter.model_validate({**fields, "model_id": _model_id(version)})
-
-
-def _model_id(version: "ModelVersion") -> str:
-    """From its source, models:/MODEL_ID: a server with a SQL store answers None for the version's own `model_id`."""
-    return str(version.source).removeprefix("models:/")
-
-
-def _open_model(job: JobRun, name: str, run: "Run", key: dict[str, str], tags: dict[str, str]) -> "LoggedModel":
-    """The LoggedModel of this registration: perhaps left by a killed one, with files missing as long as not READY."""
-    mlflow = client()
-    wanted = " AND ".join([f"name = '{name}'", *(f"tags.`{k}` = '{v}'" for k, v in key.items())])
-    models = mlflow.search_logged_models([job.experiment_id], wanted, max_results=1)
-    if models:
-        return models[0]
-    return mlflow.create_logged_model(
-        job.experiment_id, name, source_run_id=run.info.run_id, tags=tags, model_type="maft-agent"
-    )
+    return RegisteredAdapter.model_validate({**fields, "model_id": model_id(version)})
 
 
 def _adapter_files(folder: Path | None) -> list[Path]:
@@ -126,62 +108,38 @@ def _adapter_files(folder: Path | None) -> list[Path]:
     return files
 
 
-def _upload(model: "LoggedModel", files: list[Path], readme: str) -> None:
+def _upload(model: str, files: list[Path], readme: str) -> None:
     mlflow = client()
     with TemporaryDirectory() as folder:
         card = Path(folder, "README.md")
         card.write_text(readme, encoding="utf-8")
         for file in [*files, card]:
-            mlflow.log_model_artifact(model.model_id, str(file))
+            mlflow.log_model_artifact(model, str(file))
 
 
-def _link(run: "Run", model: "LoggedModel", data: DatasetRef, name: str, parent_version: str | None) -> None:
-    """Draw the edges of the graph: data set and previous version go into the run, the model comes out of it."""
-    from mlflow.entities import LoggedModelOutput
-
-    mlflow = client()
-    inputs = [known.model_id for known in run.inputs.model_inputs] if run.inputs else []
-    outputs = [known.model_id for known in run.outputs.model_outputs] if run.outputs else []
-    parent = _model_id(mlflow.get_model_version(name, parent_version)) if parent_version else None
-    log_datasets(run.info.run_id, [data], [parent] if parent and parent not in inputs else [])
-    if model.model_id not in outputs:
-        mlflow.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
+def _about(society: str, agent: Agent) -> str:
+    role = "answers first" if agent.role == "generator" else "revises what the generators answered"
+    return f"A {agent.role} ({role}) of the society [{society}](#/models/{society}), one version per generation."
 
 
-def _create_version(name: str, model: "LoggedModel", run: "Run", tags: dict[str, str]) -> "ModelVersion":
-    mlflow = client()
-    if tags["parent_version"] == "base":  # otherwise there is a version already, and so a model
-        _create_registered_model(name, tags["role"], tags["index"])
-    return mlflow.create_model_version(
-        name,
-        source=f"models:/{model.model_id}",
-        run_id=run.info.run_id,
-        tags=tags,
-        description=_summary(tags),
-        await_creation_for=0,  # it is ready when the call returns; waiting would only ask again
-        model_id=model.model_id,
-    )
-
-
-def _create_registered_model(name: str, role: str, index: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        tags = {"role": role, "index": index}
-        client().create_registered_model(name, tags=tags, description=f"{name}: one version per generation.")
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
+def _facts(name: str, tags: dict[str, str]) -> dict[str, str]:
+    parent = tags["parent_version"]
+    base = f"the base model {plain(tags['base_model'])}"
+    return {
+        "parent": base if parent == BASE else version_link(name, parent),
+        "data": f"{tags['examples']} examples, SHA-256 `{tags['dataset_sha256']}`",
+        "adapter": "none" if tags["adapter_sha256"] == NO_ADAPTER else f"of {base}, SHA-256 `{tags['adapter_sha256']}`",
+    }
 
 
 def _summary(tags: dict[str, str]) -> str:
+    generation, parent = f"Generation {tags['generation']}", tags["parent_version"]
     if tags["adapter_sha256"] == NO_ADAPTER:
-        return (
-            f"Generation {tags['generation']}: equals the base model {tags['base_model']}, no data to learn from yet."
-        )
+        return f"{generation}: equals the base model {plain(tags['base_model'])}, no data to learn from yet."
     if tags["unchanged"] == "true":
-        return f"Generation {tags['generation']}: equals version {tags['parent_version']}, no data to learn from."
-    return f"Generation {tags['generation']}: version {tags['parent_version']} tuned on {tags['examples']} examples."
+        return f"{generation}: equals version {parent}, no data to learn from."
+    tuned = "the base model" if parent == BASE else f"version {parent}"
+    return f"{generation}: {tuned} tuned on {tags['examples']} examples."
 
 
 def _readme(name: str, tags: dict[str, str]) -> str:

@@ -46,6 +46,8 @@ class Service:
 PREFECT = Service("prefect", "Prefect", "PREFECT_API_URL", "MAFT_PREFECT_PORT", 4200, "/api", "true")
 MLFLOW = Service("mlflow", "MLflow", "MLFLOW_TRACKING_URI", "MAFT_MLFLOW_PORT", 5000, "", "ok")
 SERVICES = (PREFECT, MLFLOW)
+WORKER = "worker"
+"""The third process of a home, which `infra.operation` starts."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def up(home: Home, say: Callable[[str], None] = _to_stderr) -> Servers:
 
 
 def down(home: Home) -> list[str]:
-    """Stop the servers that `up` started for this home, and only those.
+    """Stop what `up` and `infra.operation.operate` started for this home, and only that: the worker, then the servers.
 
     Returns:
         Names of those that ran. Nothing to stop is no error.
@@ -130,9 +132,13 @@ def down(home: Home) -> list[str]:
     with processes.locked(home, _to_stderr):
         records = processes.read_records(home)
         running = {
-            service.name: processes.members(home, service.name, records.get(service.name)) for service in SERVICES
+            name: processes.members(home, name, records.get(name)) for name in (WORKER, PREFECT.name, MLFLOW.name)
         }
-        processes.stop([member for members in running.values() for member in members])
+        # The supervisor of the worker ends its own family, and has things to tell the server then.
+        supervisor = processes.leader(home, WORKER, records.get(WORKER))
+        processes.stop([supervisor] if supervisor else [])
+        processes.stop(running[WORKER])
+        processes.stop(running[PREFECT.name] + running[MLFLOW.name])
         home.servers_file.unlink(missing_ok=True)
     return [name for name, members in running.items() if members]
 

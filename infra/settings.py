@@ -11,6 +11,9 @@ from infra.home import Home
 
 LOOPBACK = "127.0.0.1"
 
+HEARTBEAT_SECONDS = 30
+"""Between two signs of life of a flow run; the least that Prefect allows."""
+
 _DEFAULTS = {
     # Nothing is reported to anybody. MLflow wants the word `true`; `1` means nothing to it.
     "DO_NOT_TRACK": "true",
@@ -55,23 +58,34 @@ def apply_environment(home: Home, prefect_api_url: str, mlflow_tracking_uri: str
     Raises:
         RuntimeError: Prefect is imported already and runs with other settings.
     """
-    decided = {
-        "MAFT_HOME": str(home.path),
-        "PREFECT_API_URL": prefect_api_url,
-        "PREFECT_HOME": str(home.prefect),
-        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home.results),
-        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-        "MLFLOW_TRACKING_URI": mlflow_tracking_uri,
-        **_without_proxy(),
-    }
+    decided = _decided(home, prefect_api_url, mlflow_tracking_uri)
     changed = [name for name, value in decided.items() if os.environ.get(name) != value and name.startswith("PREFECT_")]
     if changed and "prefect" in sys.modules:
         raise RuntimeError(f"prefect was imported before its settings were made: {', '.join(changed)}")
     for name in _ELSEWHERE:
         os.environ.pop(name, None)
-    for name, value in _DEFAULTS.items():
-        os.environ.setdefault(name, value)
-    os.environ.update(decided)
+    os.environ.update(client_environment(home, prefect_api_url, mlflow_tracking_uri))
+
+
+def client_environment(home: Home, prefect_api_url: str, mlflow_tracking_uri: str) -> dict[str, str]:
+    """All variables of a process that uses Prefect and MLflow; arguments as for `apply_environment`."""
+    exported = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    return {**_DEFAULTS, **exported, **_decided(home, prefect_api_url, mlflow_tracking_uri)}
+
+
+def _decided(home: Home, prefect_api_url: str, mlflow_tracking_uri: str) -> dict[str, str]:
+    """What the user's exports do not change."""
+    return {
+        "MAFT_HOME": str(home.path),
+        "PREFECT_API_URL": prefect_api_url,
+        "PREFECT_HOME": str(home.prefect),
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home.results),
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+        # `infra.automations` counts on it.
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
+        "MLFLOW_TRACKING_URI": mlflow_tracking_uri,
+        **_without_proxy(),
+    }
 
 
 def prefect_server_environment(home: Home, port: int) -> dict[str, str]:
@@ -94,6 +108,11 @@ def prefect_server_environment(home: Home, port: int) -> dict[str, str]:
         # The default lets any web page that the user visits call the API.
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{LOOPBACK}:{port},http://localhost:{port}",
         "PREFECT_UI_STATIC_DIRECTORY": str(home.prefect / "ui"),
+        # Leases in memory are forgotten by a restart, and the slots that they held would stay taken for ever.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        # The slot of a society whose run was killed is free again, and taken, seconds after its lease has ended.
+        "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "5",
+        "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
         **kept,
         "PREFECT_HOME": str(home.prefect),
         # Relative to the working folder: a home may have characters in its path that mean something in a URL.

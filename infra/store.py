@@ -72,6 +72,10 @@ class Store:
         path = self.root / artifact.path
         return path.exists() and digest(path) == artifact.sha256
 
+    def whole_folder(self, sha256: str) -> bool:
+        """Whether the folder with this digest is there and is what it was."""
+        return self.folder(sha256).is_dir() and digest(self.folder(sha256)) == sha256
+
     @contextmanager
     def _temporary(self, suffix: str) -> Iterator[Path]:
         self.root.mkdir(parents=True, exist_ok=True)

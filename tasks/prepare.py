@@ -2,7 +2,7 @@
 
 from prefect import task
 
-from evaluation.problems.sources import Problems, load_problems
+from evaluation.problems.sources import Problems, load_held_out, load_problems
 from evaluation.scores import Record
 from infra.frames import problems_frame
 from infra.home import current_home
@@ -16,12 +16,22 @@ class PreparedProblems(Record):
     evaluation: Artifact
 
 
-@task(task_run_name="prepare problems")
-def prepare(problems: Problems, seed: int) -> PreparedProblems:
-    """Read or generate the problems. Not cached: the files may have changed, and what is stored is named by digest."""
-    sets = load_problems(problems, seed)
+@task(task_run_name="prepare problems, portion {draw}")
+def prepare(problems: Problems, seed: int, draw: int) -> PreparedProblems:
+    """Read or generate the problems. Not cached: the files may have changed, and what is stored is named by digest.
+
+    Args:
+        draw: the portion of them, so that a job that goes on from generation k has problems that it did not see.
+    """
+    sets = load_problems(problems, seed, draw)
     store = Store(current_home().artifacts)
     return PreparedProblems(
         train=store.put_frame(problems_frame(sets.train)),
         evaluation=store.put_frame(problems_frame(sets.evaluation)),
     )
+
+
+@task(task_run_name="prepare held-out problems")
+def prepare_held_out(problems: Problems, seed: int) -> Artifact:
+    """The problems that a generation is measured on when nothing is learned."""
+    return Store(current_home().artifacts).put_frame(problems_frame(load_held_out(problems, seed)))

@@ -2,23 +2,29 @@
 
 import hashlib
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 from prefect import task
-from prefect.context import FlowRunContext
 
 from agents.engines.base_model import Base
-from evaluation.report import generations_picture
+from agents.society import Society
+from evaluation.markdown import generations_markdown
 from evaluation.scores import GenerationScores, Record
 from infra import lineage
 from infra.cache import step
 from infra.config import Config
 from infra.frames import read_problems, read_responses
-from infra.generations import log_scores
+from infra.generations import log_scores, log_society
 from infra.home import current_home
 from infra.lineage import DatasetRef, JobRun
 from infra.registry import RegisteredAdapter, register_adapter
+from infra.societies import SocietyVersion, register_society
+from infra.society_model import save as save_society
 from infra.store import Artifact, Store
+from infra.traces import log_debates
+from tasks.begin import Start
 from tasks.finetune import Finetuned
 from tasks.prepare import PreparedProblems
 from tasks.sample import Responses
@@ -28,81 +34,161 @@ TRANSCRIPTS = 50
 """Held-out debates shown per generation."""
 
 
-class Registered(Record):
-    """The versions of one generation by agent name; empty for generation 0, which has no adapters."""
+class Generation(Record):
+    """What an iteration hands to the next one and to the lineage."""
 
-    versions: dict[str, RegisteredAdapter]
+    society: Society
+    tuned: list[Finetuned]
+    datasets: list[Dataset]
+    debated: list[Responses]
+    scores: GenerationScores
 
 
 @task(task_run_name="open the MLflow run")
-def open_lineage(config: Config, base: Base, problems: PreparedProblems) -> JobRun:
+def open_lineage(config: Config, base: Base, problems: PreparedProblems, start: Start) -> JobRun:
     """The MLflow run of this job: the one it had before, if it was started before."""
     settings = config.model_dump(mode="json", exclude={"runner"})
-    identity = json.dumps([settings, base.sha256, problems.train.sha256, problems.evaluation.sha256], sort_keys=True)
-    context = FlowRunContext.get()
-    flow_run_id = str(context.flow_run.id) if context and context.flow_run else ""
+    identity = json.dumps([start.request, start.first_generation, problems.train.sha256, problems.evaluation.sha256])
     job = lineage.open_job(
         config.society,
         hashlib.sha256(identity.encode()).hexdigest()[:16],
-        config.seed,
+        f"{config.society} · {start.made(config.iterations)} · seed {config.seed}",
         settings,
-        {"prefect.flow_run_id": flow_run_id, "maft.base_model_sha256": base.sha256},
+        {
+            "prefect.flow_run_id": start.flow_run_id,
+            "maft.base_model_sha256": base.sha256,
+            "maft.request": start.request,
+            "maft.start_version": start.origin.version if start.origin else "base",
+            "maft.champion": start.champion or "base",
+            "maft.first_generation": str(start.first_generation),
+        },
+        start.first_generation,
     )
     lineage.log_datasets(job.run_id, _problem_refs(config, problems))
+    lineage.log_text(job.run_id, config.model_dump_json(indent=2, exclude={"runner"}), "config.json")
     return job
 
 
-@step("infra.lineage", "infra.registry", "infra.generations", name="generation {scores.generation} · register")
+LINEAGE = ("infra.lineage", "infra.generations", "infra.traces")
+
+
+@step(*LINEAGE, name="generation {scores.generation} · record")
+def record(
+    tracking_uri: str,
+    job: JobRun,
+    config: Config,
+    problems: PreparedProblems,
+    scores: GenerationScores,
+    debated: list[Responses],
+) -> None:
+    """Scores and debates of the generation that a job starts from, which it only measures.
+
+    Args:
+        tracking_uri: part of the cache key, so that another MLflow server is given the lineage too.
+    """
+    _log(job, config, problems, scores, debated, {})
+
+
+@step(
+    *LINEAGE,
+    "infra.versions",
+    "infra.model_pages",
+    "infra.registry",
+    "infra.societies",
+    "infra.society_model",
+    "infra.society_pyfunc",
+    name="generation {new.scores.generation} · register",
+)
 def register(
     tracking_uri: str,
     job: JobRun,
     config: Config,
     base: Base,
     problems: PreparedProblems,
-    scores: GenerationScores,
-    debated: list[Responses],
-    tuned: list[Finetuned],
-    datasets: list[Dataset],
-    parents: Registered,
-) -> Registered:
-    """Every agent of a generation as a version of its registered model, then the generation's scores and debates.
+    new: Generation,
+    parent: SocietyVersion | None,
+) -> SocietyVersion:
+    """Every agent of a generation as a version of its model, its scores and debates, then the society as one.
 
     Args:
-        tracking_uri: part of the cache key, so that another MLflow server is given the lineage too.
-        tuned: the agents of the generation, none for generation 0.
-        datasets: what each of them learned from.
-        parents: the versions of the generation before.
+        tracking_uri: part of the cache key, as for `record`.
+        parent: the generation before; None for the untuned base.
     """
     store = Store(current_home().artifacts)
     versions = {
         result.agent.name: register_adapter(
             job,
-            scores.generation,
+            new.scores.generation,
             result.agent,
             adapter_folder=store.folder(result.agent.adapter) if result.agent.adapter else None,
             adapter_sha256=result.agent.adapter,
-            parent_version=parents.versions[result.agent.name].version if parents.versions else None,
+            parent_version=parent.agent_versions[result.agent.name] if parent else None,
             dataset_sha256=dataset.examples.sha256,
             base_model=base.name,
             examples=result.examples,
             unchanged=result.adapter is None,
         )
-        for result, dataset in zip(tuned, datasets, strict=True)
+        for result, dataset in zip(new.tuned, new.datasets, strict=True)
     }
-    evaluation = _problem_refs(config, problems)[1]
-    log_scores(job, scores, versions, evaluation)
+    _log(job, config, problems, new.scores, new.debated, versions)
+    with TemporaryDirectory() as folder:
+        model = Path(folder) / "model"
+        save_society(
+            model,
+            config.society,
+            new.society,
+            store.folders,
+            base,
+            rounds=config.rounds,
+            summarize=config.summarize,
+            sampling=config.sampling,
+        )
+        registered = register_society(
+            job,
+            new.society,
+            versions,
+            parent_version=parent.version if parent else None,
+            base_model=base.name,
+            base_sha256=base.sha256,
+            model_folder=model,
+            description=f"{100 * new.scores.accuracy:.1f} ± {100 * new.scores.standard_error:.1f} % on "
+            f"{new.scores.problems} held-out problems",
+        )
+    log_society(registered.run_id, registered.model_id, new.scores, _problem_refs(config, problems)[1])
+    return registered
+
+
+def _log(
+    job: JobRun,
+    config: Config,
+    problems: PreparedProblems,
+    scores: GenerationScores,
+    debated: list[Responses],
+    versions: dict[str, RegisteredAdapter],
+) -> None:
+    refs = _problem_refs(config, problems)
+    log_scores(job, scores, versions, refs[1])
     run_id = lineage.open_generation(job, scores.generation)
-    lineage.log_transcripts(run_id, _debates(store, problems.evaluation, debated), by="question", debates=TRANSCRIPTS)
-    return Registered(versions=versions)
+    learned = {"finetune": config.finetune.model_dump(mode="json")} if versions else {}
+    lineage.log_params(run_id, {"generation": scores.generation, "seed": config.seed, **learned})
+    lineage.log_datasets(run_id, refs if versions else refs[1:])
+    lineage.describe(run_id, generations_markdown([scores], job.society))
+    debates = debates_frame(Store(current_home().artifacts), problems.evaluation, debated)
+    lineage.log_transcripts(run_id, debates, by="question", debates=TRANSCRIPTS)
+    log_debates(job.experiment_id, run_id, job.job, scores.generation, debates, config.seed)
 
 
-@task(task_run_name="close the MLflow run")
-def close_lineage(job: JobRun, generations: list[GenerationScores]) -> None:
-    """Draw the picture of the generations into the run and end it."""
-    picture = current_home().pictures / f"{job.society}-{job.job}.png"
-    generations_picture(generations, job.society, picture)
-    lineage.log_artifacts(job.run_id, [picture], "pictures")
-    lineage.close_job(job, "FINISHED")
+def debates_frame(store: Store, problems: Artifact, debated: list[Responses]) -> pd.DataFrame:
+    """The turns of every debate in reading order, with the question and the reference answer."""
+    frame = read_responses(store, [response.responses for response in debated])
+    asked = {problem.id: problem for problem in read_problems(store, problems)}
+    order = {id_: place for place, id_ in enumerate(asked)}
+    frame["question"] = [asked[id_].question for id_ in frame["problem_id"]]
+    frame["reference"] = [asked[id_].answer for id_ in frame["problem_id"]]
+    frame["agent"] = frame["role"] + "-" + frame["index"].astype(str)
+    frame["place"] = frame["problem_id"].map(order)
+    columns = ["question", "reference", "round", "agent", "summary", "text", "answer"]
+    return frame.sort_values(["place", "round", "index"])[columns]
 
 
 def _problem_refs(config: Config, problems: PreparedProblems) -> list[DatasetRef]:
@@ -115,16 +201,3 @@ def _problem_refs(config: Config, problems: PreparedProblems) -> list[DatasetRef
         ref("train", problems.train, train),
         ref("evaluation", problems.evaluation, config.problems.evaluation or train),
     ]
-
-
-def _debates(store: Store, problems: Artifact, debated: list[Responses]) -> pd.DataFrame:
-    """The turns of every debate in reading order, with the question and the reference answer."""
-    frame = read_responses(store, [response.responses for response in debated])
-    asked = {problem.id: problem for problem in read_problems(store, problems)}
-    order = {id_: place for place, id_ in enumerate(asked)}
-    frame["question"] = [asked[id_].question for id_ in frame["problem_id"]]
-    frame["reference"] = [asked[id_].answer for id_ in frame["problem_id"]]
-    frame["agent"] = frame["role"] + "-" + frame["index"].astype(str)
-    frame["place"] = frame["problem_id"].map(order)
-    columns = ["question", "reference", "round", "agent", "summary", "text", "answer"]
-    return frame.sort_values(["place", "round", "index"])[columns]

@@ -18,12 +18,20 @@ OnProgress = Callable[[int, int], None]
 class Sampling(BaseModel):
     """How responses are sampled. Defaults are the paper's: temperature 1, top-p 0.9."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Sampling")
 
-    temperature: float = Field(default=1.0, ge=0.0, le=10.0, description="0 decodes greedily (paper: 1).")
-    top_p: float = Field(default=0.9, gt=0.0, le=1.0, description="Nucleus kept before sampling (paper: 0.9).")
-    max_new_tokens: int = Field(default=256, ge=1, le=32_768, description="Most tokens of one response.")
-    max_summary_tokens: int = Field(default=256, ge=1, le=32_768, description="Most tokens of one summary.")
+    temperature: float = Field(
+        default=1.0, ge=0.0, le=10.0, title="Temperature", description="0 decodes greedily (paper: 1)."
+    )
+    top_p: float = Field(
+        default=0.9, gt=0.0, le=1.0, title="Top-p", description="Nucleus kept before sampling (paper: 0.9)."
+    )
+    max_new_tokens: int = Field(
+        default=256, ge=1, le=32_768, title="Longest response", description="Most tokens of one response."
+    )
+    max_summary_tokens: int = Field(
+        default=256, ge=1, le=32_768, title="Longest summary", description="Most tokens of one summary."
+    )
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Supervised finetuning of one agent: LoRA on the last turn of its own conversations."""
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,22 +24,43 @@ ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "d
 class Finetune(BaseModel):
     """How agents learn from their own words."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Finetuning")
 
-    rank: int = Field(default=16, ge=1, le=1024, description="LoRA r.")
-    alpha: float = Field(default=32.0, gt=0.0, description="LoRA alpha; the update is scaled by alpha / r.")
-    target_modules: list[str] = Field(default=ALL_LINEAR, min_length=1, description="Linear layers that LoRA adapts.")
-    epochs: int = Field(default=2, ge=1, le=1000, description="Passes over an agent's dataset (paper: 2).")
-    learning_rate: float = Field(default=2e-3, gt=0.0, le=1.0, description="Peak; cosine to zero after a 5 % warm-up.")
-    batch_size: int = Field(default=8, ge=1, le=4096, description="Examples per optimizer step.")
-    critic_mix: float = Field(
-        default=0.2, ge=0.0, le=1.0, description="w, the share of self-corrections in a critic's dataset."
+    learning_rate: float = Field(
+        default=2e-3,
+        gt=0.0,
+        le=1.0,
+        title="Learning rate",
+        description="Peak; cosine to zero after a 5 % warm-up.",
     )
+    epochs: int = Field(
+        default=2, ge=1, le=1000, title="Epochs", description="Passes over an agent's dataset (paper: 2)."
+    )
+    batch_size: int = Field(default=8, ge=1, le=4096, title="Batch size", description="Examples per optimizer step.")
     min_votes: int = Field(
-        default=2, ge=1, description="Agents that must agree for a consensus to be learned from (1 = the paper)."
+        default=2,
+        ge=1,
+        title="Votes needed",
+        description="Agents that must agree for a consensus to be learned from (1 = the paper).",
+    )
+    critic_mix: float = Field(
+        default=0.2,
+        ge=0.0,
+        le=1.0,
+        title="Critic mix",
+        description="w, the share of self-corrections in a critic's dataset.",
     )
     start: Literal["base", "previous"] = Field(
-        default="previous", description="Whether an agent's adapter starts anew or from its previous generation."
+        default="previous",
+        title="Adapters start from",
+        description="Whether an agent's adapter starts anew or from its previous generation.",
+    )
+    rank: int = Field(default=16, ge=1, le=1024, title="LoRA rank", description="LoRA r.")
+    alpha: float = Field(
+        default=32.0, gt=0.0, title="LoRA alpha", description="LoRA alpha; the update is scaled by alpha / r."
+    )
+    target_modules: list[str] = Field(
+        default=ALL_LINEAR, min_length=1, title="LoRA modules", description="Linear layers that LoRA adapts."
     )
 
 
@@ -119,11 +141,22 @@ def finetune(
         losses = _run(tuned, fitting, settings, seed, on_progress)
         # LoRA leaves the embeddings alone; `auto` would ask a hub whether they were resized.
         tuned.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+        _make_reproducible(folder)
     finally:
         tuned.unload()  # type: ignore[operator]
         model.eval().requires_grad_(False)
     tokens = settings.epochs * sum(map(len, fitting))
     return Trained(len(fitting), len(encoded) - len(fitting), tokens, losses[0], losses[-1])
+
+
+def _make_reproducible(folder: Path) -> None:
+    """The same weights, the same bytes: an adapter is known by the digest of its folder."""
+    # PEFT's card is an empty form that a registry would not keep; its modules are a set, in an order of this process.
+    (folder / "README.md").unlink(missing_ok=True)
+    file = folder / "adapter_config.json"
+    config = json.loads(file.read_text("utf-8"))
+    config["target_modules"] = sorted(config["target_modules"])
+    file.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
 
 
 def _run(

@@ -34,7 +34,7 @@ class TooFewProblemsError(ValueError):
 class Problems(BaseModel):
     """Where questions and answers come from."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Problems")
 
     train: str = Field(
         default=ARITHMETIC,
@@ -70,11 +70,15 @@ class Problems(BaseModel):
         description="Generated arithmetic draws its six values from 1 to this (paper: 30). Files do not use it.",
     )
     question_field: str = Field(
-        default="question", min_length=1, description="Field or column of the files that holds the question."
+        default="question",
+        min_length=1,
+        title="Question field",
+        description="Field or column of the files that holds the question.",
     )
     answer_field: str = Field(
         default="answer",
         min_length=1,
+        title="Answer field",
         description="Field or column with the reference answer: the answer itself, a solution that ends in "
         "#### ANSWER, or one with \\boxed{ANSWER}.",
     )
@@ -93,12 +97,18 @@ class ProblemSets(Record):
     evaluation: list[Problem]
 
 
-def load_problems(config: Problems, seed: int) -> ProblemSets:
+def load_problems(config: Problems, seed: int, draw: int = 0) -> ProblemSets:
     """The training and the held-out problems of a run.
 
-    The same config, files and seed give the same problems. Which they are does not depend on the order of a file, and
-    the held-out ones do not depend on how many are trained on, nor the other way round (but where one file is too
-    small for both).
+    The same config, files, seed and draw give the same problems. Which they are does not depend on the order of a
+    file, and the held-out ones do not depend on how many are trained on, nor the other way round (but where one file
+    is too small for both).
+
+    Args:
+        config: sources and sizes.
+        seed: orders the problems of every source.
+        draw: which portion of that order, from 0. Of one seed and the same sizes, another portion has other problems
+            until a file is used up, then it begins anew; no held-out problem of any is a training problem of any.
 
     Raises:
         ProblemFileError: a file is faulty or has too few problems; see `read_problems`.
@@ -107,18 +117,31 @@ def load_problems(config: Problems, seed: int) -> ProblemSets:
     """
     if config.evaluation is None or _same_source(config.train, config.evaluation):
         if config.train == ARITHMETIC:
-            return _arithmetic_sets(config, seed)
-        return _split(config, _read(config, config.train), seed)
+            return _arithmetic_sets(config, seed, draw)
+        return _split(config, _read(config, config.train), seed, draw)
     train, evaluation = (
-        _generated(config, name, seed) if source == ARITHMETIC else _read(config, source)
+        _generated(config, name, seed, draw) if source == ARITHMETIC else _read(config, source)
         for name, source in (("train_size", config.train), ("evaluation_size", config.evaluation))
     )
     # Whole files, so that whether a config is refused does not hang on the seed.
     _refuse_overlap(train, evaluation)
     return ProblemSets(
-        train=_take(train, config.train, "train_size", config, seed),
-        evaluation=_take(evaluation, config.evaluation, "evaluation_size", config, seed),
+        train=_take(train, config.train, "train_size", config, seed, draw),
+        evaluation=_take(evaluation, config.evaluation, "evaluation_size", config, seed, draw),
     )
+
+
+def load_held_out(config: Problems, seed: int) -> list[Problem]:
+    """The problems of `config.evaluation` alone, for a society that is only measured.
+
+    Raises:
+        ProblemFileError: the file is faulty or has too few problems; see `read_problems`.
+        TooFewProblemsError: there are not as many arithmetic problems of so small a max_value.
+    """
+    source = config.evaluation or config.train
+    if source == ARITHMETIC:
+        return _arithmetic_sets(config, seed, 0).evaluation
+    return _take(_read(config, source), source, "evaluation_size", config, seed, 0)
 
 
 def _same_source(a: str, b: str) -> bool:
@@ -138,17 +161,23 @@ def _shuffled(located: list[Located], seed: int) -> list[Problem]:
     return sorted((problem for problem, _ in located), key=rank)
 
 
-def _take(located: list[Located], path: str, name: str, config: Problems, seed: int) -> list[Problem]:
+def _take(located: list[Located], path: str, name: str, config: Problems, seed: int, draw: int) -> list[Problem]:
     size: int = getattr(config, name)
     if len(located) < size and name in config.model_fields_set:
         raise ProblemFileError(
             f"{path}: has {len(located)} problems, but {name} asks for {size}; "
             f"set {name} to at most {len(located)}, or leave it unset to take all"
         )
-    return _shuffled(located, seed)[:size]
+    return _portion(_shuffled(located, seed), size, draw)
 
 
-def _split(config: Problems, located: list[Located], seed: int) -> ProblemSets:
+def _portion(problems: list[Problem], size: int, draw: int) -> list[Problem]:
+    """The draw-th run of `size` problems, from the start again where they end."""
+    first = draw * size
+    return [problems[place % len(problems)] for place in range(first, first + min(size, len(problems)))]
+
+
+def _split(config: Problems, located: list[Located], seed: int, draw: int) -> ProblemSets:
     """Held-out problems from the front of the shuffled file, training problems from its back."""
     total = len(located)
     train, evaluation = config.train_size, config.evaluation_size
@@ -167,21 +196,26 @@ def _split(config: Problems, located: list[Located], seed: int) -> ProblemSets:
                 "or name another file in evaluation"
             )
     problems = _shuffled(located, seed)
-    return ProblemSets(train=problems[::-1][:train], evaluation=problems[:evaluation])
+    border = total * evaluation // (train + evaluation)
+    return ProblemSets(
+        train=_portion(problems[border:][::-1], train, draw), evaluation=_portion(problems[:border], evaluation, draw)
+    )
 
 
-def _arithmetic_sets(config: Problems, seed: int) -> ProblemSets:
+def _arithmetic_sets(config: Problems, seed: int, draw: int) -> ProblemSets:
     """Every other problem of the stream for each, so that the size of one set leaves the other as it is."""
     wanted = 2 * max(config.train_size, config.evaluation_size)
-    stream = _stream(config.max_value, wanted, seed)
+    stream = _stream(config.max_value, wanted * (draw + 1), seed)[-wanted:]
     return ProblemSets(
         train=stream[0::2][: config.train_size],
         evaluation=stream[1::2][: config.evaluation_size],
     )
 
 
-def _generated(config: Problems, name: str, seed: int) -> list[Located]:
-    problems = _stream(config.max_value, getattr(config, name), seed)
+def _generated(config: Problems, name: str, seed: int, draw: int) -> list[Located]:
+    """The portion alone, which `_take` then takes whole."""
+    size: int = getattr(config, name)
+    problems = _stream(config.max_value, size * (draw + 1), seed)[-size:]
     return [Located(problem, f"generated arithmetic:{number}") for number, problem in enumerate(problems, start=1)]
 
 

@@ -115,9 +115,12 @@ def test_training_and_evaluation_problems_never_overlap(report: dict, home: Path
     assert not problems[0] & problems[1]
 
 
-def test_the_picture_is_drawn(report: dict, home: Path) -> None:
-    (picture,) = (home / "pictures").glob("whole-*.png")
-    assert picture.read_bytes().startswith(b"\x89PNG")
+def test_the_pictures_are_drawn_and_logged(client: MlflowClient, report: dict, home: Path) -> None:
+    pictures = sorted((home / "pictures").glob("whole-*.png"))
+    assert [path.stem.endswith("-agents") for path in pictures] == [True, False]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    logged = client.list_artifacts(report["mlflow"]["run_id"], "pictures")
+    assert sorted(Path(file.path).name for file in logged) == sorted(path.name for path in pictures)
 
 
 @pytest.mark.parametrize("shape", [["rounds=1"], ["rounds=3", "summarize=false"], ["agents=1", "finetune.min_votes=1"]])

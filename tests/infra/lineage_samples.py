@@ -20,7 +20,7 @@ def weights_sha256(folder: Path) -> str:
 
 
 def a_job(society: str, job: str = "job-a", **tags: str) -> JobRun:
-    return open_job(society, job, 1, CONFIG, tags)
+    return open_job(society, job, f"{society} seed 1", CONFIG, tags)
 
 
 def registered(

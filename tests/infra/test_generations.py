@@ -20,9 +20,9 @@ def test_scores_come_back_as_they_were(tracking: str) -> None:
     open_generation(job, 3)  # not scored yet, so not read
     read_job, read = read_generations("scores")
     assert (read_job, read) == (job, logged)
-    for key in ("society/accuracy", "round-2/critic-1/accuracy", "seconds/fine tune/critic"):
+    for key in ("accuracy/society", "round-2/critic-1", "seconds/fine tune/critic"):
         assert [step for step, _ in points(job.run_id, key)] == [0, 1, 2]
-    assert points(job.run_id, "society/accuracy") == [(s.generation, s.accuracy) for s in logged]
+    assert points(job.run_id, "accuracy/society") == [(s.generation, s.accuracy) for s in logged]
     assert client().get_run(open_generation(job, 1)).info.status == "FINISHED"
 
 

@@ -111,7 +111,7 @@ def test_scores_killed_at_any_write_leave_nothing_twice(tracking: str, tiny_adap
     assert steps > 6
     job, read = read_generations("killed")
     assert read == [some_scores(k) for k in range(1, steps + 1)]
-    assert points(job.run_id, "society/accuracy") == [(scores.generation, scores.accuracy) for scores in read]
+    assert points(job.run_id, "accuracy/society") == [(scores.generation, scores.accuracy) for scores in read]
     runs = client().search_runs([job.experiment_id])
     assert len(runs) == 1 + steps + 1
     assert {run.info.status for run in runs} == {"FINISHED"}

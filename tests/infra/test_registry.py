@@ -32,6 +32,18 @@ def test_an_adapter_is_registered_once_and_loads_with_plain_peft(
     assert (tags["generation"], tags["role"], tags["index"], tags["job"]) == ("2", "generator", "0", "job-a")
     assert (tags["parent_version"], tags["base_model"], tags["unchanged"]) == ("1", "embedded", "false")
     assert (tags["adapter_sha256"], tags["examples"]) == (weights_sha256(tiny_adapter), "7")
+    page = client().get_model_version("peft-generator-0", "2").description
+    at = f"#/experiments/{job.experiment_id}"
+    assert page.startswith(
+        "Generation 2: version 1 tuned on 7 examples.\n\n- parent: [version 1](#/models/peft-generator-0/versions/1)\n"
+    )
+    assert f"- data: 7 examples, SHA-256 `{tags['dataset_sha256']}`\n" in page
+    assert f"SHA-256 `{weights_sha256(tiny_adapter)}`\n" in page
+    assert page.endswith(
+        f"- run: [{second.run_id}]({at}/runs/{second.run_id})\n"
+        f"- logged model: [{second.model_id}]({at}/models/{second.model_id})"
+    )
+    assert "(#/models/peft)" in client().get_registered_model("peft-generator-0").description
     run = client().get_run(second.run_id)
     assert run.info.status == "FINISHED"
     assert [model.model_id for model in there(run.inputs).model_inputs] == [first.model_id]
@@ -73,7 +85,7 @@ def test_an_unchanged_agent_is_a_version_of_every_generation_and_job(tracking: s
     found = [client().get_model_version("twice-generator-0", version.version) for version in versions]
     assert [version.tags["unchanged"] for version in found] == ["false", "true", "false", "true"]
     assert [version.tags["parent_version"] for version in found] == ["base", "1", "base", "3"]
-    assert found[3].description == "Generation 2: equals version 3, no data to learn from."
+    assert found[3].description.startswith("Generation 2: equals version 3, no data to learn from.\n\n")
 
 
 def test_an_incomplete_adapter_folder_leaves_nothing(tracking: str, tmp_path: Path) -> None:

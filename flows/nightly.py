@@ -1,0 +1,21 @@
+"""Nightly: one more generation on top of the champion, on problems of its own, then the promotion gate."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled
+
+from flows.improve import Improvement, grow
+from infra.config import Config
+from infra.occupancy import SocietyBusy, sole_run
+
+FROM_CHAMPION = Config(start_from="champion", iterations=1)
+
+
+@flow(name="nightly", flow_run_name="{config.society} · nightly")
+def nightly(config: Config = FROM_CHAMPION) -> Improvement | State:
+    """Improve the champion by an iteration; cancelled where another run of the same society is at work."""
+    try:
+        with sole_run(config.society, wait=False):
+            return grow(config)
+    except SocietyBusy as busy:
+        return Cancelled(message=str(busy))

@@ -1,0 +1,150 @@
+"""Commands that compute: run, evaluate, pretrain. Flows are started by entrypoint, as a deployment starts them."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.commands.shared import (
+    JOBS,
+    HomeOption,
+    JsonOption,
+    SetOption,
+    SocietyArgument,
+    app,
+    err,
+    faults,
+    out,
+    serve,
+    show,
+)
+from infra.home import DEFAULT, Home
+
+
+@app.command(rich_help_panel=JOBS)
+def run(
+    config_file: Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", show_default=False)] = None,
+    assignments: SetOption = None,
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Prefect's log as well.")] = False,
+) -> None:
+    """Run the main job: finetune a society for L iterations and evaluate every generation.
+
+    Started again after a kill it goes on where it was cut off; finished, it samples and trains nothing.
+    """
+    started = time.monotonic()
+    with faults():
+        from agents.engines import base_model
+        from evaluation.problems.sources import load_problems
+        from infra.config_file import load_config
+
+        config = load_config(config_file, assignments or [])
+        load_problems(config.problems, config.seed)  # Refused before anything is started or written.
+        base_model.check(config.base_model)
+        servers = serve(home, verbose)
+        from prefect.flows import load_flow_from_entrypoint
+
+        from infra.cache import served
+        from infra.lineage import run_url
+        from infra.terminal import progress_bars
+
+        improve: Any = load_flow_from_entrypoint("flows.improve.improve")
+        with progress_bars(err):
+            result = improve(config)
+        report = {
+            "society": config.society,
+            "home": str(Home.open(home).path),
+            "seed": config.seed,
+            "config": config.model_dump(mode="json"),
+            "generations": [generation.model_dump(mode="json") for generation in result.generations],
+            "verdict": result.verdict.model_dump(mode="json"),
+            "mlflow": {
+                "tracking_uri": servers.mlflow_tracking_uri,
+                "experiment_id": result.job.experiment_id,
+                "run_id": result.job.run_id,
+            },
+            "prefect": {"flow_run_id": result.flow_run_id},
+            "cached": served["cached"],
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        if as_json:
+            print(json.dumps(report))
+            return
+        show(result.generations, config.society)
+        out.print(result.verdict.text, highlight=False, markup=False)
+        picture = Home.open(home).pictures / f"{config.society}-{result.job.job}.png"
+        out.print(f"Picture  {picture}", soft_wrap=True)
+        out.print(f"Prefect  {servers.prefect_ui_url}/runs/flow-run/{result.flow_run_id}", soft_wrap=True)
+        out.print(f"MLflow   {run_url(result.job)}", soft_wrap=True)
+        out.print(f"{report['seconds']:.0f} s, {served['cached']} tasks from cache, {served['computed']} computed")
+
+
+@app.command(rich_help_panel=JOBS)
+def evaluate(
+    society: SocietyArgument = "arith",
+    generation: Annotated[
+        str, typer.Option(help="base, champion, candidate, or a version of the society's registered model.")
+    ] = "champion",
+    problems: Annotated[str, typer.Option(help="arithmetic, or a .jsonl, .csv or .parquet file.")] = "arithmetic",
+    assignments: SetOption = None,
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+) -> None:
+    """Measure one generation on any problems; nothing is learned or promoted.
+
+    --set takes size, max_value, seed, question_field, answer_field and runner.*.
+    """
+    with faults():
+        from evaluation.problems.sources import load_held_out
+        from infra.config import Measurement
+        from infra.config_file import load
+
+        named = [f"society={json.dumps(society)}", f"generation={json.dumps(generation)}"]
+        config = load(Measurement, None, [*named, f"problems={json.dumps(problems)}", *(assignments or [])])
+        load_held_out(config.held_out, config.seed)
+        serve(home)
+        from prefect.flows import load_flow_from_entrypoint
+
+        from infra.lineage import run_url
+        from infra.terminal import progress_bars
+
+        measure: Any = load_flow_from_entrypoint("flows.evaluate.evaluate")
+        with progress_bars(err):
+            result = measure(config)
+        if as_json:
+            scores = result.scores.model_dump(mode="json")
+            print(json.dumps({"society": society, "scores": scores, "mlflow": {"run_id": result.job.run_id}}))
+            return
+        show([result.scores], society)
+        out.print(f"MLflow   {run_url(result.job)}", soft_wrap=True)
+
+
+@app.command(rich_help_panel=JOBS)
+def pretrain(
+    seed: Annotated[int, typer.Option(help="Root of the training data and of the first weights.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to copy the finished model to; default: it stays in the home.")
+    ] = None,
+    home: HomeOption = Path(DEFAULT),
+) -> None:
+    """Rebuild the embedded base model from scratch (about 40 minutes on 2 cores)."""
+    with faults():
+        serve(home)
+        from prefect.flows import load_flow_from_entrypoint
+
+        from infra.store import Store
+        from infra.terminal import progress_bars
+
+        with progress_bars(err):
+            rebuild: Any = load_flow_from_entrypoint("flows.pretrain.pretrain")
+            trained = rebuild(seed)
+        folder = Store(Home.open(home).artifacts).folder(trained.model.sha256)
+        if output is not None:
+            import shutil
+
+            shutil.copytree(folder, output, dirs_exist_ok=True)
+            folder = output
+        out.print(f"Model    {folder}", soft_wrap=True)

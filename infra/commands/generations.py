@@ -1,0 +1,119 @@
+"""Commands over what was made: compare, ask, promote, rollback."""
+
+import getpass
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.commands.shared import (
+    GENERATIONS,
+    HomeOption,
+    JsonOption,
+    SocietyArgument,
+    app,
+    err,
+    faults,
+    out,
+    serve,
+    show,
+)
+from infra.home import DEFAULT
+
+WhyOption = Annotated[str, typer.Option(help="The reason, for the record.")]
+
+
+@app.command(rich_help_panel=GENERATIONS)
+def compare(
+    society: SocietyArgument = "arith",
+    run_id: Annotated[str | None, typer.Option("--run", help="An MLflow run of the society; default: newest.")] = None,
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+) -> None:
+    """Show the generations of a job side by side, read from MLflow."""
+    with faults():
+        servers = serve(home)
+        from infra.generations import read_generations
+
+        job, generations = read_generations(society, run_id)
+        if as_json:
+            print(
+                json.dumps(
+                    {
+                        "society": society,
+                        "mlflow": {
+                            "tracking_uri": servers.mlflow_tracking_uri,
+                            "experiment_id": job.experiment_id,
+                            "run_id": job.run_id,
+                        },
+                        "generations": [generation.model_dump(mode="json") for generation in generations],
+                    }
+                )
+            )
+        else:
+            show(generations, society)
+
+
+@app.command(rich_help_panel=GENERATIONS)
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask, such as 'What is the result of 3+4*5+6-7*8?'.")],
+    society: Annotated[str, typer.Option(help="Name of the society.")] = "arith",
+    version: Annotated[str, typer.Option(help="champion, candidate, or a version number.")] = "champion",
+    seed: Annotated[int, typer.Option(min=0, help="Root of what is sampled.")] = 0,
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+) -> None:
+    """Let a society generate, debate and vote on a question of yours."""
+    with faults():
+        serve(home)
+        from infra.asking import ask as put_to
+        from infra.asking import show_answer
+
+        with err.status("the society debates"):
+            answer = put_to(society, version, question, seed)
+        if as_json:
+            print(json.dumps(answer))
+        else:
+            show_answer(out, answer)
+
+
+@app.command(rich_help_panel=GENERATIONS)
+def promote(
+    society: SocietyArgument = "arith",
+    version: Annotated[
+        str, typer.Option(help="Version of the society's registered model, or candidate.")
+    ] = "candidate",
+    why: WhyOption = "by hand",
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+) -> None:
+    """Make a generation the champion: the society and all its agents together."""
+    with faults():
+        serve(home)
+        from infra import promotion
+
+        told(promotion.promote(society, version, who=getpass.getuser(), why=why), as_json)
+
+
+@app.command(rich_help_panel=GENERATIONS)
+def rollback(
+    society: SocietyArgument = "arith",
+    why: WhyOption = "by hand",
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+) -> None:
+    """Make the champion before the present one the champion again."""
+    with faults():
+        serve(home)
+        from infra import promotion
+
+        told(promotion.rollback(society, who=getpass.getuser(), why=why), as_json)
+
+
+def told(move: Any, as_json: bool) -> None:
+    """What moved, for the user."""
+    if as_json:
+        print(json.dumps(move.model_dump(mode="json")))
+    else:
+        out.print(move.describe(), markup=False, highlight=False)

@@ -1,0 +1,52 @@
+"""Announce: what the two web pages say of a job, each with a link to the other."""
+
+from uuid import UUID
+
+from prefect import task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.utilities.urls import url_for
+
+from evaluation.markdown import generations_markdown
+from evaluation.pictures import agents_heatmap, generations_picture
+from evaluation.scores import GenerationScores
+from infra import lineage
+from infra.config import Config
+from infra.home import current_home
+from infra.lineage import JobRun
+from tasks.begin import Start, current_flow_run_id
+from tasks.promote import Verdict
+
+
+@task(task_run_name="announce the job")
+def announce(config: Config, job: JobRun, start: Start) -> None:
+    """Name the flow run by the generations that it makes, and link it to its MLflow run."""
+    made = start.made(config.iterations)
+    if start.flow_run_id:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(start.flow_run_id), name=f"{job.society} · {made}")
+    create_link_artifact(
+        link=lineage.run_url(job), link_text="the run in MLflow", key="mlflow-run", description=f"{job.society}, {made}"
+    )
+
+
+@task(task_run_name="publish the generations")
+def publish(job: JobRun, generations: list[GenerationScores], verdict: Verdict) -> None:
+    """Table, verdict and pictures on both pages; then the MLflow run ends."""
+    pictures = current_home().pictures
+    curves, heat = pictures / f"{job.society}-{job.job}.png", pictures / f"{job.society}-{job.job}-agents.png"
+    generations_picture(generations, job.society, curves)
+    agents_heatmap(generations, job.society, heat)
+    lineage.log_artifacts(job.run_id, [curves, heat], "pictures")
+    # The verdict first: the pages show a few lines of a description, the rest on demand.
+    table = f"**{verdict.text}**\n\n{generations_markdown(generations, job.society)}"
+    lineage.describe(verdict.run_id, table)
+    page = url_for("flow-run", obj_id=current_flow_run_id())
+    lineage.describe(job.run_id, f"{table}\n\n[The flow run in Prefect]({page})")
+    picture = lineage.artifact_url(job, f"pictures/{curves.name}")
+    create_markdown_artifact(
+        f"{table}\n\n![accuracy over generations]({picture})\n\n[The run in MLflow]({lineage.run_url(job)})",
+        key=f"{job.society}-generations",
+        description=f"Society {job.society}: its generations on held-out problems",
+    )
+    lineage.close_job(job, "FINISHED")

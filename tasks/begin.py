@@ -1,0 +1,119 @@
+"""Begin: which generation a job goes on from, and what its own will be called."""
+
+import hashlib
+import json
+
+from prefect import task
+from prefect.context import FlowRunContext
+
+from agents.engines.base_model import Base
+from agents.society import Society
+from evaluation.scores import Record
+from infra import lineage, promotion
+from infra.adapters import fetch_adapter
+from infra.config import Config
+from infra.errors import UserError
+from infra.home import current_home
+from infra.registry import model_name
+from infra.societies import SocietyVersion, find_society, next_generation
+from infra.store import Store
+
+
+class Start(Record):
+    """What a job starts with."""
+
+    society: Society
+    origin: SocietyVersion | None
+    """The society in the registry; None for the untuned base."""
+    champion: str | None
+    """Version of the champion when the job began, which its last generation is compared with; None for the base."""
+    first_generation: int
+    """The number of the first generation that the job makes."""
+    request: str
+    """Digest of what was asked for, by which a job that was cut off is found again."""
+    flow_run_id: str
+
+    def made(self, iterations: int) -> str:
+        """What to call the generations that the job makes."""
+        last = self.first_generation + iterations - 1
+        return f"generation {last}" if iterations == 1 else f"generations {self.first_generation} to {last}"
+
+
+@task(task_run_name="start from {config.start_from}")
+def begin(config: Config, base: Base) -> Start:
+    """Look up where to start, or where this very job started before it was cut off.
+
+    Not cached: champions move. A job that began from the champion goes on from that generation when it is started
+    again, though it may have made another champion meanwhile.
+
+    Raises:
+        UserError: there is no such generation, or it belongs to another base model or number of agents.
+    """
+    flow_run_id = current_flow_run_id()
+    earlier = lineage.find_job(config.society, {"prefect.flow_run_id": flow_run_id}) if flow_run_id else None
+    version = earlier.data.tags["maft.start_version"] if earlier else config.start_from
+    champion = promotion.champion(config.society)
+    origin = None if version == "base" else champion if version == "champion" else find_society(config.society, version)
+    if origin is None and version not in {"base", "champion"}:
+        raise UserError(
+            f"start_from is {config.start_from}, but society {config.society!r} has no such generation; "
+            "start from base, or see `maft compare` and the registered model in MLflow"
+        )
+    request = _request(config, base, origin)
+    if earlier is None:
+        same = lineage.find_job(config.society, {"maft.request": request})
+        # The champion of tomorrow is another generation's parent; a version and the base are the same for ever.
+        again = config.start_from not in {"champion", "candidate"}
+        earlier = same if same and (again or same.info.status != "FINISHED") else None
+    tags = earlier.data.tags if earlier else {}
+    first = 1 if config.start_from == "base" else next_generation(config.society)
+    return Start(
+        society=_at_hand(origin, config, base) if origin else Society.untuned(config.agents),
+        origin=origin,
+        champion=_or_none(tags["maft.champion"]) if tags else champion.version if champion else None,
+        first_generation=int(tags["maft.first_generation"]) if tags else first,
+        request=request,
+        flow_run_id=flow_run_id,
+    )
+
+
+def current_flow_run_id() -> str:
+    """Id of the flow run that this is part of; empty outside of one."""
+    context = FlowRunContext.get()
+    return str(context.flow_run.id) if context and context.flow_run else ""
+
+
+def _or_none(version: str) -> str | None:
+    return None if version == "base" else version
+
+
+def _request(config: Config, base: Base, origin: SocietyVersion | None) -> str:
+    settings = config.model_dump(mode="json", exclude={"runner", "start_from"})
+    text = json.dumps([settings, base.sha256, origin.version if origin else "base"], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _at_hand(origin: SocietyVersion, config: Config, base: Base) -> Society:
+    """The generation, its adapters in the store."""
+    where = f"version {origin.version} of society {origin.name!r} (generation {origin.generation})"
+    if origin.base_sha256 != base.sha256:
+        raise UserError(
+            f"base_model is {config.base_model!r}, but {where} was tuned on {origin.base_model!r} with other weights; "
+            "set base_model to that one, or start_from to base"
+        )
+    if len(origin.society.generators) != config.agents:
+        raise UserError(
+            f"agents is {config.agents}, but {where} has {len(origin.society.generators)} generation agents; "
+            "set agents to that number, or start_from to base"
+        )
+    fetch_adapters(origin)
+    return origin.society
+
+
+def fetch_adapters(version: SocietyVersion) -> None:
+    """Have every adapter of a registered generation in the store."""
+    store = Store(current_home().artifacts)
+    for agent in version.society.agents:
+        if agent.adapter:
+            name = model_name(version.name, agent.name)
+            fetch_adapter(store, name, version.agent_versions[agent.name], agent.adapter)

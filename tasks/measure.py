@@ -1,0 +1,90 @@
+"""Measure: what an evaluation without learning needs to begin with, and where its scores go."""
+
+import hashlib
+import json
+
+from prefect import task
+
+from agents.engines import base_model
+from agents.engines.base_model import Base
+from agents.society import Society
+from evaluation.markdown import generations_markdown
+from evaluation.scores import GenerationScores, Record
+from infra import lineage, promotion
+from infra.config import Config, Measurement
+from infra.errors import UserError
+from infra.generations import log_numbers
+from infra.home import current_home
+from infra.lineage import DatasetRef, JobRun
+from infra.societies import find_society
+from infra.store import Artifact, Store
+from infra.traces import log_debates
+from tasks.begin import current_flow_run_id, fetch_adapters
+from tasks.register import TRANSCRIPTS, debates_frame
+from tasks.sample import Responses
+
+
+class Found(Record):
+    """A generation to be measured, and the config of the job that made it, with the seed of this evaluation."""
+
+    society: Society
+    version: str | None
+    base: Base
+    config: Config
+
+
+@task(task_run_name="find {measurement.generation}")
+def find_measured(measurement: Measurement) -> Found:
+    """The generation, its adapters at hand. The untuned base is that of the society's newest job, if it has one.
+
+    Raises:
+        UserError: the society has no such generation.
+    """
+    name, which = measurement.society, measurement.generation
+    version = (
+        None if which == "base" else promotion.champion(name) if which == "champion" else find_society(name, which)
+    )
+    if version is None and which != "base":
+        hint = "evaluate base or candidate, or promote a version" if which == "champion" else "see the registered model"
+        raise UserError(f"generation is {which}, but society {name!r} has none such; {hint}")
+    job = lineage.job_of(version.run_id) if version else lineage.find_job(name, {})
+    made = (
+        Config.model_validate_json(lineage.read_text(job.info.run_id, "config.json")) if job else Config(society=name)
+    )
+    config = made.model_copy(update={"seed": measurement.seed, "runner": measurement.runner})
+    if version is None:
+        base = Base(name=config.base_model, sha256=base_model.digest(config.base_model))
+        return Found(society=Society.untuned(config.agents), version=None, base=base, config=config)
+    fetch_adapters(version)
+    base = Base(name=version.base_model, sha256=version.base_sha256, trust_remote_code=config.trust_remote_code)
+    return Found(society=version.society, version=version.version, base=base, config=config)
+
+
+@task(task_run_name="file the scores in MLflow")
+def file_scores(
+    measurement: Measurement, found: Found, problems: Artifact, debated: list[Responses], scores: GenerationScores
+) -> JobRun:
+    """A run of its own beside the society's jobs: params, data set, scores, transcripts, debates."""
+    which = f"generation {found.society.generation}"
+    asked = measurement.model_dump(mode="json", exclude={"runner", "generation"})
+    identity = json.dumps([asked, found.version, found.base.sha256, problems.sha256], sort_keys=True)
+    run = lineage.open_job(
+        measurement.society,
+        hashlib.sha256(identity.encode()).hexdigest()[:16],
+        f"{measurement.society} · {which} on {measurement.problems.rsplit('/', 1)[-1]}",
+        {**asked, "generation": found.society.generation, "version": found.version or "base"},
+        {"prefect.flow_run_id": current_flow_run_id(), "maft.generation": str(found.society.generation)},
+        kind="evaluation",
+    )
+    source = measurement.problems
+    data = DatasetRef(
+        name="evaluation", sha256=problems.sha256, rows=problems.rows, source=source, context="evaluation"
+    )
+    lineage.log_datasets(run.run_id, [data])
+    log_numbers(run.run_id, scores)
+    debates = debates_frame(Store(current_home().artifacts), problems, debated)
+    lineage.log_transcripts(run.run_id, debates, by="question", debates=TRANSCRIPTS)
+    log_debates(run.experiment_id, run.run_id, run.job, scores.generation, debates, measurement.seed)
+    lineage.describe(run.run_id, generations_markdown([scores], measurement.society))
+    lineage.close_job(run, "FINISHED")
+    return run

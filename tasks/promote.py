@@ -1,0 +1,112 @@
+"""Promote: the newest generation against the champion, problem by problem."""
+
+from prefect import task
+from prefect.events import emit_event
+
+from agents.engines.base_model import Base
+from agents.society import Society
+from evaluation.answers import equivalent, tally
+from evaluation.mcnemar import Comparison, compare
+from evaluation.metrics import vote_seed
+from evaluation.scores import Record
+from infra import promotion, verdicts
+from infra.frames import read_problems, read_responses
+from infra.home import current_home
+from infra.societies import SocietyVersion, find_society
+from infra.store import Artifact, Store
+from tasks.begin import fetch_adapters
+from tasks.sample import Responses
+
+
+class Champion(Record):
+    """The best proven generation; a version of None is the untuned base."""
+
+    version: str | None
+    society: Society
+    base: Base
+
+
+class Verdict(Record):
+    """What the gate came to."""
+
+    candidate: str
+    champion: str | None
+    run_id: str
+    """Of the candidate's generation in MLflow."""
+    comparison: Comparison
+    text: str
+
+
+@task(task_run_name="fetch the champion")
+def champion_of(name: str, version: str | None, agents: int, base: Base) -> Champion:
+    """The generation that was the champion when the job began, its adapters at hand."""
+    found = find_society(name, version) if version else None
+    if found is None:
+        return Champion(version=None, society=Society.untuned(agents), base=base)
+    fetch_adapters(found)
+    own = Base(name=found.base_model, sha256=found.base_sha256, trust_remote_code=base.trust_remote_code)
+    return Champion(version=found.version, society=found.society, base=own)
+
+
+@task(task_run_name="generation {candidate.generation} · promotion gate")
+def gate(
+    candidate: SocietyVersion,
+    champion: Champion,
+    problems: Artifact,
+    candidate_debated: list[Responses],
+    champion_debated: list[Responses],
+    level: float,
+    seed: int,
+    flow_run_id: str,
+) -> Verdict:
+    """Move `@champion` to the candidate if it wins on the same held-out problems at this level; say so either way.
+
+    A verdict once given stands: the same job started again reports it and moves nothing.
+
+    Args:
+        candidate: the newest generation.
+        champion: of the time when the job began.
+        candidate_debated, champion_debated: their debates over `problems`.
+        level: of significance, see `evaluation.mcnemar`.
+        seed: breaks the ties of the votes.
+        flow_run_id: who moves it, for the record.
+    """
+    store = Store(current_home().artifacts)
+    ours, theirs = (_right(store, problems, debated, seed) for debated in (candidate_debated, champion_debated))
+    comparison = compare(ours, theirs, level)
+    theirs_name = f"generation {champion.society.generation}"
+    text = comparison.describe(f"generation {candidate.generation}", theirs_name)
+    verdict = Verdict(
+        candidate=candidate.version,
+        champion=champion.version,
+        run_id=candidate.run_id,
+        comparison=comparison,
+        text=text,
+    )
+    if verdicts.given(candidate.name, candidate.version):
+        promotion.settle(candidate.name)
+        return verdict
+    if comparison.verdict == "gain":
+        promotion.promote(candidate.name, candidate.version, who=f"flow run {flow_run_id}", why=text)
+    event = {"gain": "maft.promoted", "loss": "maft.regressed", "tie": "maft.compared"}[comparison.verdict]
+    emit_event(
+        event=event,
+        resource={"prefect.resource.id": f"maft.society.{candidate.name}", "prefect.resource.name": candidate.name},
+        payload={"generation": candidate.generation, "version": candidate.version, "text": text},
+    )
+    # Last: a kill before it gives the same verdict again, a kill after it gives no second notice.
+    verdicts.record(candidate.name, candidate.version, champion.version, comparison, text)
+    return verdict
+
+
+def _right(store: Store, problems: Artifact, debated: list[Responses], seed: int) -> list[bool]:
+    """Whether the society's answer is right, in the order of the problems."""
+    frame = read_responses(store, [response.responses for response in debated])
+    last = frame[frame["round"] == frame["round"].max()].sort_values("index")
+    answers = last.groupby("problem_id")["answer"].agg(list)
+    round_ = int(frame["round"].max())
+    right = []
+    for problem in read_problems(store, problems):
+        said = [answer if isinstance(answer, str) else None for answer in answers[problem.id]]
+        right.append(equivalent(tally(said, vote_seed(seed, round_, problem.id)).answer, problem.answer))
+    return right

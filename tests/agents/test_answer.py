@@ -1,0 +1,139 @@
+"""The society's answer: the same debate as the one it is measured on, counted by the same vote."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from agents import prompts
+from agents.answer import Answer, QuestionError, answer
+from agents.debate import Stream, debate, generate
+from agents.engines import base_model
+from agents.engines.protocol import Completion, Engine, OnProgress, Request, Sampling
+from agents.engines.transformers_engine import TransformersEngine
+from agents.society import Society
+from evaluation.metrics import score_debate
+from evaluation.problems.arithmetic import arithmetic_problems
+from evaluation.problems.problem import MAX_QUESTION_CHARS
+
+SAMPLING = Sampling(max_new_tokens=160, max_summary_tokens=160)
+PROBLEMS = list(itertools.islice(arithmetic_problems(3), 4))
+QUESTIONS = [problem.question for problem in PROBLEMS]
+SOCIETY = Society.untuned(3)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[TransformersEngine]:
+    # So few rows are no faster on two threads, which wait for each other for long where the machine is busy.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield TransformersEngine(*base_model.load("embedded", "cpu"), adapters=Path("none"))
+    torch.set_num_threads(threads)
+
+
+def asked(engine: Engine, questions: Sequence[str], seed: int = 5, rounds: int = 2) -> list[Answer]:
+    return answer(engine, SOCIETY, questions, rounds, True, SAMPLING, seed)
+
+
+@pytest.fixture(scope="module")
+def measured(engine: TransformersEngine) -> list[Answer]:
+    """The answers to all questions, asked at once."""
+    return asked(engine, QUESTIONS)
+
+
+class Scripted:
+    """An engine whose n-th critic says the n-th text."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = texts
+        self.society = Society.untuned(len(texts))
+        self.calls = 0
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
+        text = self.texts[self.calls % len(self.texts)]
+        self.calls += 1
+        return [Completion(text, 1, 1, True) for _ in requests]
+
+    def answer(self) -> Answer:
+        (only,) = answer(self, self.society, ["What is half of 1?"], 2, False, SAMPLING, 0)
+        return only
+
+
+def test_the_answers_are_those_that_the_generation_was_measured_on(
+    engine: TransformersEngine, measured: list[Answer]
+) -> None:
+    stream = Stream(seed=5, purpose="evaluate", iteration=0)
+    said = pd.concat([generate(engine, g, PROBLEMS, SAMPLING, stream, lambda d, t: None) for g in SOCIETY.generators])
+    critics = [debate(engine, c, PROBLEMS, said, 2, True, SAMPLING, stream, lambda d, t: None) for c in SOCIETY.critics]
+    scores = score_debate(PROBLEMS, pd.concat([said, *critics], ignore_index=True), 5)
+    assert sum(a.consensus for a in measured) / len(measured) == pytest.approx(scores.consensus)
+    right = [a.answer == p.answer for a, p in zip(measured, PROBLEMS, strict=True)]
+    assert sum(right) / len(right) == scores.accuracy > 0, "an untuned society gets some of four right"
+    for each in measured:
+        assert [(t.round, t.agent) for t in each.transcript] == [
+            *[(1, a.name) for a in SOCIETY.generators],
+            *[(2, a.name) for a in SOCIETY.critics],
+        ]
+        assert [t.read is None for t in each.transcript] == [True] * 3 + [False] * 3
+
+
+def test_a_question_asked_twice_and_one_that_differs_in_case_only(
+    engine: TransformersEngine, measured: list[Answer]
+) -> None:
+    first, namesake = QUESTIONS[0], QUESTIONS[0].upper()
+    together = asked(engine, [first, namesake, f"  {first}\n", first])
+    assert [each.question for each in together] == [first, namesake, first, first]
+    assert together[0] == together[2] == together[3] == measured[0], "what else is asked changes nothing"
+    assert together[1] == asked(engine, [namesake])[0]
+    assert together[1].transcript != together[0].transcript
+
+
+def test_the_seed_decides(engine: TransformersEngine, measured: list[Answer]) -> None:
+    assert asked(engine, QUESTIONS[1:2]) == measured[1:2]
+    assert asked(engine, QUESTIONS[1:2], seed=6) != measured[1:2]
+
+
+def test_without_a_debate_the_generators_vote(engine: TransformersEngine) -> None:
+    (only,) = asked(engine, QUESTIONS[:1], rounds=1)
+    assert [turn.agent for turn in only.transcript] == ["generator-0", "generator-1", "generator-2"]
+    assert sum(only.votes.values()) == sum(turn.answer is not None for turn in only.transcript)
+
+
+def test_nothing_asked_is_nothing_answered(engine: TransformersEngine) -> None:
+    assert asked(engine, []) == []
+
+
+def test_critics_read_the_very_words_where_there_is_no_summary() -> None:
+    only = Scripted(r"\boxed{1}", r"\boxed{2}").answer()
+    assert only.transcript[2].read == prompts.listed([r"\boxed{2}"])
+
+
+def test_equivalent_answers_are_counted_together_and_silence_is_no_vote() -> None:
+    only = Scripted(r"\boxed{2}", r"\boxed{1/2}", "I do not know.", r"\boxed{0.5}").answer()
+    assert (only.answer, only.votes, only.consensus) == ("1/2", {"1/2": 2, "2": 1}, 0.5)
+    assert [turn.answer for turn in only.transcript[4:]] == ["2", "1/2", None, "0.5"]
+
+
+def test_the_winner_has_the_votes_of_all_that_equal_it() -> None:
+    # 50 % equals 50 as well as 0.5, which are not equal to each other.
+    only = Scripted(r"\boxed{50}", r"\boxed{50\%}", r"\boxed{0.5}").answer()
+    assert (only.answer, only.votes, only.consensus) == (r"50\%", {r"50\%": 3}, 1.0)
+
+
+def test_if_nobody_answers_there_is_no_answer() -> None:
+    only = Scripted("I do not know.", "Nor do I.").answer()
+    assert (only.answer, only.votes, only.consensus) == (None, {}, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [("", "at least 1"), (" \n", "blank"), ("x" * (MAX_QUESTION_CHARS + 1), "20000"), (3, "string"), (None, "string")],
+)
+def test_what_cannot_be_asked_is_named_before_anything_is_sampled(bad: str, why: str) -> None:
+    engine = Scripted(r"\boxed{1}")
+    with pytest.raises(QuestionError, match=f"question 2: .*{why}"):
+        answer(engine, engine.society, ["What is 1+1?", bad], 2, True, SAMPLING, 0)
+    assert engine.calls == 0

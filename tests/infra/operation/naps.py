@@ -1,0 +1,50 @@
+"""A flow as ours are, with a subflow and a task, that sleeps instead of working. A start leaves a line in a file."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled
+
+from infra.occupancy import SocietyBusy, sole_run
+
+
+@task(task_run_name="rest")
+def rest(journal: str, seconds: list[float], fault: str) -> None:
+    with Path(journal).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(seconds[min(len(starts(journal)), len(seconds)) - 1])
+    if fault == "fails":
+        raise ValueError('<no "rest">')
+    if fault == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def starts(journal: str) -> list[int]:
+    return [int(pid) for pid in Path(journal).read_text().split()] if Path(journal).exists() else []
+
+
+@flow(name="inner")
+def inner(journal: str, seconds: list[float], fault: str) -> None:
+    rest(journal, seconds, fault)
+
+
+@flow(name="nap")
+def nap(journal: str, seconds: list[float], fault: str = "", society: str = "", wait: bool = True) -> State | None:
+    """Sleep for seconds[0] at the first start, seconds[1] at the second, and so on."""
+    if not society:
+        return inner(journal, seconds, fault)
+    try:
+        with sole_run(society, wait):
+            return inner(journal, seconds, fault)
+    except SocietyBusy as busy:
+        return Cancelled(message=str(busy))
+
+
+if __name__ == "__main__":
+    # As `maft run` starts a flow: by hand, without a deployment. The names are among those that the server watches.
+    inner = inner.with_options(name="iterate")
+    nap.with_options(name="improve")(os.environ["JOURNAL"], [600.0])

@@ -1,0 +1,126 @@
+"""A home that is operated, used as an operator does it: by commands and through the API of its Prefect server."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from infra import processes
+from infra.home import Home
+from infra.prefect_api import connect
+from infra.servers import WORKER
+
+HERE = Path(__file__).resolve().parent
+TIMEZONE = "Europe/Paris"
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
+
+
+@dataclass
+class Operated:
+    """A home, the environment that its commands are given, and what it posted to the webhook."""
+
+    home: Home
+    environment: dict[str, str]
+    heard: list[dict[str, Any]]
+
+    def python(self, *arguments: str, client: bool = False) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            env=self.client_environment() if client else self.environment,
+            cwd=HERE,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def operate(self) -> str:
+        code = "import sys; from infra import home, operation; operation.operate(home.Home.open(sys.argv[1]), print)"
+        return self.python("-c", code, str(self.home.path)).stdout
+
+    @property
+    def api(self) -> httpx.Client:
+        return connect(processes.read_records(self.home)["prefect"].url)
+
+    def client_environment(self) -> dict[str, str]:
+        records = processes.read_records(self.home)
+        own = {"MAFT_HOME": str(self.home.path), "PREFECT_HOME": str(self.home.prefect)}
+        return {**self.environment, **own, "PREFECT_API_URL": records["prefect"].url}
+
+    def supervisor(self) -> psutil.Process:
+        found = processes.leader(self.home, WORKER, processes.read_records(self.home)[WORKER])
+        assert found is not None
+        return found
+
+    def nap(
+        self, journal: Path, *seconds: float, job_variables: dict[str, str] | None = None, **parameters: Any
+    ) -> str:
+        """Trigger a run, as the UI does it; returns its id."""
+        with self.api as api:
+            deployment = api.get("/deployments/name/nap/nap").json()["id"]
+            given = {"journal": str(journal), "seconds": seconds, **parameters}
+            wanted = {"parameters": given, "job_variables": job_variables or {}}
+            return str(api.post(f"/deployments/{deployment}/create_flow_run", json=wanted).json()["id"])
+
+    def page(self, run: str) -> str:
+        return processes.read_records(self.home)["prefect"].url.removesuffix("/api") + f"/runs/flow-run/{run}"
+
+    def run(self, run: str) -> dict[str, Any]:
+        with self.api as api:
+            found: dict[str, Any] = api.get(f"/flow_runs/{run}").json()
+        return found
+
+    def log(self, run: str) -> str:
+        """What the run said, as its page shows it."""
+        with self.api as api:
+            lines = api.post("/logs/filter", json={"logs": {"flow_run_id": {"any_": [run]}}}).json()
+        return "\n".join(line["message"] for line in lines)
+
+    def inside(self, run: str) -> list[dict[str, Any]]:
+        """Its subflow runs, with all task runs of both."""
+        with self.api as api:
+            subflows = api.post("/flow_runs/filter", json={"flow_runs": {"parent_flow_run_id": {"any_": [run]}}}).json()
+            ids = [run, *(subflow["id"] for subflow in subflows)]
+            tasks = api.post("/task_runs/filter", json={"flow_runs": {"id": {"any_": ids}}}).json()
+        return [*subflows, *tasks]
+
+    def until(self, run: str, *states: str, seconds: float = 120) -> dict[str, Any]:
+        """The run, once it is in a state of one of these types."""
+
+        def there() -> dict[str, Any] | None:
+            found = self.run(run)
+            return found if found["state"]["type"] in states else None
+
+        return wait_for(there, seconds, f"{states} of {run}")
+
+
+def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
+        time.sleep(0.2)
+    return found
+
+
+@dataclass
+class Killed:
+    """Runs by what they are for, and what was killed under them."""
+
+    journal: dict[str, Path]
+    run: dict[str, str]
+    at: float
+    """When, by time.time."""
+    names: set[str]
+    """That the holder of the society's slot had from then on."""
+    supervisor: int
+    family: list[psutil.Process]
+
+    def starts(self, name: str) -> list[int]:
+        return [int(pid) for pid in self.journal[name].read_text().split()] if self.journal[name].exists() else []

@@ -1,0 +1,130 @@
+"""Pruning a real home beside real servers: what is registered or unfinished stays, all else goes."""
+
+import os
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from infra.errors import UserError
+from infra.home import Home
+from infra.prune import GRACE_SECONDS, LEFTOVER, carry_out, plan
+from tests.conftest import Maft
+from tests.faults.test_resume import job, kill_after, numbers
+
+
+@pytest.fixture(autouse=True)
+def servers(maft: Maft, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, maft.environment[name])
+
+
+def aged(path: Path) -> Home:
+    """The home as it will be when the grace is over."""
+    for file in path.rglob("*"):
+        then = file.lstat().st_mtime - GRACE_SECONDS - 3600
+        os.utime(file, (then, then), follow_symlinks=False)
+    return Home.open(path)
+
+
+def put(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"1234567")
+    return path
+
+
+def stored(home: Path, room: str) -> set[str]:
+    return {path.name for path in (home / room).iterdir()}
+
+
+def test_a_job_cut_off_resumes_and_a_finished_one_can_be_run_again(maft: Maft, tmp_path: Path) -> None:
+    kill_after(maft, job("pruned", tmp_path), "iteration 1 · generate · generator-0")
+    time.sleep(2)  # task runs reach the Prefect server in batches
+    results = stored(tmp_path, "results")
+    planned = plan(aged(tmp_path))
+    assert any("(Running)" in run for run in planned.unfinished)
+    carry_out(planned)
+    assert len(stored(tmp_path, "results")) >= len(results) - 1, "less the one it had no time to tell the server of"
+    resumed = maft.json(*job("pruned", tmp_path))
+    assert resumed["cached"] >= len(results) - 1 > 4
+
+    assert plan(Home.open(tmp_path)).garbage == [], "nothing so young is touched"
+    adapters, results = stored(tmp_path, "artifacts/folders"), stored(tmp_path, "results")
+    planned = plan(aged(tmp_path))
+    assert planned.versions >= 4
+    assert {item.kind for item in planned.garbage} == {"result", "frame"}
+    deleted = carry_out(planned)
+    assert deleted == planned.garbage
+    assert planned.bytes > 10_000
+    assert stored(tmp_path, "artifacts/folders") == adapters
+    kept = stored(tmp_path, "results")
+    assert kept < results and len(kept) < len(results) / 2, (
+        "those of the flow run that was killed, which is Running yet"
+    )
+    again = maft.json(*job("pruned", tmp_path))
+    assert numbers(again) == numbers(resumed)
+    assert again["cached"] <= len(kept), "most was computed again"
+    assert stored(tmp_path, "artifacts/folders") == adapters
+    assert plan(Home.open(tmp_path)).versions == planned.versions, "nothing was registered twice"
+
+
+def test_what_nothing_refers_to_goes_unless_it_is_young_or_a_base_model(tmp_path: Path) -> None:
+    for number in range(4):
+        put(tmp_path / "results" / (f"{number}" * 64))
+        put(tmp_path / "artifacts" / "frames" / (f"{number}" * 64 + ".parquet"))
+        put(tmp_path / "artifacts" / "folders" / (f"{number}" * 64) / "inner" / "adapter_model.safetensors")
+        put(tmp_path / "artifacts" / f"{LEFTOVER}{number}" / "new.parquet")
+    base = put(tmp_path / "artifacts" / "folders" / ("a" * 64) / "config.json")
+    others = [put(tmp_path / place) for place in ("results/notes.txt", "artifacts/frames/b.parquet", "artifacts/x/y")]
+    home = aged(tmp_path)
+    for path in [*tmp_path.glob("*/0*"), *tmp_path.glob("*/*/0*"), *tmp_path.glob(f"artifacts/{LEFTOVER}0")]:
+        os.utime(path)
+    planned = plan(home)
+    assert [item.kind for item in planned.garbage] == [
+        k for k in ("result", "frame", "folder", "leftover") for _ in "123"
+    ]
+    assert (planned.bytes, planned.kept) == (12 * 7, 4)
+    needed_since = tmp_path / "results" / ("3" * 64)
+    os.utime(needed_since)
+    assert len(carry_out(planned)) == 11
+    left = sorted(
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and path.relative_to(tmp_path).parts[0] in ("results", "artifacts")
+    )
+    assert set(others) | {base, needed_since} < set(left)
+    assert len(left) == len(others) + 2 + 4
+    assert carry_out(planned) == []
+
+
+def test_no_link_is_followed(tmp_path: Path) -> None:
+    home, outside = tmp_path / "home", tmp_path / "outside"
+    file = put(outside / ("1" * 64))
+    folder = put(outside / ("2" * 64) / "weights").parent
+    (home / "results").mkdir(parents=True)
+    (home / "artifacts" / "folders").mkdir(parents=True)
+    (home / "results" / file.name).symlink_to(file)
+    (home / "artifacts" / "folders" / folder.name).symlink_to(folder)
+    put(home / "artifacts" / "folders" / ("3" * 64) / "weights")
+    (home / "artifacts" / "folders" / ("3" * 64) / "link").symlink_to(folder)
+    planned = plan(aged(home))
+    assert [(item.path, item.bytes > 1000) for item in planned.garbage] == [(f"artifacts/folders/{'3' * 64}", False)]
+    carry_out(planned)
+    assert sorted(path.name for path in outside.rglob("*") if path.is_file()) == [file.name, "weights"]
+    assert len(stored(home, "results")) == 1
+
+    (home / "artifacts" / "frames").symlink_to(outside)
+    with pytest.raises(UserError, match="frames is a link"):
+        plan(Home.open(home))
+
+
+def test_a_server_that_is_away_deletes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "results" / ("1" * 64))
+    home = aged(tmp_path)
+    planned = plan(home)
+    assert len(planned.garbage) == 1
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with pytest.raises(httpx.ConnectError):
+        carry_out(planned)
+    assert len(stored(tmp_path, "results")) == 1

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint browser bench clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -14,6 +14,10 @@ lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The web pages in Chromium alone; MAFT_SCREENSHOTS=FOLDER keeps pictures of them.
+browser: .venv/.installed
+	$(BIN)/python -m pytest -n 0 tests/operation/test_browser.py
 
 bench: .venv/.installed
 	$(BIN)/python -m tests.bench

@@ -5,8 +5,9 @@ mlflow/          database and artifacts of the MLflow server
 results/         records of finished tasks; what makes a killed run resume
 artifacts/       datasets, transcripts and adapters by SHA-256
 pictures/        plots
-logs/            output of the servers
-servers.json     the servers that run for this home
+slots/           which process is at work on a society
+logs/            output of the servers and of the worker
+servers.json     the servers and the worker that run for this home
 """
 
 import os
@@ -69,6 +70,7 @@ class Home:
             self.results,
             self.artifacts,
             self.pictures,
+            self.slots,
             self.logs,
         )
 
@@ -103,8 +105,13 @@ class Home:
         return self.path / "pictures"
 
     @property
+    def slots(self) -> Path:
+        """Notes of `infra.occupancy`, one file per society that is at work."""
+        return self.path / "slots"
+
+    @property
     def logs(self) -> Path:
-        """Output of the servers, `prefect.log` and `mlflow.log`."""
+        """Output of the servers and the worker: `prefect.log`, `mlflow.log`, `worker.log`."""
         return self.path / "logs"
 
     @property

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from pydantic import Field
 
@@ -77,6 +77,18 @@ def run_url(job: JobRun) -> str:
     """The page of the job's run in the MLflow UI, among runs and models rather than traces of a GenAI app."""
     page = f"#/experiments/{job.experiment_id}/runs/{job.run_id}?workflowType=machine_learning"
     return f"{client().tracking_uri.rstrip('/')}/{page}"
+
+
+def generations_url(job: JobRun) -> str:
+    """The page that lists all generations of the society, of whatever job, to be ticked and compared."""
+    shown = {
+        "searchFilter": "tags.`maft.kind` = 'generation'",
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": "false",
+        "workflowType": "machine_learning",
+    }
+    query = urlencode(shown, quote_via=quote)
+    return f"{client().tracking_uri.rstrip('/')}/#/experiments/{job.experiment_id}/runs?{query}"
 
 
 def artifact_url(job: JobRun, file: str) -> str:

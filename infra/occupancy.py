@@ -1,16 +1,25 @@
 """At most one run of a society at a time, over all deployments and `maft run`s of a Prefect server.
 
-The slot is a global concurrency limit of Prefect, `society-NAME`, held by a lease that the run keeps renewing. A run
-that is killed renews nothing, and its slot is free again within LEASE_SECONDS and a few more; until then the killed run
+The slot is a global concurrency limit of Prefect, `society-NAME`, held by a lease that the run keeps renewing. The home
+has a note of who holds it, so that the next run there gives back at once what a killed one held. Elsewhere, a run that
+is killed renews nothing, and its slot is free again within LEASE_SECONDS and a few more; until then the killed run
 itself waits too, when it is started again. So a run that was given up too early, and lives, is never joined by a
 second one.
 """
 
+import json
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import httpx
+import psutil
+
+from infra.home import current_home
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -40,6 +49,8 @@ def sole_run(society: str, wait: bool) -> Iterator[None]:
         prefect.concurrency.asyncio.ConcurrencySlotAcquisitionError: the Prefect server refused.
     """
     name, run = f"society-{society}", _flow_run()
+    note = current_home().slots / f"{society}.json"
+    _give_back(note)
     killed_before = run is not None and run.run_count > 1
     with ExitStack() as held:
         # The look spares Prefect's log an error for each refusal; the try is what counts.
@@ -49,7 +60,42 @@ def sole_run(society: str, wait: bool) -> Iterator[None]:
             with _waiting(society, run):
                 if not _take(held, name, timeout_seconds=None if wait else 1.5 * LEASE_SECONDS):
                     raise SocietyBusy(f"another run of society {society!r} is at work")
-        yield
+        _write(note)
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+
+
+def _write(note: Path) -> None:
+    """Which lease this process holds."""
+    from prefect.concurrency.context import ConcurrencyContext
+
+    context = ConcurrencyContext.get()
+    leases = [str(lease) for lease in context.cleanup_lease_ids] if context else []
+    created = psutil.Process().create_time()
+    with tempfile.NamedTemporaryFile("w", dir=note.parent, prefix=".writing-", delete=False) as file:
+        json.dump({"pid": os.getpid(), "create_time": created, "leases": leases}, file)
+    Path(file.name).replace(note)
+
+
+def _give_back(note: Path) -> None:
+    """End the leases of a process of this home that is no more; of one that ended already the server knows nothing."""
+    from prefect.client.orchestration import get_client
+
+    try:
+        held = json.loads(note.read_text())
+    except FileNotFoundError:
+        return
+    with suppress(psutil.NoSuchProcess):
+        holder = psutil.Process(held["pid"])
+        same = abs(holder.create_time() - held["create_time"]) < 1.0
+        if same and holder.status() != psutil.STATUS_ZOMBIE:
+            return
+    with get_client(sync_client=True) as client:
+        for lease in held["leases"]:
+            client.release_concurrency_slots_with_lease(UUID(lease))
+    note.unlink(missing_ok=True)
 
 
 def _take(held: ExitStack, name: str, **limits: Any) -> bool:

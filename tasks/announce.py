@@ -42,10 +42,11 @@ def publish(job: JobRun, generations: list[GenerationScores], verdict: Verdict) 
     table = f"**{verdict.text}**\n\n{generations_markdown(generations, job.society)}"
     lineage.describe(verdict.run_id, table)
     page = url_for("flow-run", obj_id=current_flow_run_id())
-    lineage.describe(job.run_id, f"{table}\n\n[The flow run in Prefect]({page})")
-    picture = lineage.artifact_url(job, f"pictures/{curves.name}")
+    compare = f"[All generations, to compare]({lineage.generations_url(job)})"
+    lineage.describe(job.run_id, f"{table}\n\n{compare} · [The flow run in Prefect]({page})")
+    picture = f"![accuracy over generations]({lineage.artifact_url(job, f'pictures/{curves.name}')})"
     create_markdown_artifact(
-        f"{table}\n\n![accuracy over generations]({picture})\n\n[The run in MLflow]({lineage.run_url(job)})",
+        f"{table}\n\n{picture}\n\n[The run in MLflow]({lineage.run_url(job)}) · {compare}",
         key=f"{job.society}-generations",
         description=f"Society {job.society}: its generations on held-out problems",
     )

@@ -22,7 +22,7 @@ from tests.conftest import free_port, plain_environment
 
 
 @pytest.fixture(scope="session")
-def operated(tmp_path_factory: pytest.TempPathFactory, mlflow_server: str) -> Iterator[Operated]:
+def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
     heard: list[dict[str, Any]] = []
 
     class Listener(BaseHTTPRequestHandler):
@@ -37,8 +37,10 @@ def operated(tmp_path_factory: pytest.TempPathFactory, mlflow_server: str) -> It
     environment = {
         **plain_environment(),
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        # A slot a few seconds ahead would else be over before the scheduler sees it.
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
         "MAFT_PREFECT_PORT": str(free_port()),
-        "MLFLOW_TRACKING_URI": mlflow_server,
+        "MAFT_MLFLOW_PORT": str(free_port()),
         "MAFT_TIMEZONE": TIMEZONE,
         "MAFT_WEBHOOK_URL": f"http://127.0.0.1:{listener.server_port}/secret-path",
     }

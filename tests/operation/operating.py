@@ -49,10 +49,19 @@ class Operated:
     def api(self) -> httpx.Client:
         return connect(processes.read_records(self.home)["prefect"].url)
 
+    @property
+    def tracking_uri(self) -> str:
+        return processes.read_records(self.home)["mlflow"].url
+
     def client_environment(self) -> dict[str, str]:
         records = processes.read_records(self.home)
         own = {"MAFT_HOME": str(self.home.path), "PREFECT_HOME": str(self.home.prefect)}
-        return {**self.environment, **own, "PREFECT_API_URL": records["prefect"].url}
+        return {
+            **self.environment,
+            **own,
+            "PREFECT_API_URL": records["prefect"].url,
+            "MLFLOW_TRACKING_URI": records["mlflow"].url,
+        }
 
     def supervisor(self) -> psutil.Process:
         found = processes.leader(self.home, WORKER, processes.read_records(self.home)[WORKER])

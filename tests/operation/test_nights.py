@@ -1,0 +1,117 @@
+"""Nights fired by Prefect's scheduler on a real job: what each starts from, makes and promotes, one of them killed."""
+
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from operating import ENDED, Operated, wait_for
+
+from infra import processes, promotion
+from infra.servers import WORKER
+from infra.societies import SocietyVersion, find_society, list_societies
+
+SOCIETY = "nights"
+SMALL: dict[str, Any] = {
+    "society": SOCIETY,
+    "start_from": "champion",
+    "iterations": 1,
+    "agents": 2,
+    "problems": {"train_size": 10, "evaluation_size": 24},
+    "finetune": {"epochs": 1, "min_votes": 1},
+}
+
+
+@pytest.fixture(autouse=True)
+def tracking(operated: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", operated.tracking_uri)
+
+
+def due(operated: Operated, config: dict[str, Any]) -> str:
+    """Give `nightly` a schedule with its only slot a few seconds ahead; the id of the run that it fires."""
+    at = datetime.now(UTC) + timedelta(seconds=8)
+    slot = {
+        "schedule": {"interval": 10 * 24 * 3600, "anchor_date": at.isoformat(), "timezone": "UTC"},
+        "active": True,
+        "parameters": {"config": config},
+        "slug": f"night-{at.timestamp():.0f}",
+    }
+    with operated.api as api:
+        deployment = api.get("/deployments/name/nightly/nightly").json()["id"]
+        made = api.post(f"/deployments/{deployment}/schedules", json=[slot]).json()[0]
+
+        def fired() -> str | None:
+            wanted = {
+                "deployments": {"id": {"any_": [deployment]}},
+                "flow_runs": {"expected_start_time": {"before_": (at + timedelta(minutes=1)).isoformat()}},
+                "sort": "EXPECTED_START_TIME_DESC",
+            }
+            runs = api.post("/flow_runs/filter", json=wanted).json()
+            return next((r["id"] for r in runs if r["created_by"]["id"] == made["id"]), None)
+
+        run: str = wait_for(fired, 90, "a run of the schedule")
+        wait_for(lambda: operated.run(run)["start_time"], 90, "start of the night")
+        api.delete(f"/deployments/{deployment}/schedules/{made['id']}")
+    return run
+
+
+def night(operated: Operated, config: dict[str, Any]) -> SocietyVersion:
+    """One night from its slot to its end; the generation that it made."""
+    state = operated.until(due(operated, config), *ENDED, seconds=240)["state"]
+    assert state["type"] == "COMPLETED", state
+    found = find_society(SOCIETY, "candidate")
+    assert found is not None
+    return found
+
+
+def tags(version: SocietyVersion) -> dict[str, str]:
+    return MlflowClient().get_model_version(SOCIETY, version.version).tags
+
+
+def test_three_nights_in_a_row_and_a_bad_one(operated: Operated) -> None:
+    first = night(operated, SMALL)
+    assert (first.generation, tags(first)["parent_version"]) == (1, "base")
+    if promotion.champion(SOCIETY) is None:
+        promotion.promote(SOCIETY, first.version, who="a test", why="so that there is a champion")
+
+    run = due(operated, SMALL)
+    wait_for(
+        lambda: [t for t in operated.inside(run) if "finetune" in t["name"]], 120, "finetuning in the second night"
+    )
+    record = processes.read_records(operated.home)[WORKER]
+    for process in processes.members(operated.home, WORKER, record):
+        if process.pid != record.pid:
+            os.kill(process.pid, signal.SIGKILL)
+    assert operated.until(run, "CRASHED", "SCHEDULED", "RUNNING", seconds=60)
+    wait_for(lambda: operated.run(run)["run_count"] == 2, 180, "second start")
+    assert operated.until(run, *ENDED, seconds=240)["state"]["type"] == "COMPLETED"
+    second = find_society(SOCIETY, "candidate")
+    assert second is not None
+    assert (second.generation, tags(second)["parent_version"]) == (2, first.version)
+
+    before = promotion.champion(SOCIETY)
+    third = night(operated, SMALL)
+    assert before is not None
+    assert (third.generation, tags(third)["parent_version"]) == (3, before.version)
+
+    before = promotion.champion(SOCIETY)
+    bad = night(operated, {**SMALL, "finetune": {**SMALL["finetune"], "learning_rate": 1.0, "epochs": 4}})
+    assert before is not None and promotion.champion(SOCIETY) == before
+    assert bad.generation == 4
+    assert (tags(bad)["verdict"], tags(bad)["gate.champion"]) == ("loss", before.version)
+    wait_for(lambda: [h for h in operated.heard if "regress" in str(h)], 60, "notice of the regression")
+
+    assert [v.generation for v in list_societies(SOCIETY)] == [1, 2, 3, 4], "the killed night registered nothing twice"
+    for agent in bad.agent_versions:
+        versions = MlflowClient().search_model_versions(f"name = '{SOCIETY}-{agent}'")
+        assert sorted(int(v.tags["generation"]) for v in versions) == [1, 2, 3, 4]
+
+
+def test_the_problems_of_every_night_are_fresh(operated: Operated) -> None:
+    seen = [
+        {data.dataset.digest for data in MlflowClient().get_run(v.run_id).inputs.dataset_inputs}
+        for v in list_societies(SOCIETY)
+    ]
+    assert len(set().union(*seen)) == sum(map(len, seen))

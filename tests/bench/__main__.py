@@ -2,7 +2,8 @@
 
     generation   tokens per second of the engine against transformers' generate, one prompt at a time
     training     tokens per second of finetuning against bare forward+backward passes of the same tokens
-    overhead     share of the default job's time outside generation, training and evaluation
+    overhead     share of the default job's time outside generation, training and evaluation; and per iteration, the
+                 seconds that orchestration (Prefect, cache, votes and splits) and lineage (MLflow) take
 
 Ratios are medians of repeats that take turns, so a machine whose speed drifts slows both sides. Run it with nothing
 else running; the last rows run the whole default job in a folder of its own, twice.
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -122,6 +124,8 @@ def overhead() -> list[Row]:
         try:
             first = maft.json("run")
             again = maft.json("run")
+            prefect = next(s["url"] for s in maft.json("status")["servers"] if s["name"] == "prefect")
+            orchestration, lineage = per_iteration(prefect, first)
         finally:
             maft("down")
     stages = [seconds for generation in first["generations"] for seconds in generation["seconds"].values()]
@@ -135,7 +139,28 @@ def overhead() -> list[Row]:
             "<= 10 %",
         ),
         ("default job again, s", f"{again['seconds']:.0f}", "", "", "<= 20"),
+        ("an iteration, s: outside its stages", spread(orchestration), "", "", ""),
+        ("an iteration, s: lineage in MLflow", spread(lineage), "", "", ""),
     ]
+
+
+def per_iteration(prefect: str, report: dict) -> tuple[list[float], list[float]]:
+    """Seconds of every iteration that are neither sampling nor training, and those of registering its generation."""
+
+    def asked(what: str, flow_runs: dict) -> list[dict]:
+        return httpx.post(f"{prefect}/{what}/filter", json={"flow_runs": flow_runs}, timeout=30).json()
+
+    job = report["prefect"]["flow_run_id"]
+    iterations = asked("flow_runs", {"parent_flow_run_id": {"any_": [job]}})
+    stages = {g["generation"]: sum(g["seconds"].values()) for g in report["generations"]}
+    outside = [run["total_run_time"] - stages[run["parameters"]["iteration"]] for run in iterations]
+    tasks = asked("task_runs", {"id": {"any_": [job]}})
+    return outside, [task["total_run_time"] for task in tasks if task["name"].endswith("· register")]
+
+
+def spread(seconds: list[float]) -> str:
+    """Median and range."""
+    return f"{statistics.median(seconds):.1f} ({min(seconds):.1f}-{max(seconds):.1f})"
 
 
 def main() -> None:

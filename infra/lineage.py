@@ -80,10 +80,11 @@ def run_url(job: JobRun) -> str:
 
 
 def generations_url(job: JobRun) -> str:
-    """The page that lists all generations of the society, of whatever job, to be ticked and compared."""
+    """The page that lists all generations of the society, of whatever job, the best first: to tick and to compare."""
     shown = {
         "searchFilter": "tags.`maft.kind` = 'generation'",
-        "orderByKey": "attributes.start_time",
+        # In the order of time they would be hidden below their jobs.
+        "orderByKey": "metrics.`accuracy/society`",
         "orderByAsc": "false",
         "workflowType": "machine_learning",
     }

@@ -71,68 +71,84 @@ def lost_runs(silence: timedelta = SILENCE) -> "list[AutomationCore]":
     Args:
         silence: after which a run is taken for dead.
     """
+    return [_crash_silent(silence), _start_again(), _give_up()]
+
+
+def _crash_silent(silence: timedelta) -> "AutomationCore":
     from prefect.client.schemas.objects import StateType
     from prefect.events.actions import ChangeFlowRunState
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-    return [
-        AutomationCore(
-            name=SILENT,
-            description=f"No heartbeat for {silence.total_seconds():.0f} s: the process of this run is gone.",
-            trigger=EventTrigger(
-                posture=Posture.Proactive,
-                match={"prefect.resource.id": "prefect.flow-run.*"},
-                match_related={"prefect.resource.role": "flow", "prefect.resource.name": FLOWS},
-                for_each={"prefect.resource.id"},
-                after={"prefect.flow-run.heartbeat"},
-                expect={"prefect.flow-run.*"},
-                threshold=1,
-                within=silence,
-            ),
-            actions=[
-                ChangeFlowRunState(
-                    state=StateType.CRASHED, name="Crashed", message="No heartbeat: the process of this run is gone."
-                )
-            ],
+    return AutomationCore(
+        name=SILENT,
+        description=f"No heartbeat for {silence.total_seconds():.0f} s: the process of this run is gone.",
+        trigger=EventTrigger(
+            posture=Posture.Proactive,
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match_related={"prefect.resource.role": "flow", "prefect.resource.name": FLOWS},
+            for_each={"prefect.resource.id"},
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.*"},
+            threshold=1,
+            within=silence,
         ),
-        AutomationCore(
-            name=AGAIN,
-            description="A deployment's run whose process died goes on where it was cut off. A second crash is final.",
-            trigger=EventTrigger(
-                posture=Posture.Proactive,
-                match={"prefect.resource.id": "prefect.flow-run.*", "prefect.run-count": ["0", "1"]},
-                match_related=OURS,
-                for_each={"prefect.resource.id"},
-                after={"prefect.flow-run.Crashed"},
-                expect={"prefect.flow-run.*"},
-                threshold=1,
-                within=QUIET,
-            ),
-            actions=[
-                ChangeFlowRunState(
-                    state=StateType.SCHEDULED, name="AwaitingRetry", message="Crashed; goes on where it was cut off."
-                )
-            ],
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED, name="Crashed", message="No heartbeat: the process of this run is gone."
+            )
+        ],
+    )
+
+
+def _start_again() -> "AutomationCore":
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+    return AutomationCore(
+        name=AGAIN,
+        description="A deployment's run whose process died goes on where it was cut off. A second crash is final.",
+        trigger=EventTrigger(
+            posture=Posture.Proactive,
+            match={"prefect.resource.id": "prefect.flow-run.*", "prefect.run-count": ["0", "1"]},
+            match_related=OURS,
+            for_each={"prefect.resource.id"},
+            after={"prefect.flow-run.Crashed"},
+            expect={"prefect.flow-run.*"},
+            threshold=1,
+            within=QUIET,
         ),
-        AutomationCore(
-            name=HOPELESS,
-            description="The guard against a loop: an attempt that ends before it runs does not raise the run count.",
-            trigger=EventTrigger(
-                posture=Posture.Reactive,
-                match={"prefect.resource.id": "prefect.flow-run.*", "prefect.run-count": ["0", "1"]},
-                match_related=OURS,
-                for_each={"prefect.resource.id"},
-                expect={"prefect.flow-run.Crashed"},
-                threshold=2,
-                within=MEMORY,
-            ),
-            actions=[
-                ChangeFlowRunState(
-                    state=StateType.FAILED, name="Failed", message="Crashed again before it could run: see worker.log."
-                )
-            ],
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.SCHEDULED, name="AwaitingRetry", message="Crashed; goes on where it was cut off."
+            )
+        ],
+    )
+
+
+def _give_up() -> "AutomationCore":
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+    return AutomationCore(
+        name=HOPELESS,
+        description="The guard against a loop: an attempt that ends before it runs does not raise the run count.",
+        trigger=EventTrigger(
+            posture=Posture.Reactive,
+            match={"prefect.resource.id": "prefect.flow-run.*", "prefect.run-count": ["0", "1"]},
+            match_related=OURS,
+            for_each={"prefect.resource.id"},
+            expect={"prefect.flow-run.Crashed"},
+            threshold=2,
+            within=MEMORY,
         ),
-    ]
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.FAILED, name="Failed", message="Crashed again before it could run: see worker.log."
+            )
+        ],
+    )
 
 
 def notifications(block: UUID, ui_url: str) -> "list[AutomationCore]":

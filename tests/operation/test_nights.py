@@ -57,9 +57,17 @@ def due(operated: Operated, config: dict[str, Any]) -> str:
     return run
 
 
-def night(operated: Operated, config: dict[str, Any]) -> SocietyVersion:
-    """One night from its slot to its end; the generation that it made."""
-    state = operated.until(due(operated, config), *ENDED, seconds=240)["state"]
+def by_hand(operated: Operated, config: dict[str, Any]) -> str:
+    """Start `nightly` from its form; the id of the run."""
+    with operated.api as api:
+        deployment = api.get("/deployments/name/nightly/nightly").json()["id"]
+        wanted = {"parameters": {"config": config}}
+        return str(api.post(f"/deployments/{deployment}/create_flow_run", json=wanted).json()["id"])
+
+
+def night(operated: Operated, run: str) -> SocietyVersion:
+    """One night to its end; the generation that it made."""
+    state = operated.until(run, *ENDED, seconds=240)["state"]
     assert state["type"] == "COMPLETED", state
     found = find_society(SOCIETY, "candidate")
     assert found is not None
@@ -78,7 +86,7 @@ def nights(operated: Operated) -> list[tuple[SocietyVersion, SocietyVersion | No
         patch.setenv("MLFLOW_TRACKING_URI", operated.tracking_uri)
         for _ in range(3):
             before = promotion.champion(SOCIETY)
-            made.append((night(operated, SMALL), before))
+            made.append((night(operated, due(operated, SMALL)), before))
             if promotion.champion(SOCIETY) is None:
                 promotion.promote(SOCIETY, "1", who="a test", why="so that there is a champion")
     return made
@@ -92,9 +100,15 @@ def test_three_nights_in_a_row(nights: list[tuple[SocietyVersion, SocietyVersion
         assert tags(version)["gate.champion"] == tags(version)["parent_version"]
 
 
-def test_a_bad_night_is_not_promoted(operated: Operated, nights: list[Any]) -> None:
+def test_a_bad_night_is_not_promoted_and_a_second_one_meanwhile_is_cancelled(
+    operated: Operated, nights: list[Any]
+) -> None:
     before = promotion.champion(SOCIETY)
-    bad = night(operated, {**SMALL, "finetune": {**SMALL["finetune"], "learning_rate": 1.0, "epochs": 4}})
+    run = due(operated, {**SMALL, "finetune": {**SMALL["finetune"], "learning_rate": 1.0, "epochs": 4}})
+    second = operated.until(by_hand(operated, SMALL), *ENDED)["state"]
+    assert second["type"] == "CANCELLED"
+    assert second["message"] == f"another run of society {SOCIETY!r} is at work"
+    bad = night(operated, run)
     assert before is not None and promotion.champion(SOCIETY) == before
     assert bad.generation == 4
     assert (tags(bad)["verdict"], tags(bad)["gate.champion"]) == ("loss", before.version)
@@ -102,12 +116,9 @@ def test_a_bad_night_is_not_promoted(operated: Operated, nights: list[Any]) -> N
 
 
 def test_a_killed_night_ends_completed_and_registers_nothing_twice(operated: Operated, nights: list[Any]) -> None:
-    with operated.api as api:
-        deployment = api.get("/deployments/name/nightly/nightly").json()["id"]
-        # By hand: of a run that is scheduled and started within minutes, Prefect misses the first event, and then holds
-        # the others back for a quarter of an hour, in case they came too early.
-        wanted = {"parameters": {"config": SMALL}}
-        run = api.post(f"/deployments/{deployment}/create_flow_run", json=wanted).json()["id"]
+    # Of a run that is scheduled and started within minutes, Prefect misses the first event, and then holds the others
+    # back for a quarter of an hour, in case they came too early. So this one is not fired by the schedule.
+    run = by_hand(operated, SMALL)
     wait_for(lambda: [t for t in operated.inside(run) if "finetune" in t["name"]], 120, "finetuning at night")
     record = processes.read_records(operated.home)[WORKER]
     for process in processes.members(operated.home, WORKER, record):

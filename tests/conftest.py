@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Two workers with two threads each would wait for one another on two cores. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # How long an example takes is the machine's business; which examples are tried is the same on every run.
 settings.register_profile("maft", deadline=None, derandomize=True)
 settings.load_profile("maft")
@@ -76,7 +79,9 @@ def maft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Maft]:
         "MAFT_MLFLOW_PORT": str(free_port()),
     }
     servers = Maft(own)
-    servers("up")
+    # Not `maft up`: these tests need neither worker nor deployments.
+    code = "import os; from infra import home, servers; servers.up(home.Home.open(os.environ['MAFT_HOME']))"
+    subprocess.run([sys.executable, "-c", code], env=own, cwd=ROOT, check=True)
     status = {s["name"]: s["url"] for s in servers.json("status")["servers"]}
     yield Maft(
         {

@@ -11,7 +11,7 @@ from tests.conftest import ROOT, Maft
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from infra.cli import serve
+from infra.commands.shared import serve
 serve(Path(sys.argv[1]))
 from agents.pretraining.train import Stage
 from flows.pretrain import pretrain

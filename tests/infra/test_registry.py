@@ -33,15 +33,15 @@ def test_an_adapter_is_registered_once_and_loads_with_plain_peft(
     assert (tags["parent_version"], tags["base_model"], tags["unchanged"]) == ("1", "embedded", "false")
     assert (tags["adapter_sha256"], tags["examples"]) == (weights_sha256(tiny_adapter), "7")
     page = client().get_model_version("peft-generator-0", "2").description
-    at = f"#/experiments/{job.experiment_id}"
+    at, among = f"#/experiments/{job.experiment_id}", "?workflowType=machine_learning"
     assert page.startswith(
         "Generation 2: version 1 tuned on 7 examples.\n\n- parent: [version 1](#/models/peft-generator-0/versions/1)\n"
     )
     assert f"- data: 7 examples, SHA-256 `{tags['dataset_sha256']}`\n" in page
     assert f"SHA-256 `{weights_sha256(tiny_adapter)}`\n" in page
     assert page.endswith(
-        f"- run: [{second.run_id}]({at}/runs/{second.run_id})\n"
-        f"- logged model: [{second.model_id}]({at}/models/{second.model_id})"
+        f"- run: [{second.run_id}]({at}/runs/{second.run_id}{among})\n"
+        f"- logged model: [{second.model_id}]({at}/models/{second.model_id}{among})"
     )
     assert "(#/models/peft)" in client().get_registered_model("peft-generator-0").description
     run = client().get_run(second.run_id)

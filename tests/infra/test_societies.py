@@ -218,12 +218,12 @@ def test_pages_lead_to_parents_runs_and_models(tracking: str, tmp_path: Path) ->
     assert oldest == ["[1](#/models/pages/versions/1)", "1", "base", "95.3 % ± 1.2", "", ""]
 
     page = client().get_model_version("pages", "2").description
-    at = f"#/experiments/{job.experiment_id}"
+    at, among = f"#/experiments/{job.experiment_id}", "?workflowType=machine_learning"
     assert page.startswith("Generation 2: as good as it gets.\n\n- parent: [version 1](#/models/pages/versions/1)\n")
     assert "[critic-0 version 2](#/models/pages-critic-0/versions/2)" in page
     assert f"evaluation `{EVALUATION.digest}`" in page
-    assert f"]({at}/runs/{second.run_id})" in page
-    assert f"]({at}/models/{second.model_id})" in page
+    assert f"]({at}/runs/{second.run_id}{among})" in page
+    assert f"]({at}/models/{second.model_id}{among})" in page
     assert (
         f"- parent: the base model embedded, SHA-256 `{'b' * 64}`"
         in client().get_model_version("pages", "1").description

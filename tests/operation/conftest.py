@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -96,17 +95,8 @@ def killed(operated: Operated, tmp_path_factory: pytest.TempPathFactory) -> Kill
     for process in [psutil.Process(by_hand.pid), *family]:
         os.kill(process.pid, signal.SIGKILL)
     by_hand.wait()
-    at = time.time()
-    seen: set[str] = set()
-
-    def look() -> None:
-        while (found := operated.run(run["holder"]))["state"]["type"] != "COMPLETED":
-            seen.add(found["name"])
-            time.sleep(0.5)
-
-    threading.Thread(target=look, daemon=True).start()
     run["dies"] = operated.nap(journal["dies"], 0, fault="dies")
     run["never starts"] = operated.nap(journal["never starts"], job_variables={"command": "false"})
-    run["first"] = operated.nap(journal["first"], 5, society="shared")
-    run["second"] = operated.nap(journal["second"], 5, society="shared")
-    return Killed(journal, run, at, seen, record.pid, family)
+    run["first"] = operated.nap(journal["first"], 15, society="shared")
+    run["second"] = operated.nap(journal["second"], 15, society="shared")
+    return Killed(journal, run, record.pid, family)

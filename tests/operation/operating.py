@@ -124,10 +124,6 @@ class Killed:
 
     journal: dict[str, Path]
     run: dict[str, str]
-    at: float
-    """When, by time.time."""
-    names: set[str]
-    """That the holder of the society's slot had from then on."""
     supervisor: int
     family: list[psutil.Process]
 

@@ -43,7 +43,8 @@ def test_a_second_crash_is_final_and_told_of(
 ) -> None:
     run = killed.run[name]
     told = wait_for(lambda: [told for told in operated.heard if run in str(told)], 90, "call")
-    assert [each["what"] for each in told] == [end]
+    # A worker reports a dead process more than once, so the same may be told again.
+    assert {each["what"] for each in told} == {end}
     found = operated.run(run)
     assert found["state"]["type"] == end.upper() and found["run_count"] == count
     assert len(killed.starts(name)) == count

@@ -45,8 +45,8 @@ def test_a_second_crash_is_final_and_told_of(
     told = wait_for(lambda: [told for told in operated.heard if run in str(told)], 90, "call")
     # A worker reports a dead process more than once, so the same may be told again.
     assert {each["what"] for each in told} == {end}
-    found = operated.run(run)
-    assert found["state"]["type"] == end.upper() and found["run_count"] == count
+    found = operated.until(run, end.upper())
+    assert found["run_count"] == count
     assert len(killed.starts(name)) == count
 
 

@@ -122,6 +122,25 @@ def score_debate(problems: Sequence[Problem], responses: pd.DataFrame, seed: int
     )
 
 
+def society_right(problems: Sequence[Problem], responses: pd.DataFrame, seed: int) -> list[bool]:
+    """Whether the society's answer, the vote of the last round, is right: one for each problem, in their order.
+
+    Args:
+        problems, responses, seed: as for `score_debate`, whose `accuracy` is the mean of these.
+
+    Raises:
+        ValueError: as `score_debate`.
+    """
+    rounds = _answers_by_round(problems, responses)
+    _, answers = rounds[-1]
+    return _voted_right(problems, answers, len(rounds), seed)
+
+
+def _voted_right(problems: Sequence[Problem], answers: dict[str, Answers], number: int, seed: int) -> list[bool]:
+    votes = (tally(answers[p.id], vote_seed(seed, number, p.id)) for p in problems)
+    return [equivalent(vote.answer, p.answer) for vote, p in zip(votes, problems, strict=True)]
+
+
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 

@@ -5,9 +5,8 @@ from prefect.events import emit_event
 
 from agents.engines.base_model import Base
 from agents.society import Society
-from evaluation.answers import equivalent, tally
 from evaluation.mcnemar import Comparison, compare
-from evaluation.metrics import vote_seed
+from evaluation.metrics import society_right
 from evaluation.scores import Record
 from infra import promotion, verdicts
 from infra.frames import read_problems, read_responses
@@ -72,7 +71,11 @@ def gate(
         flow_run_id: who moves it, for the record.
     """
     store = Store(current_home().artifacts)
-    ours, theirs = (_right(store, problems, debated, seed) for debated in (candidate_debated, champion_debated))
+    asked = read_problems(store, problems)
+    ours, theirs = (
+        society_right(asked, read_responses(store, [response.responses for response in debated]), seed)
+        for debated in (candidate_debated, champion_debated)
+    )
     comparison = compare(ours, theirs, level)
     theirs_name = f"generation {champion.society.generation}"
     text = comparison.describe(f"generation {candidate.generation}", theirs_name)
@@ -97,16 +100,3 @@ def gate(
     # Last: a kill before it gives the same verdict again, a kill after it gives no second notice.
     verdicts.record(candidate.name, candidate.version, champion.version, comparison, text)
     return verdict
-
-
-def _right(store: Store, problems: Artifact, debated: list[Responses], seed: int) -> list[bool]:
-    """Whether the society's answer is right, in the order of the problems."""
-    frame = read_responses(store, [response.responses for response in debated])
-    last = frame[frame["round"] == frame["round"].max()].sort_values("index")
-    answers = last.groupby("problem_id")["answer"].agg(list)
-    round_ = int(frame["round"].max())
-    right = []
-    for problem in read_problems(store, problems):
-        said = [answer if isinstance(answer, str) else None for answer in answers[problem.id]]
-        right.append(equivalent(tally(said, vote_seed(seed, round_, problem.id)).answer, problem.answer))
-    return right

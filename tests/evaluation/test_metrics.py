@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.answers import majority
-from evaluation.metrics import difference, label_accuracy, score_debate, standard_error, vote_seed
+from evaluation.metrics import difference, label_accuracy, score_debate, society_right, standard_error, vote_seed
 from evaluation.problems.problem import Problem
 from evaluation.scores import DebateScores
 
@@ -27,6 +27,12 @@ def debate(*rounds: list[str], problems: list[Problem] = PROBLEMS) -> pd.DataFra
         for index, answer in enumerate(line.split())
     ]
     return pd.DataFrame(rows, columns=["problem_id", "role", "index", "round", "answer"])
+
+
+def test_where_the_society_is_right() -> None:
+    right = society_right(PROBLEMS, debate(ROUND_1, ROUND_2), seed=1)
+    assert right == [True, True, False, True]
+    assert society_right(PROBLEMS[::-1], debate(ROUND_1, ROUND_2), seed=1) == right[::-1]
 
 
 def test_a_debate_worked_by_hand() -> None:

@@ -220,7 +220,7 @@ def _start(
 def _command(home: Home, service: Service, port: int) -> tuple[list[str], dict[str, str]]:
     at = ["--host", settings.LOOPBACK, "--port", str(port)]
     if service is PREFECT:
-        command = ["prefect", "server", "start", *at]
+        command = ["infra.prefect_server", "server", "start", *at]
         return [sys.executable, "-m", *command], settings.prefect_server_environment(home, port)
     command = ["mlflow", "server", *at, "--workers", "1", *settings.mlflow_server_stores(home)]
     return [sys.executable, "-m", *command], settings.mlflow_server_environment()

@@ -16,6 +16,7 @@ from operating import ENDED, HERE, TIMEZONE, Killed, Operated, wait_for
 
 from infra import processes, servers
 from infra.home import Home
+from infra.occupancy import WAITS
 from infra.servers import WORKER
 from tests.conftest import free_port, plain_environment
 
@@ -99,4 +100,6 @@ def killed(operated: Operated, tmp_path_factory: pytest.TempPathFactory) -> Kill
     run["never starts"] = operated.nap(journal["never starts"], job_variables={"command": "false"})
     run["first"] = operated.nap(journal["first"], 15, society="shared")
     run["second"] = operated.nap(journal["second"], 15, society="shared")
+    rivals = (run["first"], run["second"])
+    wait_for(lambda: any(operated.run(each)["name"].endswith(WAITS) for each in rivals), 120, "run that waits")
     return Killed(journal, run, record.pid, family)

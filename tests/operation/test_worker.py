@@ -38,6 +38,7 @@ def test_a_killed_run_takes_its_society_again(operated: Operated, killed: Killed
 def test_a_society_has_one_run_at_a_time(operated: Operated, killed: Killed) -> None:
     runs = [operated.until(killed.run[name], *ENDED) for name in ("first", "second")]
     assert [run["state"]["type"] for run in runs] == ["COMPLETED"] * 2 and [run["run_count"] for run in runs] == [1, 1]
+    assert not any(run["name"].endswith(WAITS) for run in runs), "a name says what is, and the wait is over"
     assert ["waiting: another run" in operated.log(run["id"]) for run in runs].count(True) == 1
     spans = []
     for run in runs:

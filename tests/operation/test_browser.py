@@ -99,6 +99,27 @@ def test_a_run_started_from_its_form_completes_and_tells_its_story(
     shoot(page, "artifact")
 
 
+def test_a_failed_run_goes_on_from_the_cache_when_it_is_retried_on_its_page(
+    operated: Operated, page: Page, run: dict[str, Any]
+) -> None:
+    (picture,) = operated.home.pictures.glob(f"{SOCIETY}-*[0-9a-f].png")
+    picture.unlink()
+    picture.mkdir()  # The last step cannot write it then.
+    with operated.api as api:
+        wanted = {"parameters": run["parameters"]}
+        again = api.post(f"/deployments/{run['deployment_id']}/create_flow_run", json=wanted).json()["id"]
+    assert operated.until(again, *ENDED, seconds=300)["state"]["type"] == "FAILED"
+    picture.rmdir()
+    page.goto(operated.page(again))
+    page.get_by_role("button", name="Retry", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Retry").click()
+    assert operated.until(again, "COMPLETED", "CRASHED", "CANCELLED", seconds=300)["run_count"] == 2
+    expect(page.get_by_text("Completed").first).to_be_visible()
+    assert operated.run(again)["state"]["type"] == "COMPLETED" and picture.is_file()
+    sampled = [each for each in operated.inside(again) if "finetune" in each["name"] or "generate" in each["name"]]
+    assert len(sampled) > 4 and {each["state"]["name"] for each in sampled} == {"Cached"}
+
+
 def test_the_next_nights_are_shown(operated: Operated, page: Page) -> None:
     page.goto(operated.page("").partition("/runs/")[0] + "/deployments")
     page.get_by_role("link", name="nightly", exact=True).first.click()

@@ -25,7 +25,8 @@ from agents import prompts
 from agents.engines import base_model
 from agents.engines.protocol import Request, Sampling
 from agents.engines.transformers_engine import TransformersEngine
-from agents.training.sft import Encoded, Finetune, encode, finetune, ordered_batches, padded
+from agents.training.joint import Learner, finetune
+from agents.training.sft import Encoded, Finetune, encode, ordered_batches, padded
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.conftest import Maft, free_port, plain_environment
 
@@ -98,8 +99,7 @@ def training() -> Row:
     encoded = encode(examples, tokenizer)
 
     def tuned() -> int:
-        with tempfile.TemporaryDirectory() as folder:
-            return finetune(model, tokenizer, examples, settings, None, Path(folder), 1, quiet).tokens
+        return finetune(model, tokenizer, [Learner(examples, 1)], settings, quiet)[0].tokens
 
     def bare() -> int:
         for batch in ordered_batches(encoded, settings.batch_size, 1):

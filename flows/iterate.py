@@ -53,10 +53,16 @@ def iterate(config: Config, base: Base, society: Society, problems: PreparedProb
         )
         for agent in society.agents
     ]
-    tuned = [
-        finetune(base, agent, D_n.examples, config.finetune, config.seed, iteration, config.runner, label)
-        for agent, D_n in zip(society.agents, D, strict=True)
-    ]
+    tuned = finetune(
+        base,
+        society.agents,
+        [D_n.examples for D_n in D],
+        config.finetune,
+        config.seed,
+        iteration,
+        config.runner,
+        label,
+    )
     society = Society(
         generation=iteration,
         generators=[result.agent for result in tuned[: config.agents]],

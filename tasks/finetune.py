@@ -1,15 +1,14 @@
-"""Finetune: one agent learns from its own dataset."""
+"""Finetune: every agent learns from its own dataset, all of them over one base."""
 
 import json
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
 from agents.engines.base_model import Base
 from agents.engines.resident import resident
 from agents.seeding import derive_seed
 from agents.society import Agent
-from agents.training import sft
-from agents.training.sft import Finetune, Trained
+from agents.training.sft import Finetune
 from evaluation.scores import Record
 from infra.cache import step
 from infra.config import Runner
@@ -29,45 +28,64 @@ class Finetuned(Record):
     first_loss: float | None = None
     last_loss: float | None = None
     seconds: float = 0.0
+    """Its share, by tokens, of the time that the agents were trained in together."""
 
 
-@step("agents.training", "agents.chat", "agents.seeding", name="{label} · finetune · {agent.name}")
+@step("agents.training", "agents.chat", "agents.seeding", name="{label} · finetune")
 def finetune(
     base: Base,
-    agent: Agent,
-    dataset: Artifact,
+    agents: list[Agent],
+    datasets: list[Artifact],
     settings: Finetune,
     seed: int,
     iteration: int,
     runner: Runner,
     label: str,
-) -> Finetuned:
-    """Train the agent's adapter on D_n, from the base or from its previous generation."""
-    if not dataset.rows:
-        return Finetuned(agent=agent, adapter=None, examples=0)
+) -> list[Finetuned]:
+    """Train each agent's adapter on its D_n, from the base or from its previous generation; in the agents' order."""
+    learning = [(agent, dataset) for agent, dataset in zip(agents, datasets, strict=True) if dataset.rows]
+    learned = dict(_train_together(base, learning, settings, seed, iteration, runner, label)) if learning else {}
+    return [learned.get(agent.name) or Finetuned(agent=agent, adapter=None, examples=0) for agent in agents]
+
+
+def _train_together(
+    base: Base,
+    learning: list[tuple[Agent, Artifact]],
+    settings: Finetune,
+    seed: int,
+    iteration: int,
+    runner: Runner,
+    label: str,
+) -> Iterator[tuple[str, Finetuned]]:
+    # Imports torch, which a job served from cache should not wait for.
+    from agents.training import joint
+
     started = time.monotonic()
     store = Store(current_home().artifacts)
     engine = resident(base, runner.device, runner.batch_rows, store.folders)
-    examples = [json.loads(text) for text in store.frame(dataset)["messages"]]
-    start_from = store.folder(agent.adapter) if settings.start == "previous" and agent.adapter else None
-    trained: list[Trained] = []
-
-    def write(folder: Path) -> None:
-        own_seed = derive_seed(seed, "finetune", iteration, agent.name)
-        with progress(f"{label} · finetune · {agent.name}") as tell:
-            trained.append(
-                sft.finetune(engine.model, engine.tokenizer, examples, settings, start_from, folder, own_seed, tell)
-            )
-
-    adapter = store.put_folder(write, dataset.rows)
-    result = trained[0]
-    return Finetuned(
-        agent=agent.model_copy(update={"adapter": adapter.sha256}),
-        adapter=adapter,
-        examples=result.examples,
-        skipped=result.skipped,
-        trained_tokens=result.tokens,
-        first_loss=result.first_loss,
-        last_loss=result.last_loss,
-        seconds=time.monotonic() - started,
-    )
+    learners = [
+        joint.Learner(
+            examples=[json.loads(text) for text in store.frame(dataset)["messages"]],
+            seed=derive_seed(seed, "finetune", iteration, agent.name),
+            start_from=store.folder(agent.adapter) if settings.start == "previous" and agent.adapter else None,
+        )
+        for agent, dataset in learning
+    ]
+    with progress(f"{label} · finetune") as tell:
+        results = joint.finetune(engine.model, engine.tokenizer, learners, settings, tell)
+    seconds, tokens = time.monotonic() - started, sum(result.tokens for result in results)
+    for (agent, dataset), result in zip(learning, results, strict=True):
+        adapter = store.put_folder(result.save, dataset.rows) if result.examples else None
+        yield (
+            agent.name,
+            Finetuned(
+                agent=agent.model_copy(update={"adapter": adapter.sha256}) if adapter else agent,
+                adapter=adapter,
+                examples=result.examples,
+                skipped=result.skipped,
+                trained_tokens=result.tokens,
+                first_loss=result.first_loss,
+                last_loss=result.last_loss,
+                seconds=seconds * result.tokens / max(1, tokens),
+            ),
+        )

@@ -1,22 +1,17 @@
-"""Supervised finetuning of one agent: LoRA on the last turn of its own conversations."""
+"""Supervised finetuning: its settings, and what an agent learns from, the last turn of its own conversations."""
 
-import json
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.chat import prompt_ids
-from agents.seeding import derive_seed
 from agents.split import Example
 
 if TYPE_CHECKING:
     import torch
-    from peft import PeftModel
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -62,6 +57,11 @@ class Finetune(BaseModel):
     target_modules: list[str] = Field(
         default=ALL_LINEAR, min_length=1, title="LoRA modules", description="Linear layers that LoRA adapts."
     )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        title="Gradient checkpointing",
+        description="Compute layers again for their gradients: a third more time, a fraction of the memory.",
+    )
 
 
 @dataclass(frozen=True)
@@ -75,20 +75,6 @@ class Encoded:
         return len(self.prompt) + len(self.target)
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What a finetuning did."""
-
-    examples: int
-    skipped: int
-    """Examples longer than the model's context; they are left out whole, never truncated."""
-    tokens: int
-    """Tokens trained on, prompts included, over all epochs."""
-    first_loss: float
-    last_loss: float
-    """Mean losses of the first and of the last epoch."""
-
-
 def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase") -> list[Encoded]:
     """Token ids of each example; the prompt's are those that inference would send."""
     if not examples:
@@ -98,99 +84,6 @@ def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase") ->
         [f"{example[-1]['content']}{tokenizer.eos_token}" for example in examples], add_special_tokens=False
     )["input_ids"]
     return [Encoded(prompt, target) for prompt, target in zip(prompts, targets, strict=True)]
-
-
-def finetune(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    examples: Sequence[Example],
-    settings: Finetune,
-    start_from: Path | None,
-    folder: Path,
-    seed: int,
-    on_progress: Callable[[int, int], None],
-) -> Trained:
-    """Train one adapter on the resident base and write it to `folder`; the base is left as it was.
-
-    Args:
-        start_from: the adapter to go on from, or None for a new one.
-        seed: of the adapter's initial weights and of the order of the examples.
-        on_progress: called with (optimizer steps done, steps in all).
-    """
-    import torch
-    from peft import LoraConfig, PeftModel, get_peft_model
-
-    context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
-    encoded = encode(examples, tokenizer)
-    fitting = [example for example in encoded if len(example) <= context]
-    torch.manual_seed(seed)
-    if start_from is not None:
-        tuned = PeftModel.from_pretrained(model, start_from, is_trainable=True)
-    else:
-        tuned = get_peft_model(
-            model,
-            LoraConfig(
-                r=settings.rank,
-                lora_alpha=settings.alpha,  # type: ignore[arg-type]
-                target_modules=settings.target_modules,
-                lora_dropout=0.0,
-                task_type="CAUSAL_LM",
-            ),
-        )
-    try:
-        losses = _run(tuned, fitting, settings, seed, on_progress)
-        # LoRA leaves the embeddings alone; `auto` would ask a hub whether they were resized.
-        tuned.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
-        _make_reproducible(folder)
-    finally:
-        tuned.unload()  # type: ignore[operator]
-        model.eval().requires_grad_(False)
-    tokens = settings.epochs * sum(map(len, fitting))
-    return Trained(len(fitting), len(encoded) - len(fitting), tokens, losses[0], losses[-1])
-
-
-def _make_reproducible(folder: Path) -> None:
-    """The same weights, the same bytes: an adapter is known by the digest of its folder."""
-    # PEFT's card is an empty form that a registry would not keep; its modules are a set, in an order of this process.
-    (folder / "README.md").unlink(missing_ok=True)
-    file = folder / "adapter_config.json"
-    config = json.loads(file.read_text("utf-8"))
-    config["target_modules"] = sorted(config["target_modules"])
-    file.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
-
-
-def _run(
-    tuned: "PeftModel",
-    encoded: Sequence[Encoded],
-    settings: Finetune,
-    seed: int,
-    on_progress: Callable[[int, int], None],
-) -> list[float]:
-    """The optimisation itself; returns the mean loss of each epoch."""
-    import torch
-
-    parameters = [p for p in tuned.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0)
-    steps = settings.epochs * math.ceil(len(encoded) / settings.batch_size)
-    warmup = max(1, round(0.05 * steps))
-    tuned.train()
-    step, means = 0, []
-    for epoch in range(settings.epochs):
-        losses: list[torch.Tensor] = []
-        for batch in ordered_batches(encoded, settings.batch_size, derive_seed(seed, epoch)):
-            progress = max(0, step - warmup) / max(1, steps - warmup)
-            factor = min(1.0, (step + 1) / warmup) * 0.5 * (1.0 + math.cos(math.pi * progress))
-            optimizer.param_groups[0]["lr"] = settings.learning_rate * factor
-            loss = completion_loss(tuned, batch)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            losses.append(loss.detach())
-            step += 1
-            on_progress(step, steps)
-        means.append(float(torch.stack(losses).mean()))
-    return means
 
 
 def ordered_batches(encoded: Sequence[Encoded], batch_size: int, seed: int) -> list[list[Encoded]]:
@@ -216,17 +109,3 @@ def padded(batch: Sequence[Encoded]) -> "tuple[torch.Tensor, torch.Tensor]":
         ids[row, : len(example)] = torch.tensor(example.prompt + example.target)
         labels[row, len(example.prompt) : len(example)] = torch.tensor(example.target)
     return ids, labels
-
-
-def completion_loss(tuned: "PeftModel", batch: Sequence[Encoded]) -> "torch.Tensor":
-    """Mean cross-entropy over the target tokens of the batch; prompts carry none."""
-    import torch
-
-    ids, labels = (tensor.to(tuned.device) for tensor in padded(batch))
-    base: Any = tuned.get_base_model()
-    # Rows are padded on the right, where a causal model cannot look: no mask is needed. The head is applied to the
-    # positions that predict a target token, and to no other.
-    hidden = base.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-    predicts = labels[:, 1:] != -100
-    logits = base.lm_head(hidden[predicts]).float()
-    return torch.nn.functional.cross_entropy(logits, labels[:, 1:][predicts])

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
 
 from agents import prompts
 from agents.engines import base_model
-from agents.training.sft import Encoded, Finetune, completion_loss, encode, finetune, ordered_batches
+from agents.training.joint import Learner, Trained, finetune
+from agents.training.sft import Encoded, Finetune, encode, ordered_batches
 from evaluation.problems.arithmetic import arithmetic_problems
 
 SETTINGS = Finetune(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
@@ -37,8 +37,11 @@ def loaded():
     return base_model.load("embedded", "cpu")
 
 
-def run(loaded, folder: Path, seed: int = 1, start_from: Path | None = None, settings: Finetune = SETTINGS):
-    return finetune(*loaded, examples(8), settings, start_from, folder, seed, lambda done, total: None)
+def run(loaded, folder: Path, seed: int = 1, start_from: Path | None = None) -> Trained:
+    (trained,) = finetune(*loaded, [Learner(examples(8), seed, start_from)], SETTINGS, lambda done, total: None)
+    folder.mkdir()
+    trained.save(folder)
+    return trained
 
 
 def test_the_prompt_is_what_inference_sends_and_only_the_last_turn_is_learned(loaded) -> None:
@@ -48,23 +51,6 @@ def test_the_prompt_is_what_inference_sends_and_only_the_last_turn_is_learned(lo
     assert encoded.prompt == tokenizer(text, add_special_tokens=False)["input_ids"]
     assert tokenizer.decode(encoded.target) == f"right last words{tokenizer.eos_token}"
     assert "wrong first words" in tokenizer.decode(encoded.prompt)
-
-
-def test_the_loss_is_the_mean_over_target_tokens(loaded, tmp_path: Path) -> None:
-    model, tokenizer = loaded
-    run(loaded, tmp_path / "a")
-    tuned = PeftModel.from_pretrained(model, tmp_path / "a")
-    batch = encode([critic_example(), *examples(2)], tokenizer)
-    expected, count = 0.0, 0
-    for example in batch:  # one at a time, without padding
-        ids = torch.tensor([example.prompt + example.target])
-        log_probabilities = tuned(input_ids=ids).logits[0, :-1].log_softmax(-1)
-        for place in range(len(example.prompt), len(example)):
-            expected -= float(log_probabilities[place - 1, ids[0, place]])
-            count += 1
-    loss = float(completion_loss(tuned, batch))
-    tuned.unload()
-    assert loss == pytest.approx(expected / count, rel=1e-4)
 
 
 def test_training_teaches_and_leaves_the_base_alone(loaded, tmp_path: Path) -> None:
@@ -96,10 +82,9 @@ def test_going_on_from_the_previous_generation(loaded, tmp_path: Path) -> None:
     assert second.first_loss < first.first_loss
 
 
-def test_what_exceeds_the_context_is_left_out_whole_and_counted(loaded, tmp_path: Path) -> None:
-    model, tokenizer = loaded
+def test_what_exceeds_the_context_is_left_out_whole_and_counted(loaded) -> None:
     long = [[prompts.solve("1+" * 5000 + "1?"), {"role": "assistant", "content": "5001"}]]
-    trained = finetune(model, tokenizer, examples(4) + long, SETTINGS, None, tmp_path / "a", 1, lambda d, t: None)
+    (trained,) = finetune(*loaded, [Learner(examples(4) + long, 1)], SETTINGS, lambda done, total: None)
     assert (trained.examples, trained.skipped) == (4, 1)
 
 

@@ -1,7 +1,8 @@
 """`make bench`: how fast the parts are, each row a ratio measured in one run on the embedded model.
 
     generation   tokens per second of the engine against transformers' generate, one prompt at a time
-    training     tokens per second of finetuning against bare forward+backward passes of the same tokens
+    training     tokens per second of finetuning against bare forward+backward passes of the same tokens, and of
+                 joint training against TRL run by run; memory by number of agents (`tests/bench/training.py`)
     overhead     share of the default job's time outside generation, training and evaluation; and per iteration, the
                  seconds that orchestration (Prefect, cache, votes and splits) and lineage (MLflow) take
 
@@ -12,8 +13,6 @@ else running; the last rows run the whole default job in a folder of its own, tw
 import itertools
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -25,37 +24,12 @@ from agents import prompts
 from agents.engines import base_model
 from agents.engines.protocol import Request, Sampling
 from agents.engines.transformers_engine import TransformersEngine
-from agents.training.sft import Encoded, Finetune, encode, finetune, ordered_batches, padded
+from agents.training.joint import Learner, finetune
+from agents.training.sft import Encoded, Finetune, encode, ordered_batches, padded
 from evaluation.problems.arithmetic import arithmetic_problems
+from tests.bench import training as joint_training
+from tests.bench.measure import Row, compared, quiet
 from tests.conftest import Maft, free_port, plain_environment
-
-REPEATS = 5
-Row = tuple[str, str, str, str, str]
-
-
-def quiet(done: int, total: int) -> None:
-    """Nobody listens."""
-
-
-def rate(work: Callable[[], int]) -> float:
-    """Tokens per second of one piece of work."""
-    started = time.perf_counter()
-    tokens = work()
-    return tokens / (time.perf_counter() - started)
-
-
-def compared(name: str, ours: Callable[[], int], theirs: Callable[[], int], goal: float) -> Row:
-    """One row: medians of both rates and the median of their ratios with its range."""
-    pairs = [(rate(ours), rate(theirs)) for _ in range(REPEATS + 1)][1:]  # the first warms up
-    ratios = sorted(a / b for a, b in pairs)
-    ratio = statistics.median(ratios)
-    return (
-        name,
-        f"{statistics.median(a for a, _ in pairs):,.0f}",
-        f"{statistics.median(b for _, b in pairs):,.0f}",
-        f"{ratio:.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})",
-        f">= {goal}",
-    )
 
 
 def generation() -> Row:
@@ -98,8 +72,7 @@ def training() -> Row:
     encoded = encode(examples, tokenizer)
 
     def tuned() -> int:
-        with tempfile.TemporaryDirectory() as folder:
-            return finetune(model, tokenizer, examples, settings, None, Path(folder), 1, quiet).tokens
+        return finetune(model, tokenizer, [Learner(examples, 1)], settings, quiet)[0].tokens
 
     def bare() -> int:
         for batch in ordered_batches(encoded, settings.batch_size, 1):
@@ -167,7 +140,7 @@ def main() -> None:
     """Print the table."""
     console = Console(width=110)
     table = Table("measure", "ours", "against", "ratio: median (range)", "goal", box=None, header_style="bold")
-    for row in [generation(), training(), *overhead()]:
+    for row in [generation(), training(), *joint_training.rows(), *overhead()]:
         table.add_row(*row)
     console.print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
     console.print(table)

@@ -16,8 +16,7 @@ STAGES = [
     "evaluate generation 0 · debate · round 2 · critic-0",
     "iteration 1 · generate · generator-1",
     "iteration 1 · debate · round 2 · critic-1",
-    "iteration 1 · finetune · generator-0",
-    "iteration 1 · finetune · critic-1",
+    "iteration 1 · finetune",
     "evaluate generation 1 · debate · round 2 · critic-1",
 ]
 """Killed as soon as this step is done: in the middle of the next one, or of voting, splitting, registering."""

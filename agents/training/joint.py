@@ -1,0 +1,222 @@
+"""Joint training: the adapters of all agents over the one resident base, each as if it were alone.
+
+A step takes the next batch of every agent that is not through and makes every agent's own optimizer step: own loss
+mean, AdamW state, clipping, schedule and order of batches. What is shared is the base, and the passes through it.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from agents.seeding import derive_seed
+from agents.split import Example
+from agents.training.packing import Block, Router, routed
+from agents.training.sft import Encoded, Finetune, encode, ordered_batches
+
+PORTION_TOKENS = {"cpu": 2048, "cuda": 16384}
+"""A pass reads batches of several agents up to this many tokens: enough to keep the device busy, and for a CPU no more
+than its cache holds of a layer's work."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One agent to be: what it learns from, where it starts."""
+
+    examples: Sequence[Example]
+    seed: int
+    """Of the adapter's initial weights and of the order of the examples."""
+    start_from: Path | None = None
+    """The adapter to go on from, or None for a new one."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An adapter, and what its training did."""
+
+    examples: int
+    skipped: int
+    """Examples longer than the model's context; they are left out whole, never truncated."""
+    tokens: int
+    """Tokens trained on, prompts included, over all epochs."""
+    first_loss: float | None
+    last_loss: float | None
+    """Mean losses of the first and of the last epoch; none where no example was left."""
+    weights: dict[str, torch.Tensor]
+    config: LoraConfig
+
+    def save(self, folder: Path) -> None:
+        """Fill an empty folder as PEFT would. The same weights, the same bytes: an adapter is known by its digest."""
+        save_file(self.weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        self.config.save_pretrained(str(folder))
+        file = folder / "adapter_config.json"
+        config = json.loads(file.read_text("utf-8"))
+        config["inference_mode"] = True
+        # A set, in an order of this process.
+        config["target_modules"] = sorted(config["target_modules"])
+        file.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
+
+
+def finetune(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    learners: Sequence[Learner],
+    settings: Finetune,
+    on_progress: Callable[[int, int], None],
+) -> list[Trained]:
+    """Train an adapter for each learner, all in the same passes; the base is left as it was.
+
+    Args:
+        on_progress: called with (optimizer steps done, steps in all), summed over the learners.
+
+    Raises:
+        PackingError: an adapter to go on from is not plain LoRA.
+    """
+    context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
+    encoded = [encode(learner.examples, tokenizer) for learner in learners]
+    fitting = [[example for example in own if len(example) <= context] for own in encoded]
+    names = [f"agent-{place}" for place in range(len(learners))]
+    tuned: Any = None
+    try:
+        for name, learner in zip(names, learners, strict=True):
+            tuned = _add_adapter(tuned or model, name, learner, settings)
+        courses = [
+            Course(tuned, name, own, settings, learner.seed)
+            for name, own, learner in zip(names, fitting, learners, strict=True)
+        ]
+        if settings.gradient_checkpointing:
+            # The reentrant kind drops the gradients of adapters whose input needs none, and says nothing.
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        tuned.train()
+        with routed(model, tuned) as router:
+            _train(router, courses, on_progress)
+        return [
+            Trained(
+                examples=len(kept),
+                skipped=len(own) - len(kept),
+                tokens=settings.epochs * sum(map(len, kept)),
+                first_loss=losses[0] if losses else None,
+                last_loss=losses[-1] if losses else None,
+                weights=_weights(tuned, name),
+                config=tuned.peft_config[name],
+            )
+            for name, own, kept, losses in zip(names, encoded, fitting, [c.means() for c in courses], strict=True)
+        ]
+    finally:
+        if tuned is not None:
+            tuned.unload()
+        if settings.gradient_checkpointing:
+            model.gradient_checkpointing_disable()
+        model.eval().requires_grad_(False)
+
+
+def _add_adapter(onto: PreTrainedModel | PeftModel, name: str, learner: Learner, settings: Finetune) -> PeftModel:
+    torch.manual_seed(learner.seed)
+    if learner.start_from is not None:
+        config: Any = PeftConfig.from_pretrained(str(learner.start_from))
+        config.inference_mode = False
+    else:
+        config = LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,  # type: ignore[arg-type]
+            target_modules=settings.target_modules,
+            lora_dropout=0.0,
+            task_type="CAUSAL_LM",
+        )
+    if isinstance(onto, PeftModel):
+        tuned = onto
+        tuned.add_adapter(name, config)
+    else:
+        tuned = get_peft_model(onto, config, adapter_name=name)
+    if learner.start_from is not None:
+        weights = load_file(learner.start_from / "adapter_model.safetensors")
+        set_peft_model_state_dict(tuned, weights, adapter_name=name)
+    return tuned
+
+
+def _weights(tuned: PeftModel, name: str) -> dict[str, torch.Tensor]:
+    # LoRA leaves the embeddings alone; `auto` would ask a hub whether they were resized.
+    state = get_peft_model_state_dict(tuned, adapter_name=name, save_embedding_layers=False)
+    return {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+
+
+class Course:
+    """What one agent goes through: its batches in their order, its optimizer, its schedule."""
+
+    def __init__(
+        self, tuned: PeftModel, adapter: str, examples: Sequence[Encoded], settings: Finetune, seed: int
+    ) -> None:
+        self.adapter = adapter
+        self.settings = settings
+        self.batches = [
+            batch
+            for epoch in range(settings.epochs)
+            for batch in ordered_batches(examples, settings.batch_size, derive_seed(seed, epoch))
+        ]
+        self.parameters = [p for name, p in tuned.named_parameters() if f".{adapter}." in name]
+        for parameter in self.parameters:
+            parameter.requires_grad_(True)
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True)
+        self.losses: list[torch.Tensor] = []
+
+    def block(self, step: int) -> Block:
+        """The batch of a step."""
+        rows = self.batches[step]
+        return Block(self.adapter, rows, 1.0 / sum(len(row.target) for row in rows))
+
+    def advance(self, step: int, loss: torch.Tensor) -> None:
+        """Make the optimizer's step: a linear warm-up, then a cosine to zero; gradients clipped to the norm 1."""
+        steps = len(self.batches)
+        warmup = max(1, round(0.05 * steps))
+        progress = max(0, step - warmup) / max(1, steps - warmup)
+        factor = min(1.0, (step + 1) / warmup) * 0.5 * (1.0 + math.cos(math.pi * progress))
+        self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * factor
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.losses.append(loss)
+
+    def means(self) -> list[float]:
+        """The mean loss of each epoch; none without examples."""
+        return torch.stack(self.losses).view(self.settings.epochs, -1).mean(1).tolist() if self.losses else []
+
+
+def _train(router: Router, courses: Sequence[Course], on_progress: Callable[[int, int], None]) -> None:
+    total, done = sum(len(course.batches) for course in courses), 0
+    most = PORTION_TOKENS[router.model.device.type] if router.packs else 0
+    for step in range(max(len(course.batches) for course in courses)):
+        living = [course for course in courses if step < len(course.batches)]
+        losses: list[torch.Tensor] = []
+        for portion in portions([course.block(step) for course in living], most):
+            of_blocks = router.losses(portion)
+            of_blocks.sum().backward()
+            losses += of_blocks.detach()
+        for course, loss in zip(living, losses, strict=True):
+            course.advance(step, loss)
+        done += len(living)
+        on_progress(done, total)
+
+
+def portions(blocks: Sequence[Block], most: int) -> Iterator[list[Block]]:
+    """Blocks in their order, as many at a time as have together at most `most` tokens; one that has more goes alone."""
+    portion: list[Block] = []
+    for block in blocks:
+        if portion and sum(b.tokens for b in portion) + block.tokens > most:
+            yield portion
+            portion = []
+        portion.append(block)
+    yield portion

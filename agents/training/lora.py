@@ -1,0 +1,100 @@
+"""LoRA layers of several adapters at once: each stretch of a sequence gets the product of its own adapter."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from peft.tuners.lora import Linear as LoraLinear
+from peft.tuners.lora import LoraLayer
+from torch.nn.functional import linear
+
+
+class PackingError(ValueError):
+    """A model or an adapter that cannot be trained this way; the message says why."""
+
+
+@dataclass
+class Routing:
+    """Which stretch of the sequence belongs to which adapter: set before a forward pass, left until after backward,
+    since checkpointed layers ask again."""
+
+    stretches: list[tuple[str, int, int]] = field(default_factory=list)
+    """(adapter, start, end), in tokens."""
+
+
+class LoraProduct(torch.autograd.Function):
+    """x (…, in) W^T + b, and on every stretch s of the tokens  + scale_s x A_s^T B_s^T.
+
+    One function in place of four operations per adapter and layer: nothing of the size of the output is held or
+    allocated twice, and the products of a stretch are added where they belong.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        stretches: list[tuple[int, int, float]],
+        *factors: torch.Tensor,
+    ) -> torch.Tensor:
+        """`factors` are A_s (r, in) and B_s (out, r) of every stretch; other types than x's are cast to it."""
+        tokens = x.flatten(0, -2)
+        out = linear(tokens, weight, bias)
+        lows = []
+        for (start, end, scale), down, up in zip(stretches, factors[::2], factors[1::2], strict=True):
+            low = linear(tokens[start:end], down.to(x.dtype)).mul_(scale)
+            out[start:end].addmm_(low, up.to(x.dtype).t())
+            lows.append(low)
+        ctx.stretches = stretches
+        ctx.save_for_backward(tokens, weight, *lows, *factors)
+        return out.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        """To x and the factors; the base is frozen."""
+        tokens, weight, *saved = ctx.saved_tensors
+        lows, factors = saved[: len(ctx.stretches)], saved[len(ctx.stretches) :]
+        gradient = gradients[0].flatten(0, -2)
+        wanted = ctx.needs_input_grad[0]
+        of_tokens = gradient @ weight if wanted else None
+        of_factors = []
+        for (start, end, scale), low, down, up in zip(ctx.stretches, lows, factors[::2], factors[1::2], strict=True):
+            of_low = (gradient[start:end] @ up.to(gradient.dtype)).mul_(scale)
+            of_factors += [
+                (of_low.t() @ tokens[start:end]).to(down.dtype),
+                (gradient[start:end].t() @ low).to(up.dtype),
+            ]
+            if of_tokens is not None:
+                of_tokens[start:end].addmm_(of_low, down.to(gradient.dtype))
+        of_x = of_tokens.view(*gradients[0].shape[:-1], -1) if of_tokens is not None else None
+        return of_x, None, None, None, *of_factors
+
+
+def lora_linear(layer: LoraLinear, routing: Routing, x: torch.Tensor) -> torch.Tensor:
+    """Stands for `forward` of a LoRA layer; what no adapter claims gets the base's product."""
+    base: Any = layer.get_base_layer()
+    tokens, routed = x.shape[:-1].numel(), routing.stretches
+    if tokens != routed[-1][2]:
+        if len(routed) > 1:
+            # Experts and the like are given some tokens, in an order of their own: whose each is cannot be told.
+            raise PackingError(f"a layer is given {tokens} of {routed[-1][2]} tokens")
+        routed = [(routed[0][0], 0, tokens)]
+    known = [stretch for stretch in routed if stretch[0] in layer.lora_A]
+    factors = [f for name, _, _ in known for f in (layer.lora_A[name].weight, layer.lora_B[name].weight)]
+    stretches = [(start, end, layer.scaling[name]) for name, start, end in known]
+    weight = base.weight.t() if layer.fan_in_fan_out else base.weight
+    return LoraProduct.apply(x, weight, base.bias, stretches, *factors)
+
+
+def plain(name: str, layer: LoraLayer) -> LoraLinear:
+    """The layer, if `lora_linear` can stand for it.
+
+    Raises:
+        PackingError: it is not LoRA on a linear layer, or has a bias, a dropout or a variant such as DoRA.
+    """
+    extras = [*layer.lora_variant, *(adapter for adapter, bias in layer.lora_bias.items() if bias)]
+    dropouts = any(isinstance(module, torch.nn.Dropout) for module in layer.lora_dropout.values())
+    if not isinstance(layer, LoraLinear) or extras or dropouts:
+        raise PackingError(f"{name}: only plain LoRA on linear layers is trained, no bias, dropout or variant")
+    return layer

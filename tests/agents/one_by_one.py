@@ -1,0 +1,61 @@
+"""Training one adapter after another, with PEFT's own forward and torch's optimizer: what joint training must equal."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from agents.seeding import derive_seed
+from agents.training.sft import Encoded, Finetune, ordered_batches, padded
+
+
+def mean_loss(tuned: PeftModel, batch: Sequence[Encoded]) -> torch.Tensor:
+    """Mean cross-entropy over the target tokens of a batch."""
+    ids, labels = padded(batch)
+    # Rows are padded on the right, where a causal model cannot look.
+    logits = tuned(input_ids=ids, use_cache=False).logits[:, :-1]
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+
+
+def parameters(tuned: PeftModel, adapter: str) -> dict[str, torch.nn.Parameter]:
+    return {name: p for name, p in tuned.named_parameters() if f".{adapter}." in name}
+
+
+def off(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
+    """The largest relative difference of any tensor."""
+    assert found.keys() == expected.keys() and found
+    return max(float((found[name] - expected[name]).norm() / expected[name].norm()) for name in expected)
+
+
+def train(
+    model: Any, examples: Sequence[Encoded], settings: Finetune, seed: int, start_from: Path | None = None
+) -> dict[str, torch.Tensor]:
+    """The weights of an adapter trained alone, by the names that PEFT saves them under."""
+    torch.manual_seed(seed)
+    if start_from is not None:
+        tuned = PeftModel.from_pretrained(model, start_from, is_trainable=True)
+    else:
+        lora = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=settings.target_modules)
+        tuned = get_peft_model(model, lora)
+    own = [p for p in tuned.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(own, lr=settings.learning_rate, weight_decay=0.0)
+    steps = settings.epochs * math.ceil(len(examples) / settings.batch_size)
+    warmup = max(1, round(0.05 * steps))
+    step = 0
+    for epoch in range(settings.epochs):
+        for batch in ordered_batches(examples, settings.batch_size, derive_seed(seed, epoch)):
+            progress = max(0, step - warmup) / max(1, steps - warmup)
+            factor = min(1.0, (step + 1) / warmup) * 0.5 * (1.0 + math.cos(math.pi * progress))
+            optimizer.param_groups[0]["lr"] = settings.learning_rate * factor
+            mean_loss(tuned, batch).backward()
+            torch.nn.utils.clip_grad_norm_(own, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            step += 1
+    weights = {name.replace(".default.", "."): p.detach().clone() for name, p in parameters(tuned, "default").items()}
+    tuned.unload()
+    model.requires_grad_(False)
+    return weights

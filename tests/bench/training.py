@@ -1,0 +1,187 @@
+"""Training all agents together, against TRL's SFTTrainer once per agent, and the memory that it takes.
+
+    python -m tests.bench.training      these rows alone; `memory N` prints what one process took
+
+Both train LoRA of the same rank on the same examples with the same batches' size, AdamW and schedule. The examples are
+of the length of a default job's: short ones for generators, conversations of three turns for critics.
+"""
+
+import itertools
+import logging
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from peft import LoraConfig
+from rich.console import Console
+from rich.table import Table
+
+from agents import prompts
+from agents.engines import base_model
+from agents.prompts import Message
+from agents.training.joint import Learner, finetune
+from agents.training.sft import ALL_LINEAR, Finetune
+from evaluation.problems.arithmetic import arithmetic_problems
+from tests.bench.measure import REPEATS, Row, compared, quiet
+
+MIB = 2**20
+
+
+def datasets(agents: int, count: int) -> list[list[list[Message]]]:
+    """`count` examples for each of `agents` generators and as many critics."""
+    asked = [problem.question for problem in itertools.islice(arithmetic_problems(79), count)]
+    # Some hundred tokens an answer, as the embedded model writes them.
+    answers = ["First the products. " * (8 + place % 5) + f"The result is {place}." for place in range(count)]
+    generators = [[prompts.solve(q), said(text)] for q, text in zip(asked, answers, strict=True)]
+    critics = [
+        [*example, prompts.debate(q, example[-1]["content"]), said(answers[-1 - place])]
+        for place, (q, example) in enumerate(zip(asked, generators, strict=True))
+    ]
+    return [generators] * agents + [critics] * agents
+
+
+def said(text: str) -> Message:
+    return {"role": "assistant", "content": text}
+
+
+def rows() -> Iterator[Row]:
+    """The default size with and without loading the base, then the curve over agents and batch size, then memory."""
+    default = Finetune(epochs=1)
+    yield against_trl("training, all of N=3, tokens/s: joint / TRL run by run", 3, 48, default, True, 2)
+    yield against_trl("  the base loaded before", 3, 48, default, False, 2)
+    for agents, size in [(5, 8), (10, 8), (3, 2), (3, 32)]:
+        settings = Finetune(epochs=1, batch_size=size)
+        yield against_trl(f"  the same, N={agents}, batches of {size}", agents, 32, settings, False, None)
+    yield from memory_rows()
+
+
+def against_trl(name: str, agents: int, count: int, settings: Finetune, loads: bool, goal: float | None) -> Row:
+    """Joint training of 2 x `agents` adapters against as many runs of TRL."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    data = datasets(agents, count)
+    model, tokenizer = base_model.load("embedded", "cpu")
+    tokens = sum(t.tokens for t in finetune(model, tokenizer, [Learner(d, 1) for d in data], settings, quiet))
+
+    def together() -> int:
+        loaded = base_model.load("embedded", "cpu") if loads else (model, tokenizer)
+        trained = finetune(*loaded, [Learner(d, 1) for d in data], settings, quiet)
+        for adapter in trained:
+            with tempfile.TemporaryDirectory() as folder:
+                adapter.save(Path(folder))
+        return sum(adapter.tokens for adapter in trained)
+
+    def run_by_run() -> int:
+        for examples in data:
+            with tempfile.TemporaryDirectory() as folder:
+                trl_run(folder, base_model.load("embedded", "cpu") if loads else (model, tokenizer), examples, settings)
+        return tokens
+
+    return compared(name, together, run_by_run, goal)
+
+
+def trl_run(folder: str, loaded: tuple, examples: list[list[Message]], settings: Finetune) -> None:
+    """One agent as a user of TRL would train it."""
+    from datasets import Dataset, disable_progress_bars
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+    from trl import SFTConfig, SFTTrainer
+
+    disable_progress_bars()
+    model, tokenizer = loaded
+    arguments = SFTConfig(
+        output_dir=folder,
+        per_device_train_batch_size=settings.batch_size,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=0.05,
+        max_grad_norm=1.0,
+        weight_decay=0.0,
+        max_length=None,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=False,
+        gradient_checkpointing=False,
+        completion_only_loss=True,
+        report_to="none",
+        save_strategy="no",
+        logging_strategy="no",
+        disable_tqdm=True,
+    )
+    trainer = SFTTrainer(
+        model,
+        args=arguments,
+        train_dataset=Dataset.from_list([{"prompt": e[:-1], "completion": e[-1:]} for e in examples]),
+        processing_class=tokenizer,
+        peft_config=LoraConfig(
+            r=settings.rank, lora_alpha=settings.alpha, target_modules=ALL_LINEAR, task_type="CAUSAL_LM"
+        ),
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    trainer.train()
+    trainer.save_model(folder)
+    trainer.model.unload()
+    model.eval().requires_grad_(False)
+
+
+def memory_rows() -> Iterator[Row]:
+    """Peak memory of joint training by number of agents, and what an agent more costs beside its share of a model."""
+    peaks: dict[int, list[float]] = {n: [] for n in (3, 5, 10)}
+    for _ in range(REPEATS):
+        for agents, found in peaks.items():
+            command = [sys.executable, "-m", "tests.bench.training", "memory", str(agents)]
+            found.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]))
+    for agents, found in peaks.items():
+        yield f"training N={agents}, peak MiB of the process", spread(found), "", "", ""
+    # Weights, gradients and AdamW's two moments, in float32.
+    own = 4 * 4 * adapter_parameters() / MIB
+    costs = sorted((ten - three) / 14 for three, ten in zip(peaks[3], peaks[10], strict=True))
+    ratio = [cost / own for cost in costs]
+    yield (
+        "an adapter more, MiB: measured / its weights, gradients and moments",
+        f"{statistics.median(costs):.1f}",
+        f"{own:.1f}",
+        f"{statistics.median(ratio):.2f} ({ratio[0]:.2f}-{ratio[-1]:.2f})",
+        "",
+    )
+
+
+def spread(values: list[float]) -> str:
+    """Median and range."""
+    return f"{statistics.median(values):,.0f} ({min(values):,.0f}-{max(values):,.0f})"
+
+
+def adapter_parameters() -> int:
+    """Numbers in one adapter of default rank."""
+    loaded = base_model.load("embedded", "cpu")
+    (trained,) = finetune(*loaded, [Learner(datasets(1, 1)[0], 1)], Finetune(epochs=1), quiet)
+    return sum(weight.numel() for weight in trained.weights.values())
+
+
+def memory(agents: int) -> float:
+    """Peak MiB of this process, or of the GPU where there is one, after two joint steps."""
+    loaded = base_model.load("embedded", "auto")
+    finetune(*loaded, [Learner(d, 1) for d in datasets(agents, 16)], Finetune(epochs=1), quiet)
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / MIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB
+
+
+def main() -> None:
+    """Print these rows, or the memory of one process."""
+    if sys.argv[1:2] == ["memory"]:
+        print(memory(int(sys.argv[2])))
+        return
+    table = Table("measure", "ours", "against", "ratio: median (range)", "goal", box=None, header_style="bold")
+    for row in rows():
+        table.add_row(*row)
+        print(*row, sep=" | ", flush=True)
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()

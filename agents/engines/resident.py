@@ -41,7 +41,7 @@ def engine_of(settings: EngineSettings, base: Base, device: str, batch_rows: int
     """
     check(settings)
     if settings.name == "vllm":
-        return _vllm(settings, base, adapters)
+        return _vllm(settings, base, batch_rows, adapters)
     if settings.name == "openai":
         return _openai(settings, adapters)
     return resident(base, device, batch_rows, adapters)
@@ -66,10 +66,10 @@ def resident(base: Base, device: str, batch_rows: int, adapters: Path) -> "Trans
 
 
 @functools.lru_cache(maxsize=1)
-def _vllm(settings: EngineSettings, base: Base, adapters: Path) -> "VllmEngine":
+def _vllm(settings: EngineSettings, base: Base, batch_rows: int, adapters: Path) -> "VllmEngine":
     from agents.engines.vllm_engine import VllmEngine
 
-    return VllmEngine(settings, base, adapters)
+    return VllmEngine(settings, base, batch_rows, adapters)
 
 
 @functools.lru_cache(maxsize=1)

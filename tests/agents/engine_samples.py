@@ -29,12 +29,12 @@ def requests(count: int, adapter: str | None = None, tokens: int = 60) -> list[R
     return [Request([prompts.solve(q)], adapter, seed, tokens) for seed, q in enumerate(questions(count))]
 
 
-def save_adapters(folder: Path, names: Sequence[str]) -> None:
+def save_adapters(folder: Path, names: Sequence[str], rank: int = 4) -> None:
     """Adapters that change what the base says, each in another way, saved by plain PEFT."""
     for seed, name in enumerate(names):
         model, _ = base_model.load("embedded", "cpu")
         torch.manual_seed(seed)
-        tuned = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"]))
+        tuned = get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=["q_proj", "down_proj"]))
         for parameter_name, parameter in tuned.named_parameters():
             if "lora_B" in parameter_name:
                 torch.nn.init.normal_(parameter, std=0.3)

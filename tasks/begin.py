@@ -88,7 +88,7 @@ def _or_none(version: str) -> str | None:
 
 
 def _request(config: Config, base: Base, origin: SocietyVersion | None) -> str:
-    settings = config.model_dump(mode="json", exclude={"runner", "start_from"})
+    settings = config.model_dump(mode="json", exclude={**config.IMMATERIAL, "start_from": True})
     text = json.dumps([settings, base.sha256, origin.version if origin else "base"], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -51,7 +51,9 @@ def find_measured(measurement: Measurement) -> Found:
     made = (
         Config.model_validate_json(lineage.read_text(job.info.run_id, "config.json")) if job else Config(society=name)
     )
-    config = made.model_copy(update={"seed": measurement.seed, "runner": measurement.runner})
+    config = made.model_copy(
+        update={"seed": measurement.seed, "engine": measurement.engine, "runner": measurement.runner}
+    )
     if version is None:
         base = Base(name=config.base_model, sha256=base_model.digest(config.base_model))
         return Found(society=Society.untuned(config.agents), version=None, base=base, config=config)
@@ -66,7 +68,7 @@ def file_scores(
 ) -> JobRun:
     """A run of its own beside the society's jobs: params, data set, scores, transcripts, debates."""
     which = f"generation {found.society.generation}"
-    asked = measurement.model_dump(mode="json", exclude={"runner", "generation"})
+    asked = measurement.model_dump(mode="json", exclude={**measurement.IMMATERIAL, "generation": True})
     identity = json.dumps([asked, found.version, found.base.sha256, problems.sha256], sort_keys=True)
     run = lineage.open_job(
         measurement.society,

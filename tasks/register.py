@@ -47,7 +47,7 @@ class Generation(Record):
 @task(task_run_name="open the MLflow run")
 def open_lineage(config: Config, base: Base, problems: PreparedProblems, start: Start) -> JobRun:
     """The MLflow run of this job: the one it had before, if it was started before."""
-    settings = config.model_dump(mode="json", exclude={"runner"})
+    settings = config.model_dump(mode="json", exclude=config.IMMATERIAL)
     identity = json.dumps([start.request, start.first_generation, problems.train.sha256, problems.evaluation.sha256])
     job = lineage.open_job(
         config.society,

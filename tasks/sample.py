@@ -6,7 +6,8 @@ from agents import debate as core
 from agents.debate import Stream
 from agents.engines.base_model import Base
 from agents.engines.protocol import Sampling
-from agents.engines.resident import resident
+from agents.engines.resident import engine_of
+from agents.engines.settings import EngineSettings
 from agents.society import Agent
 from evaluation.scores import Record
 from infra.cache import step
@@ -30,14 +31,21 @@ CALLS = ("agents.debate", "agents.prompts", "agents.chat", "agents.seeding", "ag
 
 @step(*CALLS, name="{label} · generate · {agent.name}")
 def generate(
-    base: Base, agent: Agent, problems: Artifact, sampling: Sampling, stream: Stream, runner: Runner, label: str
+    base: Base,
+    agent: Agent,
+    problems: Artifact,
+    sampling: Sampling,
+    stream: Stream,
+    engine: EngineSettings,
+    runner: Runner,
+    label: str,
 ) -> Responses:
     """Round 1: the generation agent answers every problem."""
     started = time.monotonic()
     store = Store(current_home().artifacts)
-    engine = resident(base, runner.device, runner.batch_rows, store.folders)
+    speaking = engine_of(engine, base, runner.device, runner.batch_rows, store.folders)
     with progress(f"{label} · generate · {agent.name}") as tell:
-        frame = core.generate(engine, agent, read_problems(store, problems), sampling, stream, tell)
+        frame = core.generate(speaking, agent, read_problems(store, problems), sampling, stream, tell)
     return Responses(
         responses=store.put_frame(frame),
         sampled_tokens=int(frame["sampled_tokens"].sum()),
@@ -55,17 +63,18 @@ def debate(
     summarize: bool,
     sampling: Sampling,
     stream: Stream,
+    engine: EngineSettings,
     runner: Runner,
     label: str,
 ) -> Responses:
     """Round m >= 2: the critic agent reads what the others said in round m-1 and answers again."""
     started = time.monotonic()
     store = Store(current_home().artifacts)
-    engine = resident(base, runner.device, runner.batch_rows, store.folders)
+    speaking = engine_of(engine, base, runner.device, runner.batch_rows, store.folders)
     said = read_responses(store, earlier)
     with progress(f"{label} · debate · round {round_} · {agent.name}") as tell:
         frame = core.debate(
-            engine, agent, read_problems(store, problems), said, round_, summarize, sampling, stream, tell
+            speaking, agent, read_problems(store, problems), said, round_, summarize, sampling, stream, tell
         )
     return Responses(
         responses=store.put_frame(frame),

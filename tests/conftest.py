@@ -65,7 +65,7 @@ class Maft:
 
 def plain_environment() -> dict[str, str]:
     """The environment without what a developer may have exported."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_", "MAFT_"))}
+    return {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_", "MAFT_", "OPENAI_"))}
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,10 @@ OnProgress = Callable[[int, int], None]
 """Called with (requests done, requests in all)."""
 
 
+class EngineError(RuntimeError):
+    """The chosen engine cannot be used, or gave up; the message names it and what would be right."""
+
+
 class Sampling(BaseModel):
     """How responses are sampled. Defaults are the paper's: temperature 1, top-p 0.9."""
 

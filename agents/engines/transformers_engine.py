@@ -5,6 +5,7 @@ that have ended, no adapter layers in the decode loop (the adapter's product is 
 and the base weights are put back, bit for bit, after it).
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from agents.engines.decode_attention import use_decode_attention
 from agents.engines.kv_cache import ReservedCache
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.sampler import choose, uniforms
+
+log = logging.getLogger("maft.engines")
 
 PORTION_TOKENS = {"cpu": 2048, "cuda": 65_536}
 """Prompt tokens read in one forward pass, padding included."""
@@ -61,14 +64,35 @@ class TransformersEngine:
             places = [place for place, request in enumerate(requests) if request.adapter == adapter]
             places.sort(key=lambda place: len(prompts[place]))
             with speaking_as(self.model, self.adapters / adapter if adapter else None):
-                for start in range(0, len(places), self.batch_rows):
+                start = 0
+                while start < len(places):
                     batch = places[start : start + self.batch_rows]
-                    rows = self._decode([prompts[p] for p in batch], [requests[p] for p in batch], sampling)
-                    for place, row in zip(batch, rows, strict=True):
+                    rows = self._fitting([prompts[p] for p in batch], [requests[p] for p in batch], sampling)
+                    for place, row in zip(batch, rows, strict=False):
                         completions[place] = row
-                    done += len(batch)
+                    start += len(rows)
+                    done += len(rows)
                     on_progress(done, len(requests))
         return [completion for completion in completions if completion is not None]
+
+    def _fitting(self, prompts: list[list[int]], requests: list[Request], sampling: Sampling) -> list[Completion]:
+        """As `_decode`, of as many of the first ones as memory has room for; `batch_rows` is lowered to that.
+
+        Raises:
+            torch.OutOfMemoryError: there is no room for a single one.
+        """
+        rows = len(prompts)
+        while True:
+            try:
+                return self._decode(prompts[:rows], requests[:rows], sampling)
+            except torch.OutOfMemoryError:
+                if rows == 1:
+                    raise
+            # Out here the error, and with it the tensors of its frames, is gone.
+            log.warning("out of memory with %d prompts at once; going on with %d", rows, rows // 2)
+            rows = self.batch_rows = rows // 2
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     @torch.inference_mode()
     def _decode(self, prompts: list[list[int]], requests: list[Request], sampling: Sampling) -> list[Completion]:

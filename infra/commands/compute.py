@@ -37,13 +37,14 @@ def run(
     """
     started = time.monotonic()
     with faults():
-        from agents.engines import base_model
+        from agents.engines import base_model, resident
         from evaluation.problems.sources import load_problems
         from infra.config_file import load_config
 
         config = load_config(config_file, assignments or [])
         load_problems(config.problems, config.seed)  # Refused before anything is started or written.
         base_model.check(config.base_model)
+        resident.check(config.engine)
         servers = serve(home, verbose)
         from prefect.flows import load_flow_from_entrypoint
 
@@ -95,9 +96,10 @@ def evaluate(
 ) -> None:
     """Measure one generation on any problems; nothing is learned or promoted.
 
-    --set takes size, max_value, seed, question_field, answer_field and runner.*.
+    --set takes size, max_value, seed, question_field, answer_field, engine.* and runner.*.
     """
     with faults():
+        from agents.engines import resident
         from evaluation.problems.sources import load_held_out
         from infra.config import Measurement
         from infra.config_file import load
@@ -105,6 +107,7 @@ def evaluate(
         named = [f"society={json.dumps(society)}", f"generation={json.dumps(generation)}"]
         config = load(Measurement, None, [*named, f"problems={json.dumps(problems)}", *(assignments or [])])
         load_held_out(config.held_out, config.seed)
+        resident.check(config.engine)
         serve(home)
         from prefect.flows import load_flow_from_entrypoint
 

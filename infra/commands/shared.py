@@ -69,11 +69,12 @@ def show(generations: list[Any], society: str) -> None:
 def faults() -> Iterator[None]:
     """A fault of the input or the surroundings ends the command with its one line and status 2."""
     from agents.engines.base_model import BaseModelError
+    from agents.engines.protocol import EngineError
     from evaluation.problems.files import ProblemFileError
     from evaluation.problems.sources import OverlapError, TooFewProblemsError
 
     try:
         yield
-    except (UserError, BaseModelError, ProblemFileError, OverlapError, TooFewProblemsError) as error:
+    except (UserError, BaseModelError, EngineError, ProblemFileError, OverlapError, TooFewProblemsError) as error:
         print(f"maft: {error}", file=sys.stderr)
         raise SystemExit(2) from error

@@ -1,48 +1,24 @@
 """The transformers engine against transformers' own generate, and what it promises about seeds and adapters."""
 
-import itertools
+import logging
 from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 
 from agents import prompts
 from agents.engines import base_model
 from agents.engines.protocol import Completion, Request, Sampling
 from agents.engines.sampler import choose, uniforms
 from agents.engines.transformers_engine import TransformersEngine, speaking_as
-from evaluation.problems.arithmetic import arithmetic_problems
-
-GREEDY = Sampling(temperature=0.0)
-
-
-def quiet(done: int, total: int) -> None:
-    assert 0 <= done <= total
-
-
-def questions(count: int) -> list[str]:
-    """Questions of different lengths, so that batches are padded."""
-    problems = itertools.islice(arithmetic_problems(5), count)
-    return [f"{'Please answer. ' * (place % 4)}{p.question}" for place, p in enumerate(problems)]
-
-
-def requests(count: int, adapter: str | None = None, tokens: int = 60) -> list[Request]:
-    return [Request([prompts.solve(q)], adapter, seed, tokens) for seed, q in enumerate(questions(count))]
+from tests.agents.engine_samples import GREEDY, questions, quiet, requests, save_adapters
 
 
 @pytest.fixture(scope="module")
 def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two adapters that change what the base says, saved by plain PEFT."""
     folder = tmp_path_factory.mktemp("adapters")
-    for seed, name in enumerate(("one", "two")):
-        model, _ = base_model.load("embedded", "cpu")
-        torch.manual_seed(seed)
-        tuned = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"]))
-        for parameter_name, parameter in tuned.named_parameters():
-            if "lora_B" in parameter_name:
-                torch.nn.init.normal_(parameter, std=0.3)
-        tuned.save_pretrained(str(folder / name), save_embedding_layers=False)
+    save_adapters(folder, ["one", "two"])
     return folder
 
 
@@ -115,6 +91,43 @@ def test_a_prompt_beyond_the_context_is_answered_by_nothing(engine: Transformers
     assert nothing == Completion("", nothing.prompt_tokens, 0, False)
     assert nothing.prompt_tokens > engine.context
     assert something.text
+
+
+def test_out_of_memory_halves_the_batch_and_says_so(adapters: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters, batch_rows=16)
+    asked = [*requests(20), *requests(9, "one")]
+    expected = engine.complete(asked, GREEDY, quiet)
+    tried: list[int] = []
+
+    def small_memory(module: torch.nn.Module, arguments: tuple, given: dict, output: object) -> None:
+        rows = len(given["past_key_values"].layers[0].keys)
+        tried.append(rows)
+        if rows > 5:
+            raise torch.OutOfMemoryError(f"no room for {rows} rows")
+
+    engine.model.register_forward_hook(small_memory, with_kwargs=True)
+    heard: list[int] = []
+    with caplog.at_level(logging.WARNING, "maft.engines"):
+        assert engine.complete(asked, GREEDY, lambda done, total: heard.append(done)) == expected
+    assert [record.getMessage() for record in caplog.records] == [
+        "out of memory with 16 prompts at once; going on with 8",
+        "out of memory with 8 prompts at once; going on with 4",
+    ]
+    assert max(tried) == 16 and heard == [4, 8, 12, 16, 20, 24, 28, 29]
+
+
+def test_no_room_for_a_single_prompt_is_an_error(engine: TransformersEngine, adapters: Path) -> None:
+    crowded = TransformersEngine(engine.model, engine.tokenizer, adapters, batch_rows=2)
+
+    def no_memory(*arguments: object) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    hook = engine.model.register_forward_hook(no_memory)
+    before = {name: tensor.clone() for name, tensor in engine.model.state_dict().items()}
+    with pytest.raises(torch.OutOfMemoryError):
+        crowded.complete(requests(4, "two"), GREEDY, quiet)
+    hook.remove()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in engine.model.state_dict().items())
 
 
 def test_no_requests_is_no_work(engine: TransformersEngine) -> None:

@@ -66,6 +66,10 @@ def test_the_same_question_in_both_sets(lone: Maft, tmp_path: Path) -> None:
         ("finetune.rnk=3", ["did you mean finetune.rank"]),
         ("base_model=./nowhere", ["./nowhere", "embedded"]),
         ("problems.train=nowhere.jsonl", ["nowhere.jsonl"]),
+        (
+            "engine={name: openai, url: 'https://example.com/v1'}",
+            ["https://example.com/v1", "OPENAI_API_KEY is not set"],
+        ),
         ("problems.max_value=2", ["problems.max_value=2", "the sizes need 600"]),
     ],
 )

@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from infra.cache import _fault, source_digest
+from agents.engines.settings import EngineSettings
+from infra.cache import _fault, _plain, source_digest
+from infra.config import Config, Measurement, Runner
 from infra.store import Store
 
 
@@ -41,3 +43,17 @@ def test_a_record_is_checked_against_every_artifact_it_holds(tmp_path: Path) -> 
     assert artifact.path in str(_fault(record, store))
     record.write_text(record.read_text()[:20])
     assert "not readable" in str(_fault(record, store))
+
+
+def test_who_answers_is_in_the_key_and_not_where_or_how_fast() -> None:
+    here = EngineSettings(name="openai", url="http://127.0.0.1:8000/v1", model="base")
+    moved = here.model_copy(
+        update={"url": "http://127.0.0.1:9000/v1", "concurrency": 1, "timeout_seconds": 5.0, "attempts": 2}
+    )
+    resized = here.model_copy(update={"memory_share": 0.1, "tensor_parallel": 2, "max_loras": 1})
+    assert _plain(here) == _plain(moved) == _plain(resized) == {"name": "openai", "model": "base"}
+    others = [EngineSettings(), EngineSettings(name="vllm"), here.model_copy(update={"model": "other"})]
+    assert len({json.dumps(_plain(each)) for each in [here, *others]}) == 4
+    for job in (Config, Measurement):
+        assert _plain(job(engine=here)) == _plain(job(engine=moved, runner=Runner(batch_rows=1)))
+        assert _plain(job(engine=here)) != _plain(job())

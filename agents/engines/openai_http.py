@@ -1,0 +1,169 @@
+"""One server with OpenAI's HTTP API: bounded answers, retries with backoff, and a key that nobody gets to read.
+
+Plain httpx and not OpenAI's own client: that one reads answers of any length, follows redirects and takes its server,
+headers and organisation from the environment too.
+"""
+
+import ipaddress
+import logging
+import os
+import random
+import threading
+import time
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from agents.engines.protocol import EngineError
+from agents.engines.settings import EngineSettings
+
+log = logging.getLogger("maft.engines")
+
+KEY = "OPENAI_API_KEY"
+MOST_BYTES = 8 * 2**20
+"""Of one answer."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+"""Seconds between attempts: doubled each time, never more than the longest, whatever Retry-After says."""
+TOO_MANY_REQUESTS = 429
+
+
+class RefusedError(EngineError):
+    """The server refused a request for good: any 4xx but 429, or a redirect. `said` is its own reason, made safe."""
+
+    def __init__(self, message: str, status: int, said: str) -> None:
+        super().__init__(message)
+        self.status, self.said = status, said
+
+
+class StoppedError(EngineError):
+    """Not asked, or not asked again, since the server was told to stop."""
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine by its name or number."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def api_key(url: str) -> SecretStr | None:
+    """The key in the environment; None where there is none and a server on this machine needs none.
+
+    Raises:
+        EngineError: it is missing, or is not something that can be sent.
+    """
+    key = os.environ.get(KEY, "").strip()
+    if not key:
+        if is_loopback(url):
+            return None
+        raise EngineError(f"engine.url is {url}, but {KEY} is not set in the environment; set it to the server's key")
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        # Sent, it would be quoted in the error of the HTTP library.
+        raise EngineError(f"{KEY} has characters that no key has (it is not shown here); set it to the server's key")
+    return SecretStr(key)
+
+
+class Server:
+    """Sends requests to `settings.url`; used in a `with` statement, by any number of threads."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.url, self.attempts, self.patience = str(settings.url), settings.attempts, settings.timeout_seconds
+        self.key = api_key(self.url)
+        self.stopped = threading.Event()
+        # Compression is not asked for: a few bytes could be blown up to any size.
+        headers = {"accept": "application/json", "accept-encoding": "identity"}
+        if self.key:
+            headers["authorization"] = f"Bearer {self.key.get_secret_value()}"
+        self.client = httpx.Client(
+            headers=headers,
+            timeout=httpx.Timeout(self.patience, connect=min(10.0, self.patience)),
+            limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
+            trust_env=not is_loopback(self.url),  # A proxy of the user's is not for servers on this machine.
+        )
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.close()
+
+    def stop(self) -> None:
+        """Let no request be tried any more; pauses end at once."""
+        self.stopped.set()
+
+    def call(self, method: str, path: str, body: dict[str, object] | None = None) -> bytes:
+        """The content of a 200 answer, after as many attempts as it takes.
+
+        Raises:
+            RefusedError: at once, for an answer that another attempt would not change.
+            StoppedError: after `stop`.
+            EngineError: the server was busy, failing, silent or gone each time, or its answer is too long.
+        """
+        pause = 0.0
+        for attempt in range(1, self.attempts + 1):
+            if self.stopped.wait(pause):
+                raise StoppedError(f"engine.url {self.url}: stopped")
+            asked = 0.0
+            try:
+                status, content, asked = self._once(method, path, body)
+            except httpx.TransportError as error:
+                fault = self.shown(f"{type(error).__name__} {error}".strip())
+            else:
+                if status == httpx.codes.OK:
+                    return content
+                fault = f"status {status}, {self.shown(content) or 'with no reason given'}"
+                if status != TOO_MANY_REQUESTS and not httpx.codes.is_server_error(status):
+                    raise RefusedError(f"{self.url}{path} refused: {fault}", status, self.shown(content))
+            if attempt < self.attempts:
+                pause = _pause(attempt, asked)
+                log.warning("%s%s: %s; attempt %d in %.1f s", self.url, path, fault, attempt + 1, pause)
+        raise EngineError(
+            f"engine.url {self.url}: gave up after {attempt} attempts, the last one ended with: {fault}; "
+            "see that the server runs and answers there, or raise engine.attempts or engine.timeout_seconds"
+        )
+
+    def _once(self, method: str, path: str, body: dict[str, object] | None) -> tuple[int, bytes, float]:
+        """Status, content and the seconds that the server asks to wait (0.0: it does not)."""
+        until = time.monotonic() + self.patience
+        content = bytearray()
+        with self.client.stream(method, f"{self.url}{path}", json=body) as response:
+            for chunk in response.iter_raw():
+                content += chunk
+                if len(content) > MOST_BYTES:
+                    raise EngineError(f"engine.url {self.url}: an answer to {path} is longer than {MOST_BYTES} bytes")
+                if time.monotonic() > until:
+                    raise httpx.ReadTimeout(f"not finished after {self.patience:g} s")
+            return response.status_code, bytes(content), _retry_after(response.headers.get("retry-after", ""))
+
+    def shown(self, said: bytes | str) -> str:
+        """What a server said, fit for a log: short, printable, without the key."""
+        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+        if self.key:
+            text = text.replace(self.key.get_secret_value(), "***")
+        text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+        return text if len(text) <= 300 else f"{text[:300]}…"
+
+
+def _pause(attempt: int, asked: float) -> float:
+    """Seconds before the next attempt: exponential with jitter, and no less than the server asked for."""
+    backoff = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(1.0, 1.5)
+    return min(LONGEST_PAUSE, max(backoff, asked))
+
+
+def _retry_after(text: str) -> float:
+    """Seconds from now; 0.0 for no date and no number."""
+    try:
+        return max(0.0, float(text)) if text.replace(".", "", 1).isdigit() else _until(text)
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+
+
+def _until(date: str) -> float:
+    return max(0.0, parsedate_to_datetime(date).timestamp() - time.time())

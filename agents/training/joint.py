@@ -4,71 +4,22 @@ A step takes the next batch of every agent that is not through and makes every a
 mean, AdamW state, clipping, schedule and order of batches. What is shared is the base, and the passes through it.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from peft import (
-    LoraConfig,
-    PeftConfig,
-    PeftModel,
-    get_peft_model,
-    get_peft_model_state_dict,
-    set_peft_model_state_dict,
-)
-from safetensors.torch import load_file, save_file
+from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agents.seeding import derive_seed
-from agents.split import Example
+from agents.training.adapters import Learner, Trained, add_adapter, weights_of
 from agents.training.packing import Block, Router, routed
 from agents.training.sft import Encoded, Finetune, encode, ordered_batches
 
 PORTION_TOKENS = {"cpu": 2048, "cuda": 16384}
 """A pass reads batches of several agents up to this many tokens: enough to keep the device busy, and for a CPU no more
 than its cache holds of a layer's work."""
-
-
-@dataclass(frozen=True)
-class Learner:
-    """One agent to be: what it learns from, where it starts."""
-
-    examples: Sequence[Example]
-    seed: int
-    """Of the adapter's initial weights and of the order of the examples."""
-    start_from: Path | None = None
-    """The adapter to go on from, or None for a new one."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """An adapter, and what its training did."""
-
-    examples: int
-    skipped: int
-    """Examples longer than the model's context; they are left out whole, never truncated."""
-    tokens: int
-    """Tokens trained on, prompts included, over all epochs."""
-    first_loss: float | None
-    last_loss: float | None
-    """Mean losses of the first and of the last epoch; none where no example was left."""
-    weights: dict[str, torch.Tensor]
-    config: LoraConfig
-
-    def save(self, folder: Path) -> None:
-        """Fill an empty folder as PEFT would. The same weights, the same bytes: an adapter is known by its digest."""
-        save_file(self.weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-        self.config.save_pretrained(str(folder))
-        file = folder / "adapter_config.json"
-        config = json.loads(file.read_text("utf-8"))
-        config["inference_mode"] = True
-        # A set, in an order of this process.
-        config["target_modules"] = sorted(config["target_modules"])
-        file.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
 
 
 def finetune(
@@ -93,7 +44,7 @@ def finetune(
     tuned: Any = None
     try:
         for name, learner in zip(names, learners, strict=True):
-            tuned = _add_adapter(tuned or model, name, learner, settings)
+            tuned = add_adapter(tuned or model, name, learner, settings)
         courses = [
             Course(tuned, name, own, settings, learner.seed)
             for name, own, learner in zip(names, fitting, learners, strict=True)
@@ -111,7 +62,7 @@ def finetune(
                 tokens=settings.epochs * sum(map(len, kept)),
                 first_loss=losses[0] if losses else None,
                 last_loss=losses[-1] if losses else None,
-                weights=_weights(tuned, name),
+                weights=weights_of(tuned, name),
                 config=tuned.peft_config[name],
             )
             for name, own, kept, losses in zip(names, encoded, fitting, [c.means() for c in courses], strict=True)
@@ -122,36 +73,6 @@ def finetune(
         if settings.gradient_checkpointing:
             model.gradient_checkpointing_disable()
         model.eval().requires_grad_(False)
-
-
-def _add_adapter(onto: PreTrainedModel | PeftModel, name: str, learner: Learner, settings: Finetune) -> PeftModel:
-    torch.manual_seed(learner.seed)
-    if learner.start_from is not None:
-        config: Any = PeftConfig.from_pretrained(str(learner.start_from))
-        config.inference_mode = False
-    else:
-        config = LoraConfig(
-            r=settings.rank,
-            lora_alpha=settings.alpha,  # type: ignore[arg-type]
-            target_modules=settings.target_modules,
-            lora_dropout=0.0,
-            task_type="CAUSAL_LM",
-        )
-    if isinstance(onto, PeftModel):
-        tuned = onto
-        tuned.add_adapter(name, config)
-    else:
-        tuned = get_peft_model(onto, config, adapter_name=name)
-    if learner.start_from is not None:
-        weights = load_file(learner.start_from / "adapter_model.safetensors")
-        set_peft_model_state_dict(tuned, weights, adapter_name=name)
-    return tuned
-
-
-def _weights(tuned: PeftModel, name: str) -> dict[str, torch.Tensor]:
-    # LoRA leaves the embeddings alone; `auto` would ask a hub whether they were resized.
-    state = get_peft_model_state_dict(tuned, adapter_name=name, save_embedding_layers=False)
-    return {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
 
 
 class Course:

@@ -9,7 +9,8 @@ import torch
 from agents import prompts
 from agents.engines import base_model
 from agents.training import joint
-from agents.training.joint import Learner, finetune
+from agents.training.adapters import Learner, Trained
+from agents.training.joint import finetune
 from agents.training.sft import Finetune, encode
 from tests.agents.one_by_one import off, train
 
@@ -34,7 +35,7 @@ def quiet(done: int, total: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(loaded: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Learner], list[joint.Trained]]:
+def trained(loaded: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Learner], list[Trained]]:
     """Three agents trained together: 11 examples, 3 examples, and 7 from an earlier generation on."""
     folder = tmp_path_factory.mktemp("earlier")
     finetune(*loaded, [Learner(said(5, "Earlier. "), seed=9)], SETTINGS, quiet)[0].save(folder)

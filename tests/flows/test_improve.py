@@ -123,7 +123,10 @@ def test_the_pictures_are_drawn_and_logged(client: MlflowClient, report: dict, h
     assert sorted(Path(file.path).name for file in logged) == sorted(path.name for path in pictures)
 
 
-@pytest.mark.parametrize("shape", [["rounds=1"], ["rounds=3", "summarize=false"], ["agents=1", "finetune.min_votes=1"]])
+@pytest.mark.parametrize(
+    "shape",
+    [["rounds=1"], ["rounds=3", "summarize=false"], ["agents=1", "finetune.min_votes=1"], ["finetune.method=dpo"]],
+)
 def test_other_shapes_of_society(maft: Maft, tmp_path: Path, shape: list[str]) -> None:
     settings = [part for value in shape for part in ("--set", value)]
     report = maft.json(

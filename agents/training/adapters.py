@@ -63,7 +63,7 @@ class Trained:
 
 
 def add_adapter(onto: PreTrainedModel | PeftModel, name: str, learner: Learner, settings: Finetune) -> PeftModel:
-    """A trainable adapter beside those that are there: a new one of the learner's seed, or the one it goes on from."""
+    """A trainable adapter beside those that are there, of the learner's seed, or shaped as the one it goes on from."""
     torch.manual_seed(learner.seed)
     if learner.start_from is not None:
         config: Any = PeftConfig.from_pretrained(str(learner.start_from))
@@ -76,15 +76,24 @@ def add_adapter(onto: PreTrainedModel | PeftModel, name: str, learner: Learner, 
             lora_dropout=0.0,
             task_type="CAUSAL_LM",
         )
-    if isinstance(onto, PeftModel):
-        tuned = onto
-        tuned.add_adapter(name, config)
-    else:
-        tuned = get_peft_model(onto, config, adapter_name=name)
-    if learner.start_from is not None:
-        weights = load_file(learner.start_from / "adapter_model.safetensors")
-        set_peft_model_state_dict(tuned, weights, adapter_name=name)
-    return tuned
+    if not isinstance(onto, PeftModel):
+        return get_peft_model(onto, config, adapter_name=name)
+    onto.add_adapter(name, config)
+    return onto
+
+
+def go_on(tuned: PeftModel, name: str, learner: Learner) -> None:
+    """Give the adapter the weights that the learner goes on from, if it goes on from any.
+
+    Raises:
+        ValueError: the folder lacks some of them, or has others.
+    """
+    if learner.start_from is None:
+        return
+    weights = load_file(learner.start_from / "adapter_model.safetensors")
+    if set(weights) != set(weights_of(tuned, name)):
+        raise ValueError(f"{learner.start_from}: its weights are not those that its adapter_config.json describes")
+    set_peft_model_state_dict(tuned, weights, adapter_name=name)
 
 
 def weights_of(tuned: PeftModel, name: str) -> dict[str, torch.Tensor]:

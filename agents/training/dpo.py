@@ -18,7 +18,7 @@ from transformers.trainer_callback import PrinterCallback
 from trl import DPOConfig, DPOTrainer
 
 from agents.split import Example
-from agents.training.adapters import Learner, Trained, add_adapter, weights_of
+from agents.training.adapters import Learner, Trained, add_adapter, go_on, weights_of
 from agents.training.sft import Encoded, Finetune, encode
 
 
@@ -90,6 +90,7 @@ def _train(
     # which share the weights.
     shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     tuned: Any = add_adapter(copy.deepcopy(model, shared), "default", learner, settings)
+    go_on(tuned, "default", learner)
     losses: list[float] = []
     if kept:
         with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agents.seeding import derive_seed
-from agents.training.adapters import Learner, Trained, add_adapter, weights_of
+from agents.training.adapters import Learner, Trained, add_adapter, go_on, weights_of
 from agents.training.packing import Block, Router, routed
 from agents.training.sft import Encoded, Finetune, encode, ordered_batches
 
@@ -36,6 +36,7 @@ def finetune(
 
     Raises:
         PackingError: an adapter to go on from is not plain LoRA.
+        ValueError: an adapter to go on from is not whole.
     """
     context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
     encoded = [encode(learner.examples, tokenizer) for learner in learners]
@@ -45,6 +46,7 @@ def finetune(
     try:
         for name, learner in zip(names, learners, strict=True):
             tuned = add_adapter(tuned or model, name, learner, settings)
+            go_on(tuned, name, learner)
         courses = [
             Course(tuned, name, own, settings, learner.seed)
             for name, own, learner in zip(names, fitting, learners, strict=True)

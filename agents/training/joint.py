@@ -5,6 +5,7 @@ mean, AdamW state, clipping, schedule and order of batches. What is shared is th
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from agents.training.sft import Encoded, Finetune, encode, ordered_batches
 PORTION_TOKENS = {"cpu": 2048, "cuda": 16384}
 """A pass reads batches of several agents up to this many tokens: enough to keep the device busy, and for a CPU no more
 than its cache holds of a layer's work."""
+PADDING = 0.05
+"""Most of a block that may be padding; blocks are as few as this allows, since each is a call of attention."""
 
 
 def finetune(
@@ -96,10 +99,11 @@ class Course:
         self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True)
         self.losses: list[torch.Tensor] = []
 
-    def block(self, step: int) -> Block:
-        """The batch of a step."""
-        rows = self.batches[step]
-        return Block(self.adapter, rows, 1.0 / sum(len(row.target) for row in rows))
+    def blocks(self, step: int, padding: float) -> list[Block]:
+        """The batch of a step, in blocks at most that share of which is padding."""
+        rows = sorted(self.batches[step], key=len)
+        weight = 1.0 / sum(len(row.target) for row in rows)
+        return [Block(self.adapter, like, weight) for like in rectangles(rows, padding)]
 
     def advance(self, step: int, loss: torch.Tensor) -> None:
         """Make the optimizer's step: a linear warm-up, then a cosine to zero; gradients clipped to the norm 1."""
@@ -120,26 +124,42 @@ class Course:
 
 def _train(router: Router, courses: Sequence[Course], on_progress: Callable[[int, int], None]) -> None:
     total, done = sum(len(course.batches) for course in courses), 0
-    most = PORTION_TOKENS[router.model.device.type] if router.packs else 0
+    most, padding = (PORTION_TOKENS[router.model.device.type], PADDING) if router.packs else (0, 1.0)
     for step in range(max(len(course.batches) for course in courses)):
         living = [course for course in courses if step < len(course.batches)]
-        losses: list[torch.Tensor] = []
-        for portion in portions([course.block(step) for course in living], most):
+        losses: dict[str, list[torch.Tensor]] = defaultdict(list)
+        for portion in portions([course.blocks(step, padding) for course in living], most):
             of_blocks = router.losses(portion)
             of_blocks.sum().backward()
-            losses += of_blocks.detach()
-        for course, loss in zip(living, losses, strict=True):
-            course.advance(step, loss)
+            for block, loss in zip(portion, of_blocks.detach(), strict=True):
+                losses[block.adapter].append(loss)
+        for course in living:
+            course.advance(step, torch.stack(losses[course.adapter]).sum())
         done += len(living)
         on_progress(done, total)
 
 
-def portions(blocks: Sequence[Block], most: int) -> Iterator[list[Block]]:
-    """Blocks in their order, as many at a time as have together at most `most` tokens; one that has more goes alone."""
+def portions(batches: Sequence[list[Block]], most: int) -> Iterator[list[Block]]:
+    """The batches in their order, as many at a time as have together at most `most` tokens; one with more goes alone.
+
+    None is divided: what an agent learns does not depend, to the last bit, on who learns beside it.
+    """
     portion: list[Block] = []
-    for block in blocks:
-        if portion and sum(b.tokens for b in portion) + block.tokens > most:
+    for batch in batches:
+        if portion and sum(block.tokens for block in [*portion, *batch]) > most:
             yield portion
             portion = []
-        portion.append(block)
+        portion = [*portion, *batch]
     yield portion
+
+
+def rectangles(rows: Sequence[Encoded], padding: float) -> Iterator[list[Encoded]]:
+    """Rows, the shortest first, in groups at most that share of whose rectangle is padding."""
+    group: list[Encoded] = []
+    for row in rows:
+        tokens = sum(map(len, group)) + len(row)
+        if group and tokens < (1.0 - padding) * (len(group) + 1) * len(row):
+            yield group
+            group = []
+        group.append(row)
+    yield group

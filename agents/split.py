@@ -11,6 +11,7 @@ example is learned; what stands before it is context.
 
 import random
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -58,6 +59,48 @@ def split(
     corrected = [said.conversation(p, agent.index, rounds) for p in ended_right if not agrees(p, 1)]
     held = [said.conversation(p, agent.index, rounds) for p in ended_right if agrees(p, 1)]
     return mix(corrected, held, critic_mix, seed)
+
+
+class Pair(NamedTuple):
+    """Two endings of one conversation, both the agent's own words."""
+
+    chosen: Example
+    rejected: str
+    """In place of the last words of `chosen`."""
+
+
+def preferences(
+    agent: Agent, problems: Sequence[Problem], responses: pd.DataFrame, consensus: dict[str, str]
+) -> list[Pair]:
+    """The preference dataset of one agent: problems on which some of its words match the consensus, and some do not.
+
+    A generation agent is asked as in round 1 and prefers the first words that match to the first that do not; a critic
+    agent is asked as in the last round, its own turns before it, and prefers the last that match to the last that do
+    not: to correct itself where it did, to hold its ground where it was talked out of it.
+
+    Args:
+        responses: the responses of all agents in all rounds, columns of `agents.debate.COLUMNS`.
+        consensus: y^ by problem id; problems without a consensus are left out of it and so of every dataset.
+    """
+    said = Said(responses)
+    rounds = int(responses["round"].max())
+    own = responses[responses["index"] == agent.index]
+    turns = {
+        (id_, round_): (text, answer)
+        for id_, round_, text, answer in zip(own["problem_id"], own["round"], own["text"], own["answer"], strict=True)
+    }
+    pairs = []
+    for problem in problems:
+        words: dict[bool, list[str]] = {True: [], False: []}
+        for round_ in range(1, rounds + 1) if problem.id in consensus else ():
+            text, answer = turns[problem.id, round_]
+            words[isinstance(answer, str) and equivalent(answer, consensus[problem.id])].append(text)
+        if words[True] and words[False]:
+            generates = agent.role == "generator"
+            asked = said.conversation(problem, agent.index, 1 if generates else rounds)[:-1]
+            place = 0 if generates else -1
+            pairs.append(Pair([*asked, {"role": "assistant", "content": words[True][place]}], words[False][place]))
+    return pairs
 
 
 def mix(corrected: list[Example], held: list[Example], w: float, seed: int) -> list[Example]:

@@ -49,6 +49,7 @@ def iterate(config: Config, base: Base, society: Society, problems: PreparedProb
             config.finetune.critic_mix,
             config.seed,
             iteration,
+            config.finetune.method,
             label,
         )
         for agent in society.agents

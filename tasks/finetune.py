@@ -57,22 +57,30 @@ def _train_together(
     runner: Runner,
     label: str,
 ) -> Iterator[tuple[str, Finetuned]]:
-    # Imports torch, which a job served from cache should not wait for.
-    from agents.training import joint
+    # These import torch, which a job served from cache should not wait for, and TRL, which few need.
+    from agents.training.adapters import Learner
+
+    if settings.method == "dpo":
+        from agents.training.dpo import finetune as train
+    else:
+        from agents.training.joint import finetune as train
 
     started = time.monotonic()
     store = Store(current_home().artifacts)
     engine = resident(base, runner.device, runner.batch_rows, store.folders)
-    learners = [
-        joint.Learner(
-            examples=[json.loads(text) for text in store.frame(dataset)["messages"]],
-            seed=derive_seed(seed, "finetune", iteration, agent.name),
-            start_from=store.folder(agent.adapter) if settings.start == "previous" and agent.adapter else None,
+    learners = []
+    for agent, dataset in learning:
+        frame = store.frame(dataset)
+        learners.append(
+            Learner(
+                examples=[json.loads(text) for text in frame["messages"]],
+                seed=derive_seed(seed, "finetune", iteration, agent.name),
+                start_from=store.folder(agent.adapter) if settings.start == "previous" and agent.adapter else None,
+                rejected=frame["rejected"].tolist() if settings.method == "dpo" else (),
+            )
         )
-        for agent, dataset in learning
-    ]
     with progress(f"{label} · finetune") as tell:
-        results = joint.finetune(engine.model, engine.tokenizer, learners, settings, tell)
+        results = train(engine.model, engine.tokenizer, learners, settings, tell)
     seconds, tokens = time.monotonic() - started, sum(result.tokens for result in results)
     for (agent, dataset), result in zip(learning, results, strict=True):
         adapter = store.put_folder(result.save, dataset.rows) if result.examples else None

@@ -1,11 +1,13 @@
 """Split: the dataset of one agent, from its own words that agreed with the consensus."""
 
 import json
+from typing import Literal
 
 import pandas as pd
 
 from agents.seeding import derive_seed
 from agents.society import Agent
+from agents.split import preferences
 from agents.split import split as split_core
 from evaluation.scores import Record
 from infra.cache import step
@@ -15,7 +17,8 @@ from infra.store import Artifact, Store
 
 
 class Dataset(Record):
-    """One agent's examples: a frame with the one column messages, a conversation as JSON."""
+    """One agent's examples: a frame of conversations as JSON, messages, and for dpo what their last words are preferred
+    to, rejected."""
 
     examples: Artifact
 
@@ -29,19 +32,20 @@ def split(
     critic_mix: float,
     seed: int,
     iteration: int,
+    method: Literal["sft", "dpo"],
     label: str,
 ) -> Dataset:
-    """D^G_n of a generation agent, D^C_n of a critic agent."""
+    """D^G_n of a generation agent, D^C_n of a critic agent; for dpo, the pairs of either."""
     store = Store(current_home().artifacts)
     counted = store.frame(votes)
     kept = counted[counted["kept"]]
-    examples = split_core(
-        agent,
-        read_problems(store, problems),
-        read_responses(store, responses),
-        dict(zip(kept["problem_id"], kept["answer"], strict=True)),
-        critic_mix,
-        derive_seed(seed, "split", iteration, agent.name),
-    )
-    frame = pd.DataFrame({"messages": pd.Series([json.dumps(example) for example in examples], dtype="object")})
-    return Dataset(examples=store.put_frame(frame))
+    asked, said = read_problems(store, problems), read_responses(store, responses)
+    consensus = dict(zip(kept["problem_id"], kept["answer"], strict=True))
+    if method == "dpo":
+        pairs = preferences(agent, asked, said, consensus)
+        columns = {"messages": [json.dumps(pair.chosen) for pair in pairs], "rejected": [p.rejected for p in pairs]}
+    else:
+        own_seed = derive_seed(seed, "split", iteration, agent.name)
+        examples = split_core(agent, asked, said, consensus, critic_mix, own_seed)
+        columns = {"messages": [json.dumps(example) for example in examples]}
+    return Dataset(examples=store.put_frame(pd.DataFrame(columns, dtype="object")))

@@ -4,71 +4,25 @@ A step takes the next batch of every agent that is not through and makes every a
 mean, AdamW state, clipping, schedule and order of batches. What is shared is the base, and the passes through it.
 """
 
-import json
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from peft import (
-    LoraConfig,
-    PeftConfig,
-    PeftModel,
-    get_peft_model,
-    get_peft_model_state_dict,
-    set_peft_model_state_dict,
-)
-from safetensors.torch import load_file, save_file
+from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agents.seeding import derive_seed
-from agents.split import Example
+from agents.training.adapters import Learner, Trained, add_adapter, go_on, weights_of
 from agents.training.packing import Block, Router, routed
 from agents.training.sft import Encoded, Finetune, encode, ordered_batches
 
 PORTION_TOKENS = {"cpu": 2048, "cuda": 16384}
 """A pass reads batches of several agents up to this many tokens: enough to keep the device busy, and for a CPU no more
 than its cache holds of a layer's work."""
-
-
-@dataclass(frozen=True)
-class Learner:
-    """One agent to be: what it learns from, where it starts."""
-
-    examples: Sequence[Example]
-    seed: int
-    """Of the adapter's initial weights and of the order of the examples."""
-    start_from: Path | None = None
-    """The adapter to go on from, or None for a new one."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """An adapter, and what its training did."""
-
-    examples: int
-    skipped: int
-    """Examples longer than the model's context; they are left out whole, never truncated."""
-    tokens: int
-    """Tokens trained on, prompts included, over all epochs."""
-    first_loss: float | None
-    last_loss: float | None
-    """Mean losses of the first and of the last epoch; none where no example was left."""
-    weights: dict[str, torch.Tensor]
-    config: LoraConfig
-
-    def save(self, folder: Path) -> None:
-        """Fill an empty folder as PEFT would. The same weights, the same bytes: an adapter is known by its digest."""
-        save_file(self.weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-        self.config.save_pretrained(str(folder))
-        file = folder / "adapter_config.json"
-        config = json.loads(file.read_text("utf-8"))
-        config["inference_mode"] = True
-        # A set, in an order of this process.
-        config["target_modules"] = sorted(config["target_modules"])
-        file.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
+PADDING = 0.05
+"""Most of a block that may be padding; blocks are as few as this allows, since each is a call of attention."""
 
 
 def finetune(
@@ -85,6 +39,7 @@ def finetune(
 
     Raises:
         PackingError: an adapter to go on from is not plain LoRA.
+        ValueError: an adapter to go on from is not whole.
     """
     context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
     encoded = [encode(learner.examples, tokenizer) for learner in learners]
@@ -93,7 +48,8 @@ def finetune(
     tuned: Any = None
     try:
         for name, learner in zip(names, learners, strict=True):
-            tuned = _add_adapter(tuned or model, name, learner, settings)
+            tuned = add_adapter(tuned or model, name, learner, settings)
+            go_on(tuned, name, learner)
         courses = [
             Course(tuned, name, own, settings, learner.seed)
             for name, own, learner in zip(names, fitting, learners, strict=True)
@@ -111,7 +67,7 @@ def finetune(
                 tokens=settings.epochs * sum(map(len, kept)),
                 first_loss=losses[0] if losses else None,
                 last_loss=losses[-1] if losses else None,
-                weights=_weights(tuned, name),
+                weights=weights_of(tuned, name),
                 config=tuned.peft_config[name],
             )
             for name, own, kept, losses in zip(names, encoded, fitting, [c.means() for c in courses], strict=True)
@@ -122,36 +78,6 @@ def finetune(
         if settings.gradient_checkpointing:
             model.gradient_checkpointing_disable()
         model.eval().requires_grad_(False)
-
-
-def _add_adapter(onto: PreTrainedModel | PeftModel, name: str, learner: Learner, settings: Finetune) -> PeftModel:
-    torch.manual_seed(learner.seed)
-    if learner.start_from is not None:
-        config: Any = PeftConfig.from_pretrained(str(learner.start_from))
-        config.inference_mode = False
-    else:
-        config = LoraConfig(
-            r=settings.rank,
-            lora_alpha=settings.alpha,  # type: ignore[arg-type]
-            target_modules=settings.target_modules,
-            lora_dropout=0.0,
-            task_type="CAUSAL_LM",
-        )
-    if isinstance(onto, PeftModel):
-        tuned = onto
-        tuned.add_adapter(name, config)
-    else:
-        tuned = get_peft_model(onto, config, adapter_name=name)
-    if learner.start_from is not None:
-        weights = load_file(learner.start_from / "adapter_model.safetensors")
-        set_peft_model_state_dict(tuned, weights, adapter_name=name)
-    return tuned
-
-
-def _weights(tuned: PeftModel, name: str) -> dict[str, torch.Tensor]:
-    # LoRA leaves the embeddings alone; `auto` would ask a hub whether they were resized.
-    state = get_peft_model_state_dict(tuned, adapter_name=name, save_embedding_layers=False)
-    return {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
 
 
 class Course:
@@ -173,10 +99,11 @@ class Course:
         self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True)
         self.losses: list[torch.Tensor] = []
 
-    def block(self, step: int) -> Block:
-        """The batch of a step."""
-        rows = self.batches[step]
-        return Block(self.adapter, rows, 1.0 / sum(len(row.target) for row in rows))
+    def blocks(self, step: int, padding: float) -> list[Block]:
+        """The batch of a step, in blocks at most that share of which is padding."""
+        rows = sorted(self.batches[step], key=len)
+        weight = 1.0 / sum(len(row.target) for row in rows)
+        return [Block(self.adapter, like, weight) for like in rectangles(rows, padding)]
 
     def advance(self, step: int, loss: torch.Tensor) -> None:
         """Make the optimizer's step: a linear warm-up, then a cosine to zero; gradients clipped to the norm 1."""
@@ -197,26 +124,42 @@ class Course:
 
 def _train(router: Router, courses: Sequence[Course], on_progress: Callable[[int, int], None]) -> None:
     total, done = sum(len(course.batches) for course in courses), 0
-    most = PORTION_TOKENS[router.model.device.type] if router.packs else 0
+    most, padding = (PORTION_TOKENS[router.model.device.type], PADDING) if router.packs else (0, 1.0)
     for step in range(max(len(course.batches) for course in courses)):
         living = [course for course in courses if step < len(course.batches)]
-        losses: list[torch.Tensor] = []
-        for portion in portions([course.block(step) for course in living], most):
+        losses: dict[str, list[torch.Tensor]] = defaultdict(list)
+        for portion in portions([course.blocks(step, padding) for course in living], most):
             of_blocks = router.losses(portion)
             of_blocks.sum().backward()
-            losses += of_blocks.detach()
-        for course, loss in zip(living, losses, strict=True):
-            course.advance(step, loss)
+            for block, loss in zip(portion, of_blocks.detach(), strict=True):
+                losses[block.adapter].append(loss)
+        for course in living:
+            course.advance(step, torch.stack(losses[course.adapter]).sum())
         done += len(living)
         on_progress(done, total)
 
 
-def portions(blocks: Sequence[Block], most: int) -> Iterator[list[Block]]:
-    """Blocks in their order, as many at a time as have together at most `most` tokens; one that has more goes alone."""
+def portions(batches: Sequence[list[Block]], most: int) -> Iterator[list[Block]]:
+    """The batches in their order, as many at a time as have together at most `most` tokens; one with more goes alone.
+
+    None is divided: what an agent learns does not depend, to the last bit, on who learns beside it.
+    """
     portion: list[Block] = []
-    for block in blocks:
-        if portion and sum(b.tokens for b in portion) + block.tokens > most:
+    for batch in batches:
+        if portion and sum(block.tokens for block in [*portion, *batch]) > most:
             yield portion
             portion = []
-        portion.append(block)
+        portion = [*portion, *batch]
     yield portion
+
+
+def rectangles(rows: Sequence[Encoded], padding: float) -> Iterator[list[Encoded]]:
+    """Rows, the shortest first, in groups at most that share of whose rectangle is padding."""
+    group: list[Encoded] = []
+    for row in rows:
+        tokens = sum(map(len, group)) + len(row)
+        if group and tokens < (1.0 - padding) * (len(group) + 1) * len(row):
+            yield group
+            group = []
+        group.append(row)
+    yield group

@@ -125,8 +125,12 @@ class Router:
 
     def _logits(self, blocks: Sequence[Block], ids: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
         """Logits (wanted places, V), for ids and wanted (rows, width) of each block."""
-        ends = list(itertools.accumulate(block.tokens for block in blocks))
-        self.routing.stretches = [(b.adapter, end - b.tokens, end) for b, end in zip(blocks, ends, strict=True)]
+        stretches, start = [], 0
+        for adapter, own in itertools.groupby(blocks, key=lambda block: block.adapter):
+            end = start + sum(block.tokens for block in own)
+            stretches.append((adapter, start, end))
+            start = end
+        self.routing.stretches = stretches
         inputs: dict[str, Any] = {}
         if self.packs:
             inputs["position_ids"] = torch.cat([torch.arange(part.shape[1]).repeat(len(part)) for part in ids])[None]

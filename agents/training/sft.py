@@ -21,6 +21,12 @@ class Finetune(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Finetuning")
 
+    method: Literal["sft", "dpo"] = Field(
+        default="sft",
+        title="Method",
+        description="sft: an agent learns its own words that match the consensus; dpo: it learns to prefer them to its "
+        "own words on the same problem that do not.",
+    )
     learning_rate: float = Field(
         default=2e-3,
         gt=0.0,

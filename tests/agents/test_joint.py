@@ -5,12 +5,16 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from agents import prompts
 from agents.engines import base_model
 from agents.training import joint
-from agents.training.joint import Learner, finetune
-from agents.training.sft import Finetune, encode
+from agents.training.adapters import Learner, Trained
+from agents.training.joint import finetune, portions, rectangles
+from agents.training.packing import Block
+from agents.training.sft import Encoded, Finetune, encode
 from tests.agents.one_by_one import off, train
 
 SETTINGS = Finetune(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
@@ -34,7 +38,7 @@ def quiet(done: int, total: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(loaded: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Learner], list[joint.Trained]]:
+def trained(loaded: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Learner], list[Trained]]:
     """Three agents trained together: 11 examples, 3 examples, and 7 from an earlier generation on."""
     folder = tmp_path_factory.mktemp("earlier")
     finetune(*loaded, [Learner(said(5, "Earlier. "), seed=9)], SETTINGS, quiet)[0].save(folder)
@@ -113,10 +117,28 @@ def test_cut_off_half_way_the_base_is_what_it_was(loaded: Any, tmp_path: Path) -
     broken.mkdir()
     finetune(*loaded, [Learner(said(2, "No. "), 1)], SETTINGS, quiet)[0].save(broken)
     (broken / "adapter_model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(Exception, match="header"):
-        finetune(*loaded, [Learner(said(2, "No. "), 1), Learner(said(2, "Yes. "), 2, broken)], SETTINGS, quiet)
+    for others in ([], [Learner(said(2, "No. "), 1)]):
+        with pytest.raises(SafetensorError):
+            finetune(*loaded, [*others, Learner(said(2, "Yes. "), 2, broken)], SETTINGS, quiet)
+    save_file({"some.weight": torch.zeros(2)}, broken / "adapter_model.safetensors")
+    with pytest.raises(ValueError, match=r"its weights are not those that its adapter_config\.json describes"):
+        finetune(*loaded, [Learner(said(2, "Yes. "), 2, broken)], SETTINGS, quiet)
     after = model.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
     assert model.config._attn_implementation == attention
     assert not model.training and not model.is_gradient_checkpointing
     assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_batch_is_cut_where_it_would_be_padded_and_only_there() -> None:
+    rows = [Encoded([1] * length, [2]) for length in (10, 10, 11, 30, 31, 90)]
+    assert [[len(row) for row in group] for group in rectangles(rows, 0.06)] == [[11, 11, 12], [31, 32], [91]]
+    assert list(rectangles(rows, 1.0)) == [rows] and len(list(rectangles(rows, 0.0))) == 5
+    assert [row for group in rectangles(rows, 0.3) for row in group] == rows
+
+
+def test_no_batch_is_divided_between_portions() -> None:
+    batches = [[Block(name, [Encoded([1] * 9, [2])], 1.0)] * count for name, count in (("a", 2), ("b", 3), ("c", 1))]
+    taken = [[block.adapter for block in portion] for portion in portions(batches, 45)]
+    assert taken == [["a", "a"], ["b", "b", "b", "c"]]
+    assert [len(portion) for portion in portions(batches, 1)] == [2, 3, 1]

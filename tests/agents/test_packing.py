@@ -126,6 +126,18 @@ def test_the_gradients_of_a_joint_step_are_those_of_each_agent_alone(
         assert off(found, expected) <= 1e-7
 
 
+def test_in_bfloat16_adapters_stay_in_float32_and_gradients_are_near_those_of_float32() -> None:
+    _, expected = alone(society(tiny("llama")), BATCHES)
+    model = tiny("llama").to(torch.bfloat16)
+    tuned = society(model)
+    with routed(model, tuned) as router:
+        assert router.packs
+        router.losses(blocks(BATCHES)).sum().backward()
+    found = gradients(tuned)
+    assert {gradient.dtype for gradient in found.values()} == {torch.float32}
+    assert off(by_agent(found), by_agent(expected)) <= 0.05
+
+
 def test_a_layer_that_only_some_adapters_have() -> None:
     model = tiny("llama")
     tuned = society(model, (4,))

@@ -9,7 +9,8 @@ import torch
 
 from agents import prompts
 from agents.engines import base_model
-from agents.training.joint import Learner, Trained, finetune
+from agents.training.adapters import Learner, Trained
+from agents.training.joint import finetune
 from agents.training.sft import Encoded, Finetune, encode, ordered_batches
 from evaluation.problems.arithmetic import arithmetic_problems
 

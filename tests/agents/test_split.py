@@ -8,7 +8,7 @@ import pytest
 from agents import prompts
 from agents.debate import COLUMNS
 from agents.society import Agent
-from agents.split import mix, split
+from agents.split import mix, preferences, split
 from evaluation.problems.problem import Problem
 
 P = [Problem(question=f"What is {n}?", answer=str(n)) for n in range(4)]
@@ -59,6 +59,28 @@ def test_a_critic_learns_its_last_turn_in_its_own_conversation() -> None:
         prompts.debate(P[1].question, "summary for agent 0 round 2"),
         {"role": "assistant", "content": "agent 0 round 2 says 8"},
     ]
+
+
+@pytest.mark.parametrize("agent", [GENERATOR, CRITIC])
+def test_words_that_match_are_preferred_to_the_same_agents_words_that_do_not(agent: Agent) -> None:
+    corrected, spoiled = preferences(agent, P, TWO_ROUNDS, CONSENSUS)  # held its ground, never right: no two to compare
+    assert corrected.chosen[-1]["content"] == "agent 0 round 2 says 8"
+    assert corrected.rejected == "agent 0 round 1 says 1"
+    assert (spoiled.chosen[-1]["content"], spoiled.rejected) == ("agent 0 round 1 says 9", "agent 0 round 2 says None")
+    asked = [prompts.solve(P[1].question)]
+    if agent == CRITIC:
+        first = {"role": "assistant", "content": "agent 0 round 1 says 1"}
+        asked = [*asked, first, prompts.debate(P[1].question, "summary for agent 0 round 2")]
+    assert corrected.chosen[:-1] == asked
+    assert preferences(agent, P, TWO_ROUNDS, {}) == []
+
+
+@pytest.mark.parametrize("agent", [GENERATOR, CRITIC])
+def test_of_many_rounds_a_generator_compares_the_first_and_a_critic_the_last_words(agent: Agent) -> None:
+    answers: dict[tuple[int, int, int], str | None] = {(0, 0, m): a for m, a in enumerate("12121", start=1)}
+    (pair,) = preferences(agent, P[:1], transcript(answers), {P[0].id: "1"})
+    rounds = (pair.chosen[-1]["content"].split()[3], pair.rejected.split()[3])
+    assert rounds == (("1", "2") if agent == GENERATOR else ("5", "4"))
 
 
 @pytest.mark.parametrize(("w", "expected"), [(0.0, ["7.0"]), (1.0, ["8"])])

@@ -24,7 +24,8 @@ from agents import prompts
 from agents.engines import base_model
 from agents.engines.protocol import Request, Sampling
 from agents.engines.transformers_engine import TransformersEngine
-from agents.training.joint import Learner, finetune
+from agents.training.adapters import Learner
+from agents.training.joint import finetune
 from agents.training.sft import Encoded, Finetune, encode, ordered_batches, padded
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.bench import training as joint_training

@@ -24,7 +24,8 @@ from rich.table import Table
 from agents import prompts
 from agents.engines import base_model
 from agents.prompts import Message
-from agents.training.joint import Learner, finetune
+from agents.training.adapters import Learner
+from agents.training.joint import finetune
 from agents.training.sft import ALL_LINEAR, Finetune
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.bench.measure import REPEATS, Row, compared, quiet

@@ -69,7 +69,7 @@ def test_a_finished_job_samples_and_trains_nothing(maft: Maft, job: list[str], r
     again = maft.json("run", *job)
     assert again["generations"] == report["generations"]
     assert again["mlflow"] == report["mlflow"]
-    assert again["cached"] > 40 and report["cached"] == 0
+    assert again["cached"] > 30 and report["cached"] == 0
     after = {path: path.stat().st_mtime_ns for path in (home / "artifacts").rglob("*") if path.is_file()}
     assert after == before
 
@@ -123,7 +123,10 @@ def test_the_pictures_are_drawn_and_logged(client: MlflowClient, report: dict, h
     assert sorted(Path(file.path).name for file in logged) == sorted(path.name for path in pictures)
 
 
-@pytest.mark.parametrize("shape", [["rounds=1"], ["rounds=3", "summarize=false"], ["agents=1", "finetune.min_votes=1"]])
+@pytest.mark.parametrize(
+    "shape",
+    [["rounds=1"], ["rounds=3", "summarize=false"], ["agents=1", "finetune.min_votes=1"], ["finetune.method=dpo"]],
+)
 def test_other_shapes_of_society(maft: Maft, tmp_path: Path, shape: list[str]) -> None:
     settings = [part for value in shape for part in ("--set", value)]
     report = maft.json(

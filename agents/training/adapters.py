@@ -1,0 +1,103 @@
+"""Adapters as training begins with them and leaves them: plain PEFT, in memory and as folders."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
+
+from agents.split import Example
+from agents.training.sft import Finetune
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One agent to be: what it learns from, where it starts."""
+
+    examples: Sequence[Example]
+    seed: int
+    """Of the adapter's initial weights and of the order of the examples."""
+    start_from: Path | None = None
+    """The adapter to go on from, or None for a new one."""
+    rejected: Sequence[str] = ()
+    """For preferences: what not to say in place of the last words of each example."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An adapter, and what its training did."""
+
+    examples: int
+    skipped: int
+    """Examples longer than the model's context; they are left out whole, never truncated."""
+    tokens: int
+    """Tokens trained on, prompts included, over all epochs."""
+    first_loss: float | None
+    last_loss: float | None
+    """Mean losses of the first and of the last epoch; none where no example was left."""
+    weights: dict[str, torch.Tensor]
+    config: LoraConfig
+
+    def save(self, folder: Path) -> None:
+        """Fill an empty folder as PEFT would. The same weights, the same bytes: an adapter is known by its digest."""
+        save_file(self.weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        self.config.save_pretrained(str(folder))
+        file = folder / "adapter_config.json"
+        config = json.loads(file.read_text("utf-8"))
+        config["inference_mode"] = True
+        # A set, in an order of this process.
+        config["target_modules"] = sorted(config["target_modules"])
+        file.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
+
+
+def add_adapter(onto: PreTrainedModel | PeftModel, name: str, learner: Learner, settings: Finetune) -> PeftModel:
+    """A trainable adapter beside those that are there, of the learner's seed, or shaped as the one it goes on from."""
+    torch.manual_seed(learner.seed)
+    if learner.start_from is not None:
+        config: Any = PeftConfig.from_pretrained(str(learner.start_from))
+        config.inference_mode = False
+    else:
+        config = LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,  # type: ignore[arg-type]
+            target_modules=settings.target_modules,
+            lora_dropout=0.0,
+            task_type="CAUSAL_LM",
+        )
+    if not isinstance(onto, PeftModel):
+        return get_peft_model(onto, config, adapter_name=name)
+    onto.add_adapter(name, config)
+    return onto
+
+
+def go_on(tuned: PeftModel, name: str, learner: Learner) -> None:
+    """Give the adapter the weights that the learner goes on from, if it goes on from any.
+
+    Raises:
+        ValueError: the folder lacks some of them, or has others.
+    """
+    if learner.start_from is None:
+        return
+    weights = load_file(learner.start_from / "adapter_model.safetensors")
+    if set(weights) != set(weights_of(tuned, name)):
+        raise ValueError(f"{learner.start_from}: its weights are not those that its adapter_config.json describes")
+    set_peft_model_state_dict(tuned, weights, adapter_name=name)
+
+
+def weights_of(tuned: PeftModel, name: str) -> dict[str, torch.Tensor]:
+    """Its weights under the names that PEFT saves them under."""
+    # LoRA leaves the embeddings alone; `auto` would ask a hub whether they were resized.
+    state = get_peft_model_state_dict(tuned, adapter_name=name, save_embedding_layers=False)
+    return {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}

@@ -3,7 +3,8 @@
 import json
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,6 +23,20 @@ class Seen:
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+
+
+@contextmanager
+def serving(engine: TransformersEngine) -> Iterator["OpenAIServer"]:
+    """A server that runs until the end of the `with` statement."""
+    server = OpenAIServer(engine)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 Fault = Callable[["Handler"], None]

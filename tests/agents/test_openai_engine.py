@@ -18,7 +18,7 @@ from agents.engines.protocol import Completion, EngineError, Request, Sampling
 from agents.engines.settings import EngineSettings
 from agents.engines.transformers_engine import TransformersEngine
 from tests.agents.engine_samples import GREEDY, quiet, requests, save_adapters
-from tests.agents.openai_server import CHAT, LOAD, MODELS, Fault, OpenAIServer, drop, hang, status
+from tests.agents.openai_server import CHAT, LOAD, MODELS, Fault, OpenAIServer, drop, hang, serving, status
 
 KEY = "sk-a-secret-that-nobody-reads-0123456789"
 ONE, TWO, THREE = (letter * 64 for letter in "abc")
@@ -33,13 +33,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
 
 @pytest.fixture(scope="module")
 def listening(local: TransformersEngine) -> Iterator[OpenAIServer]:
-    server = OpenAIServer(local)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(local) as server:
+        yield server
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from agents.engines.transformers_engine import TransformersEngine
 from tests.agents.openai_server import CHAT, LOAD, serving, status
 from tests.conftest import SMALL, Maft
 
-JOB = [*SMALL, "--set", "society=served", "--set", "iterations=1", "--set", "finetune.min_votes=1"]
+SIZES = ["--set", "problems.train_size=6", "--set", "problems.evaluation_size=4"]
+JOB = [*SMALL, *SIZES, "--set", "society=served", "--set", "iterations=1", "--set", "finetune.min_votes=1"]
 
 
 def through(url: str) -> list[str]:
@@ -29,7 +30,7 @@ def test_a_job_through_a_server(
     with serving(speaker) as server:
         server.faults.extend([status(429, retry_after="0"), status(500)])
         first = maft.json("run", *through(server.url), "--home", str(tmp_path))
-        assert len(server.asked(CHAT)) > 100
+        assert len(server.asked(CHAT)) > 60
         assert len(server.asked(LOAD)) == 4, "each agent's adapter once"
     tuned = first["generations"][1]
     assert tuned["trained_tokens"] > 0 and tuned["sampled_tokens"] > 0
@@ -37,8 +38,6 @@ def test_a_job_through_a_server(
     with serving(speaker) as moved:
         again = maft.json("run", *through(moved.url), "--home", str(tmp_path))
         assert moved.seen == [] and again["generations"] == first["generations"] and again["mlflow"] == first["mlflow"]
-        maft("run", *through(moved.url), "--set", "engine.model=base", "--home", str(tmp_path), "--json")
-        assert moved.asked(CHAT), "another model may say something else"
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", maft.environment["MLFLOW_TRACKING_URI"])
     parameters = MlflowClient().get_run(first["mlflow"]["run_id"]).data.params

@@ -45,6 +45,9 @@ def run(
         load_problems(config.problems, config.seed)  # Refused before anything is started or written.
         base_model.check(config.base_model)
         servers = serve(home, verbose)
+        from infra import promotion
+
+        promotion.generation(config.society, config.start_from)  # Refused before there is a flow run to fail.
         from prefect.flows import load_flow_from_entrypoint
 
         from infra.cache import served
@@ -106,6 +109,9 @@ def evaluate(
         config = load(Measurement, None, [*named, f"problems={json.dumps(problems)}", *(assignments or [])])
         load_held_out(config.held_out, config.seed)
         serve(home)
+        from infra import promotion
+
+        promotion.generation(society, config.generation)  # Refused before there is a flow run to fail.
         from prefect.flows import load_flow_from_entrypoint
 
         from infra.lineage import run_url

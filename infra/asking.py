@@ -9,8 +9,7 @@ from rich.text import Text
 
 from agents.answer import QuestionError, problems_of
 from infra.errors import UserError
-from infra.promotion import champion
-from infra.societies import find_society
+from infra.promotion import generation
 
 
 def ask(society: str, which: str, question: str, seed: int) -> dict[str, Any]:
@@ -32,11 +31,11 @@ def ask(society: str, which: str, question: str, seed: int) -> dict[str, Any]:
         problems_of([question])
     except QuestionError as error:
         raise UserError(str(error)) from error
-    found = champion(society) if which == "champion" else find_society(society, which)
+    found = generation(society, which)
     if found is None:
         raise UserError(
-            f"society {society!r} has no {which if not which.isdigit() else f'version {which}'} in MLflow; "
-            f"make one with `maft run --set society={society}`, or name another --society or --version"
+            f"society {society!r} has no champion yet; ask its newest generation with --version candidate, or make a "
+            f"generation the champion with `maft promote {society}`"
         )
     from mlflow.pyfunc import load_model
 

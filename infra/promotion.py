@@ -131,6 +131,25 @@ def champion(society_name: str) -> SocietyVersion | None:
     return find_society(society_name, "champion")
 
 
+def generation(society_name: str, which: str) -> SocietyVersion | None:
+    """The generation of a society that is asked for; None for the untuned base.
+
+    Args:
+        which: base, champion (the base before there is another), candidate or the number of a version.
+    Raises:
+        UserError: there is no such generation.
+    """
+    if which == "base":
+        return None
+    if which == "champion":
+        return champion(society_name)
+    found = find_society(society_name, which)
+    if found is None:
+        wanted = which if which == "candidate" else f"version {which}"
+        raise UserError(f"there is no {wanted}, but {_known(society_name)}")
+    return found
+
+
 def history(society_name: str) -> list[Move]:
     """All moves, oldest first."""
     model = find_model(society_name)

@@ -15,7 +15,7 @@ from infra.config import Config
 from infra.errors import UserError
 from infra.home import current_home
 from infra.registry import model_name
-from infra.societies import SocietyVersion, find_society, next_generation
+from infra.societies import SocietyVersion, next_generation
 from infra.store import Store
 
 
@@ -53,12 +53,7 @@ def begin(config: Config, base: Base) -> Start:
     earlier = lineage.find_job(config.society, {"prefect.flow_run_id": flow_run_id}) if flow_run_id else None
     version = earlier.data.tags["maft.start_version"] if earlier else config.start_from
     champion = promotion.champion(config.society)
-    origin = None if version == "base" else champion if version == "champion" else find_society(config.society, version)
-    if origin is None and version not in {"base", "champion"}:
-        raise UserError(
-            f"start_from is {config.start_from}, but society {config.society!r} has no such generation; "
-            "start from base, or see `maft compare` and the registered model in MLflow"
-        )
+    origin = promotion.generation(config.society, version)
     request = _request(config, base, origin)
     if earlier is None:
         same = lineage.find_job(config.society, {"maft.request": request})

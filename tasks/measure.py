@@ -12,11 +12,9 @@ from evaluation.markdown import generations_markdown
 from evaluation.scores import GenerationScores, Record
 from infra import lineage, promotion
 from infra.config import Config, Measurement
-from infra.errors import UserError
 from infra.generations import log_numbers
 from infra.home import current_home
 from infra.lineage import DatasetRef, JobRun
-from infra.societies import find_society
 from infra.store import Artifact, Store
 from infra.traces import log_debates
 from tasks.begin import current_flow_run_id, fetch_adapters
@@ -41,12 +39,7 @@ def find_measured(measurement: Measurement) -> Found:
         UserError: the society has no such generation.
     """
     name, which = measurement.society, measurement.generation
-    version = (
-        None if which == "base" else promotion.champion(name) if which == "champion" else find_society(name, which)
-    )
-    if version is None and which != "base":
-        hint = "evaluate base or candidate, or promote a version" if which == "champion" else "see the registered model"
-        raise UserError(f"generation is {which}, but society {name!r} has none such; {hint}")
+    version = promotion.generation(name, which)
     job = lineage.job_of(version.run_id) if version else lineage.find_job(name, {})
     made = (
         Config.model_validate_json(lineage.read_text(job.info.run_id, "config.json")) if job else Config(society=name)

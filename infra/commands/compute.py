@@ -46,6 +46,9 @@ def run(
         base_model.check(config.base_model)
         resident.check(config.engine)
         servers = serve(home, verbose)
+        from infra import promotion
+
+        promotion.generation(config.society, config.start_from)  # Refused before there is a flow run to fail.
         from prefect.flows import load_flow_from_entrypoint
 
         from infra.cache import served
@@ -109,6 +112,9 @@ def evaluate(
         load_held_out(config.held_out, config.seed)
         resident.check(config.engine)
         serve(home)
+        from infra import promotion
+
+        promotion.generation(society, config.generation)  # Refused before there is a flow run to fail.
         from prefect.flows import load_flow_from_entrypoint
 
         from infra.lineage import run_url

@@ -64,7 +64,7 @@ def test_the_same_again_is_served_from_cache(maft: Maft, second: dict, home: Pat
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("start_from=99", "start_from is 99, but society 'goes-on' has no such generation"),
+        ("start_from=99", "maft: there is no version 99, but society 'goes-on' has version"),
         ("agents=3", "agents is 3, but version 1 of society 'goes-on' (generation 1) has 2 generation agents"),
     ],
 )
@@ -90,7 +90,8 @@ def test_any_generation_is_measured_on_any_problems(
     assert len(client.search_model_versions("name = 'goes-on'")) == 2
     assert maft.json("compare", "goes-on", "--home", str(home))["mlflow"]["run_id"] == second["mlflow"]["run_id"]
     missing = maft("evaluate", "goes-on", "--generation", "7", "--home", str(home), status=2)
-    assert "generation is 7, but society 'goes-on' has none such" in missing.stderr
+    assert missing.stderr.splitlines()[-1].startswith("maft: there is no version 7, but society 'goes-on' has version")
+    assert "Traceback" not in missing.stderr, "refused before there is a flow run to fail"
     unknown = maft("evaluate", "goes-on", "--problems", "none.jsonl", "--home", str(home), status=2)
     assert "none.jsonl" in unknown.stderr
 

@@ -7,7 +7,7 @@ import pytest
 from infra.errors import UserError
 from infra.lineage import client
 from infra.model_pages import MOVE
-from infra.promotion import MOVING, Move, champion, history, promote, rollback, settle
+from infra.promotion import MOVING, Move, champion, generation, history, promote, rollback, settle
 from infra.societies import SocietyVersion, find_society
 from tests.infra.lineage_samples import a_job
 from tests.infra.test_societies import a_generation, aliases, bare, everywhere, killed_at_every_write, row
@@ -25,7 +25,10 @@ def by_hand(name: str, version: str) -> Move:
 
 def test_promote_and_rollback_move_the_society_and_its_agents_together(tracking: str, tmp_path: Path) -> None:
     one, two = generations("moves", tmp_path, (1, 2))
-    assert champion("moves") is None
+    assert champion("moves") is generation("moves", "champion") is generation("moves", "base") is None
+    assert [generation("moves", which) for which in ("1", "candidate")] == [one, two]
+    with pytest.raises(UserError, match="there is no version 3, but society 'moves' has versions 1, 2"):
+        generation("moves", "3")
     move = promote("moves", "1", who="ada", why="a | gain <b>")
     assert (move.number, move.kind, move.source, move.target) == (1, "promotion", None, "1")
     assert aliases("moves", "champion") == everywhere(one)

@@ -43,7 +43,7 @@ def test_a_registered_society_is_asked_by_its_alias(
     json.dumps(said, allow_nan=False)
     with pytest.raises(UserError, match="society 'asked' has no champion"):
         ask("asked", "champion", QUESTIONS[0], 4)
-    with pytest.raises(UserError, match="society 'asked' has no version 2"):
+    with pytest.raises(UserError, match="there is no version 2, but society 'asked' has version 1"):
         ask("asked", "2", QUESTIONS[0], 4)
     with pytest.raises(UserError, match="question 1: must not be blank"):
         ask("asked", "1", " ", 4)

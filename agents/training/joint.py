@@ -96,6 +96,8 @@ class Course:
         self.parameters = [p for name, p in tuned.named_parameters() if f".{adapter}." in name]
         for parameter in self.parameters:
             parameter.requires_grad_(True)
+            # Made now and kept: made during a backward pass, they would pin the heap above what the pass gives back.
+            parameter.grad = torch.zeros_like(parameter)
         self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True)
         self.losses: list[torch.Tensor] = []
 
@@ -114,7 +116,7 @@ class Course:
         self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * factor
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=False)
         self.losses.append(loss)
 
     def means(self) -> list[float]:

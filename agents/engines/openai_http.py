@@ -153,7 +153,8 @@ class Server:
 
 def _pause(attempt: int, asked: float) -> float:
     """Seconds before the next attempt: exponential with jitter, and no less than the server asked for."""
-    backoff = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(1.0, 1.5)
+    # Of its own numbers: those that seeds decide are left alone.
+    backoff = FIRST_PAUSE * 2 ** (attempt - 1) * random.SystemRandom().uniform(1.0, 1.5)
     return min(LONGEST_PAUSE, max(backoff, asked))
 
 

@@ -24,7 +24,7 @@ RANKS = (16, 32, 64, 128, 256, 320, 512)
 """Of LoRA, that vLLM can be started for; smaller adapters fit the first."""
 CPU_BLOCK = 32
 """Tokens of a cache block on a CPU, where vLLM's own 128 are more than a short prompt has."""
-ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
+ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
 """For vLLM, read when it is imported; a user's own export of these wins."""
 
 
@@ -64,19 +64,17 @@ class VllmEngine:
         completions = [Completion("", len(prompt), 0, False) for prompt in prompts]
         fits = [place for place, prompt in enumerate(prompts) if len(prompt) < context]
         try:
-            ids = llm.enqueue(
+            llm.enqueue(
                 [{"prompt_token_ids": prompts[place]} for place in fits],
                 [_parameters(requests[place], sampling, context - len(prompts[place])) for place in fits],
                 lora_request=[self._lora(requests[place].adapter) for place in fits],
                 use_tqdm=False,
             )
-            places = dict(zip(ids, fits, strict=True))
-            done = len(requests) - len(fits)
+            outputs: list[RequestOutput] = []
             while llm.llm_engine.has_unfinished_requests():
                 for output in llm.llm_engine.step():
-                    completions[places[output.request_id]] = _completion(output)
-                    done += 1
-                    on_progress(done, len(requests))
+                    outputs.append(output)
+                    on_progress(len(requests) - len(fits) + len(outputs), len(requests))
         except EngineDeadError as error:
             self.close()
             raise EngineError(
@@ -87,6 +85,10 @@ class VllmEngine:
             # What is still under way would be answered to the next caller.
             self.close()
             raise
+        # They come as they end; vLLM numbers requests in the order in which it got them.
+        outputs.sort(key=lambda output: int(output.request_id))
+        for place, output in zip(fits, outputs, strict=True):
+            completions[place] = _completion(output)
         return completions
 
     def _lora(self, adapter: str | None) -> "LoRARequest | None":

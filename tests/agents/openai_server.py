@@ -9,10 +9,16 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from agents.engines.protocol import Completion, Request, Sampling
-from agents.engines.transformers_engine import TransformersEngine
-from tests.agents.engine_samples import quiet
+import pytest
 
+from agents.engines.openai_engine import OpenAIEngine
+from agents.engines.protocol import Completion, EngineError, Request, Sampling
+from agents.engines.settings import EngineSettings
+from agents.engines.transformers_engine import TransformersEngine
+from tests.agents.engine_samples import GREEDY, quiet, requests
+
+ONE, TWO, THREE = (letter * 64 for letter in "abc")
+"""Adapters by what stands for their SHA-256."""
 CHAT, LOAD, MODELS = "/v1/chat/completions", "/v1/load_lora_adapter", "/v1/models"
 
 
@@ -159,3 +165,15 @@ def drop(handler: Handler) -> None:
     """Hangs up in the middle of an answer."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{")
     handler.close_connection = True
+
+
+def engine(server: OpenAIServer, **settings: object) -> OpenAIEngine:
+    given = {"url": server.url, "concurrency": 4, "timeout_seconds": 60.0, **settings}
+    return OpenAIEngine(EngineSettings(name="openai", **given), server.engine.adapters)
+
+
+def failure(server: OpenAIServer, asked: list[Request] | None = None, **settings: object) -> str:
+    """What the engine says of a server that it cannot work with."""
+    with pytest.raises(EngineError) as caught:
+        engine(server, **settings).complete(asked or requests(1, tokens=5), GREEDY, quiet)
+    return str(caught.value)

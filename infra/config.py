@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, m
 from agents.engines.protocol import Sampling
 from agents.engines.settings import EngineSettings
 from agents.training.sft import Finetune
-from evaluation.problems.sources import ARITHMETIC, Problems
+from evaluation.problems.settings import ARITHMETIC, Levels, Problems, Subjects
 
 SOCIETY = Field(
     default="arith",
@@ -160,7 +160,8 @@ class Measurement(BaseModel):
         default=ARITHMETIC,
         min_length=1,
         title="Problems",
-        description="arithmetic, for generated problems, or the path of a .jsonl, .csv or .parquet file.",
+        description="arithmetic, for generated problems, the path of a .jsonl, .csv or .parquet file, or a data set as "
+        "hub:DATASET:SPLIT or hub:DATASET:SUBSET:SPLIT.",
     )
     size: int = Field(
         default=300,
@@ -175,6 +176,8 @@ class Measurement(BaseModel):
         title="Largest value",
         description="Generated arithmetic draws its six values from 1 to this (paper: 30). Files do not use it.",
     )
+    levels: Levels = None
+    subjects: Subjects = None
     seed: int = Field(default=1, ge=0, lt=2**31, title="Seed", description="Of the problems and of every sample.")
     question_field: str = Field(
         default="question",
@@ -208,6 +211,8 @@ class Measurement(BaseModel):
         return Problems(
             evaluation=self.problems,
             max_value=self.max_value,
+            levels=self.levels,
+            subjects=self.subjects,
             question_field=self.question_field,
             answer_field=self.answer_field,
             **sizes,

@@ -1,40 +1,41 @@
-r"""Problems from a file: JSON Lines, CSV or Parquet, one problem per line or row.
+r"""Problems from a file or a data set, one problem per line or row, in the forms in which they are published.
 
-    {"question": "Natalia sold clips to 48 of her friends ...", "answer": "Natalia sold 48/2 = 24 ... #### 72"}
+    GSM8K  {"question": "Natalia sold clips to 48 of her friends ...", "answer": "Natalia sold 48/2 = 24 ... #### 72"}
+    MATH   {"problem": "Compute ...", "solution": "... $\\boxed{3}$.", "level": "Level 2", "type": "Algebra"}
+    MMLU   {"question": "Which of ...", "choices": ["0", "4", "2", "6"], "answer": 1, "subject": "abstract_algebra"}
 
 The answer may be the answer alone, GSM8K's worked solution with the answer after `####`, or a solution in the manner
-of MATH with the answer in \boxed{...}. A fault is named with its file and line, and what would be right.
+of MATH with the answer in \boxed{...}; of multiple choice, see `evaluation.problems.choices`. A fault is named with its
+file and line, and what would be right.
 """
 
-import csv
-import io
-import json
+import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from difflib import get_close_matches
-from pathlib import Path
 from typing import NamedTuple
 
 from evaluation.answers import boxed
-from evaluation.problems.problem import MAX_QUESTION_CHARS, Problem, normalized
+from evaluation.problems.choices import choices_of, letter_of, with_choices
+from evaluation.problems.problem import MAX_QUESTION_CHARS, Problem, ProblemFileError, normalized
+from evaluation.problems.rows import Row, file_rows, kind
+
+log = logging.getLogger("maft.problems")
 
 MAX_REFERENCE_CHARS = 1_000
-SUFFIXES = (".jsonl", ".csv", ".parquet")
+PUBLISHED = {"question": "problem", "answer": "solution"}
+"""Where MATH has what others call so; looked for if the config leaves the name of the field as it is."""
 
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+|[^\w\s]|_")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
 _ASIDE = frozenset('.,:;?"\u201c\u201d')
-
-Row = dict[str, object]
-
-
-class ProblemFileError(ValueError):
-    """A problem file that cannot be used, with the line at fault and what would be right."""
+# MATH has boxes without braces, up to the end of the formula.
+_OPEN_BOX = re.compile(r"\\(?:boxed|fbox)\s+([^$\n]*[^$\s])")
 
 
 class Located(NamedTuple):
-    """A problem and where it was read: FILE:LINE, for Parquet FILE:row N."""
+    """A problem and where it was read: FILE:LINE, for Parquet and data sets SOURCE:row N."""
 
     problem: Problem
     where: str
@@ -62,102 +63,32 @@ def read_problems(path: str, question_field: str = "question", answer_field: str
         ProblemFileError: no such file, or another kind of file; no problems in it; a line that cannot be read, lacks
             a field or has it blank or too long; a question that is there twice (see `same_question`).
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ProblemFileError(f"{path}: a problem file ends in {', '.join(SUFFIXES)}, not in {suffix or 'nothing'}")
-    if not Path(path).is_file():
-        raise ProblemFileError(f"{path}: no such file" if not Path(path).exists() else f"{path}: not a file")
-    rows = {".jsonl": _jsonl_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}[suffix](path)
+    return located_problems(path, file_rows(path), question_field, answer_field)
+
+
+def located_problems(
+    source: str, rows: Iterable[tuple[str, Row]], question_field: str, answer_field: str, repeats: bool = False
+) -> list[Located]:
+    """The problems of rows; fields and errors as for `read_problems`.
+
+    Args:
+        source: what they are rows of.
+        repeats: of a question that is there more than once, take the first; else it is refused.
+    """
     located = [Located(_problem(row, where, question_field, answer_field), where) for where, row in rows]
     if not located:
-        raise ProblemFileError(f"{path}: no problems in it; it takes at least one line with a question and an answer")
-    _refuse_duplicates(located)
-    return located
-
-
-def _refuse_duplicates(located: list[Located]) -> None:
-    first: dict[str, str] = {}
-    for problem, where in located:
-        key = same_question(problem.question)
-        if key in first:
+        raise ProblemFileError(f"{source}: no problems in it; it takes at least one line with a question and an answer")
+    first: dict[str, Located] = {}
+    for each in located:
+        before = first.setdefault(same_question(each.problem.question), each)
+        if before is not each and not repeats:
             raise ProblemFileError(
-                f"{where}: the same question as {first[key]}: {problem.question[:80]!r}; take one of the two out"
+                f"{each.where}: the same question as {before.where}: {each.problem.question[:80]!r}; "
+                "take one of the two out"
             )
-        first[key] = where
-
-
-def _text(path: str) -> str:
-    data = Path(path).read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ProblemFileError(f"{path}:{line}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _jsonl_rows(path: str) -> Iterator[tuple[str, Row]]:
-    # Not splitlines(), which also parts lines at characters that JSON leaves unescaped within a string.
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        where = f"{path}:{number}"
-        if not line.strip():
-            continue
-        try:
-            # Numbers stay as they are written: 1.50 is an answer, and so is an integer of any length.
-            row = json.loads(line, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            raise ProblemFileError(f"{where}: not JSON ({error}); each line must be one whole object") from error
-        if not isinstance(row, dict):
-            raise ProblemFileError(f'{where}: {_kind(row)}, not an object such as {{"question": ..., "answer": ...}}')
-        yield where, row
-
-
-def _csv_rows(path: str) -> Iterator[tuple[str, Row]]:
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    header: list[str] | None = None
-    line = 1
-    try:
-        for cells in reader:
-            # A quoted cell may span lines; a row is named by its first.
-            where, line = f"{path}:{line}", reader.line_num + 1
-            if not cells:
-                continue
-            if header is None:
-                header = [name.strip() for name in cells]
-                repeated = [name for name in header if header.count(name) > 1]
-                if repeated:
-                    raise ProblemFileError(f"{where}: column {repeated[0]!r} is there twice; name each column once")
-            elif len(cells) != len(header):
-                raise ProblemFileError(
-                    f"{where}: {len(cells)} cells, but the header has {len(header)}; quote cells that hold commas"
-                )
-            else:
-                yield where, dict(zip(header, cells, strict=True))
-    except csv.Error as error:
-        raise ProblemFileError(
-            f"{path}:{line}: not CSV ({error}); quote cells that hold commas, quotes or line breaks"
-        ) from error
-
-
-def _parquet_rows(path: str) -> Iterator[tuple[str, Row]]:
-    # Not at the top: the other kinds of file do not need it, and it takes its time to load.
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        rows = pyarrow.parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ProblemFileError(f"{path}: not Parquet ({error})") from error
-    for number, row in enumerate(rows, start=1):
-        yield f"{path}:row {number}", row
-
-
-def _kind(value: object) -> str:
-    kinds = {bool: "true or false", str: "text", list: "a list", dict: "an object", type(None): "null"}
-    return kinds.get(type(value), type(value).__name__)
+    if len(first) < len(located):
+        log.warning("%s: %d questions are asked again; the first of each is kept", source, len(located) - len(first))
+    return list(first.values())
 
 
 def _field(row: Row, name: str, where: str, role: str) -> str:
@@ -174,7 +105,7 @@ def _field(row: Row, name: str, where: str, role: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):  # Parquet has either for an empty cell.
         value = ""
     if isinstance(value, (bool, list, dict, bytes)):
-        raise ProblemFileError(f"{where}: {name!r} is {_kind(value)}; the {role} must be text or a number")
+        raise ProblemFileError(f"{where}: {name!r} is {kind(value)}; the {role} must be text or a number")
     text = str(value).strip()
     if not text:
         raise ProblemFileError(f"{where}: {name!r} is blank; every problem has its own")
@@ -185,20 +116,38 @@ def _field(row: Row, name: str, where: str, role: str) -> str:
 
 def reference(solution: str) -> str:
     r"""The reference answer in a solution: what follows `####` (without commas), or is in \boxed{...}, or all of it."""
+    answer = _final(solution)
+    return solution.strip() if answer is None else answer
+
+
+def _final(solution: str) -> str | None:
+    """What a worked solution ends in, None if it is not marked."""
     _, mark, after = solution.rpartition("####")
     if mark:
         return after.replace(",", "").strip()
     inside = boxed(solution)
-    return solution.strip() if inside is None else inside
+    if inside is None and (opened := _OPEN_BOX.findall(solution)):
+        return str(opened[-1]).rstrip(".")
+    return inside
 
 
 def _problem(row: Row, where: str, question_field: str, answer_field: str) -> Problem:
-    question = _field(row, question_field, where, "question")
+    published = _published(row, answer_field)
+    question = _field(row, _published(row, question_field) or question_field, where, "question")
+    answer_field = published or answer_field
+    choices = choices_of(row, where)
+    written = _field(row, answer_field, where, "answer")
+    if choices:
+        question = with_choices(question, choices)
+        answer = letter_of(row[answer_field], choices, f"{where}: {answer_field!r}")
+    elif published and _final(written) is None:
+        raise ProblemFileError(f"{where}: {answer_field!r} has no answer in \\boxed{{}}; put it there, or after ####")
+    else:
+        answer = reference(written)
     if len(question) > MAX_QUESTION_CHARS:
         raise ProblemFileError(
             f"{where}: the question has {len(question)} characters; at most {MAX_QUESTION_CHARS} are allowed"
         )
-    answer = reference(_field(row, answer_field, where, "answer"))
     if not answer:
         raise ProblemFileError(f"{where}: {answer_field!r} has nothing after #### or in \\boxed{{}}")
     if len(answer) > MAX_REFERENCE_CHARS:
@@ -207,6 +156,12 @@ def _problem(row: Row, where: str, question_field: str, answer_field: str) -> Pr
             "in a worked solution, put the answer after #### or in \\boxed{}"
         )
     return Problem(question=question, answer=answer)
+
+
+def _published(row: Row, configured: str) -> str | None:
+    """MATH's name for a field that is not there under the name of others; None for a row that is not MATH's."""
+    name = PUBLISHED.get(configured)
+    return name if name in row and configured not in row else None
 
 
 def overlap(train: list[Located], evaluation: list[Located]) -> list[tuple[Located, Located]]:

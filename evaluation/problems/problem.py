@@ -8,6 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 MAX_QUESTION_CHARS = 20_000
 
 
+class ProblemFileError(ValueError):
+    """A problem file or data set that cannot be used, with the line at fault and what would be right."""
+
+
 def normalized(question: str) -> str:
     """The question with case, unicode form and white space folded: what "the same question" means here."""
     return " ".join(unicodedata.normalize("NFKC", question).casefold().split())

@@ -3,24 +3,26 @@
 train=arithmetic                       the even and the odd ones of one stream of generated problems
 train=a.jsonl                          the two ends of one shuffled file
 train=a.jsonl, evaluation=b.jsonl      the first ones of each shuffled file; no question may be in both
+train=hub:org/name:train               as a file; what is asked twice there, or is held out too, is left out
 """
 
 import hashlib
+import logging
 from itertools import islice, product
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from evaluation.problems.arithmetic import arithmetic_problems, question, reserved
-from evaluation.problems.files import Located, ProblemFileError, overlap, read_problems
-from evaluation.problems.problem import Problem
+from evaluation.problems.files import Located, located_problems, overlap, same_question
+from evaluation.problems.hub import hub_rows, is_hub
+from evaluation.problems.problem import Problem, ProblemFileError
+from evaluation.problems.rows import file_rows
+from evaluation.problems.selection import select
+from evaluation.problems.settings import ARITHMETIC, SIZES, Problems
 from evaluation.scores import Record
 
-ARITHMETIC = "arithmetic"
 SHOWN_OVERLAPS = 10
 _COUNTED_MAX_VALUE = 6
-_SIZES = ("train_size", "evaluation_size")
+log = logging.getLogger("maft.problems")
 
 
 class OverlapError(ValueError):
@@ -29,65 +31,6 @@ class OverlapError(ValueError):
 
 class TooFewProblemsError(ValueError):
     """So small a max_value does not allow so many arithmetic problems."""
-
-
-class Problems(BaseModel):
-    """Where questions and answers come from."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, title="Problems")
-
-    train: str = Field(
-        default=ARITHMETIC,
-        min_length=1,
-        title="Training problems",
-        description="arithmetic, for generated problems, or the path of a .jsonl, .csv or .parquet file.",
-    )
-    evaluation: str | None = Field(
-        default=None,
-        min_length=1,
-        title="Held-out problems",
-        description="The same for the problems that a society is measured on; none for other problems of the source "
-        "that train names. A question that is also in the training file is refused.",
-    )
-    train_size: int = Field(
-        default=150,
-        ge=1,
-        title="Number of training problems",
-        description="Drawn with the seed. Left unset, a file that has fewer gives all it has (half, where it serves "
-        "for evaluation too); set, it must have that many.",
-    )
-    evaluation_size: int = Field(
-        default=300,
-        ge=1,
-        title="Number of held-out problems",
-        description="The same for the held-out problems.",
-    )
-    max_value: int = Field(
-        default=30,
-        ge=2,
-        le=999,
-        title="Largest value",
-        description="Generated arithmetic draws its six values from 1 to this (paper: 30). Files do not use it.",
-    )
-    question_field: str = Field(
-        default="question",
-        min_length=1,
-        title="Question field",
-        description="Field or column of the files that holds the question.",
-    )
-    answer_field: str = Field(
-        default="answer",
-        min_length=1,
-        title="Answer field",
-        description="Field or column with the reference answer: the answer itself, a solution that ends in "
-        "#### ANSWER, or one with \\boxed{ANSWER}.",
-    )
-
-    @model_serializer(mode="wrap")
-    def _leave_unset_sizes_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without this a config that went through JSON would have its default sizes as if somebody had set them."""
-        dumped = handler(self)
-        return {key: value for key, value in dumped.items() if key not in _SIZES or key in self.model_fields_set}
 
 
 class ProblemSets(Record):
@@ -117,13 +60,17 @@ def load_problems(config: Problems, seed: int, draw: int = 0) -> ProblemSets:
     """
     if config.evaluation is None or _same_source(config.train, config.evaluation):
         if config.train == ARITHMETIC:
+            _read(config)
             return _arithmetic_sets(config, seed, draw)
-        return _split(config, _read(config, config.train), seed, draw)
+        return _split(config, _read(config, config.train)[config.train], seed, draw)
+    read = _read(config, *(source for source in (config.train, config.evaluation) if source != ARITHMETIC))
     train, evaluation = (
-        _generated(config, name, seed, draw) if source == ARITHMETIC else _read(config, source)
+        _generated(config, name, seed, draw) if source == ARITHMETIC else read[source]
         for name, source in (("train_size", config.train), ("evaluation_size", config.evaluation))
     )
     # Whole files, so that whether a config is refused does not hang on the seed.
+    if is_hub(config.train):
+        train = _without_held_out(config.train, train, evaluation)
     _refuse_overlap(train, evaluation)
     return ProblemSets(
         train=_take(train, config.train, "train_size", config, seed, draw),
@@ -140,16 +87,35 @@ def load_held_out(config: Problems, seed: int) -> list[Problem]:
     """
     source = config.evaluation or config.train
     if source == ARITHMETIC:
+        _read(config)
         return _arithmetic_sets(config, seed, 0).evaluation
-    return _take(_read(config, source), source, "evaluation_size", config, seed, 0)
+    return _take(_read(config, source)[source], source, "evaluation_size", config, seed, 0)
 
 
 def _same_source(a: str, b: str) -> bool:
-    return a == b or (ARITHMETIC not in (a, b) and Path(a).resolve() == Path(b).resolve())
+    if a == b or ARITHMETIC in (a, b) or is_hub(a) or is_hub(b):
+        return a == b
+    return Path(a).resolve() == Path(b).resolve()
 
 
-def _read(config: Problems, path: str) -> list[Located]:
-    return read_problems(path, config.question_field, config.answer_field)
+def _read(config: Problems, *sources: str) -> dict[str, list[Located]]:
+    """The problems of each source, of the levels and subjects that the config chooses."""
+    rows = {source: hub_rows(source) if is_hub(source) else [*file_rows(source)] for source in sources}
+    return {
+        source: located_problems(source, chosen, config.question_field, config.answer_field, repeats=is_hub(source))
+        for source, chosen in select(rows, config.levels, config.subjects).items()
+    }
+
+
+def _without_held_out(source: str, train: list[Located], evaluation: list[Located]) -> list[Located]:
+    """A data set is not the user's to mend, so what it shares with the held-out problems is not trained on."""
+    held_out = {same_question(located.problem.question) for located in evaluation}
+    kept = [located for located in train if same_question(located.problem.question) not in held_out]
+    if len(kept) < len(train):
+        log.warning("%s: %d problems are held out too, and are not trained on", source, len(train) - len(kept))
+    if not kept:
+        raise OverlapError(f"{source}: all of its problems are held out too; name another source in train")
+    return kept
 
 
 def _shuffled(located: list[Located], seed: int) -> list[Problem]:
@@ -182,8 +148,8 @@ def _split(config: Problems, located: list[Located], seed: int, draw: int) -> Pr
     total = len(located)
     train, evaluation = config.train_size, config.evaluation_size
     if total < train + evaluation:
-        unset = [name for name in _SIZES if name not in config.model_fields_set]
-        if unset == list(_SIZES):
+        unset = [name for name in SIZES if name not in config.model_fields_set]
+        if unset == list(SIZES):
             train, evaluation = total - total // 2, total // 2
         elif unset == ["train_size"]:
             train = total - evaluation

@@ -92,7 +92,9 @@ def evaluate(
     generation: Annotated[
         str, typer.Option(help="base, champion, candidate, or a version of the society's registered model.")
     ] = "champion",
-    problems: Annotated[str, typer.Option(help="arithmetic, or a .jsonl, .csv or .parquet file.")] = "arithmetic",
+    problems: Annotated[
+        str, typer.Option(help="arithmetic, a .jsonl, .csv or .parquet file, or hub:DATASET:SPLIT.")
+    ] = "arithmetic",
     assignments: SetOption = None,
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,

@@ -66,6 +66,8 @@ def test_the_same_question_in_both_sets(lone: Maft, tmp_path: Path) -> None:
         ("finetune.rnk=3", ["did you mean finetune.rank"]),
         ("base_model=./nowhere", ["./nowhere", "embedded"]),
         ("problems.train=nowhere.jsonl", ["nowhere.jsonl"]),
+        ("problems.train=hub:nowhere", ["hub:nowhere", "hub:DATASET:SUBSET:SPLIT"]),
+        ("problems.levels=[1, 2]", ["arithmetic", "leave problems.levels unset"]),
         (
             "engine={name: openai, url: 'https://example.com/v1'}",
             ["https://example.com/v1", "OPENAI_API_KEY is not set"],

@@ -1,0 +1,89 @@
+"""The config of a run's problems."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+
+ARITHMETIC = "arithmetic"
+SIZES = ("train_size", "evaluation_size")
+
+
+Levels = Annotated[
+    list[Annotated[int, Field(ge=0, le=999)]] | None,
+    Field(
+        min_length=1,
+        title="Levels",
+        description="Levels of difficulty to draw from, such as [1, 2, 3] of MATH (paper); none for all.",
+    ),
+]
+Subjects = Annotated[
+    list[Annotated[str, Field(min_length=1)]] | None,
+    Field(
+        min_length=1,
+        title="Subjects",
+        description="Subjects to draw from, such as [algebra, geometry] of MATH; none for all.",
+    ),
+]
+
+
+class Problems(BaseModel):
+    """Where questions and answers come from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Problems")
+
+    train: str = Field(
+        default=ARITHMETIC,
+        min_length=1,
+        title="Training problems",
+        description="arithmetic, for generated problems, the path of a .jsonl, .csv or .parquet file, or a data set as "
+        "hub:DATASET:SPLIT or hub:DATASET:SUBSET:SPLIT.",
+    )
+    evaluation: str | None = Field(
+        default=None,
+        min_length=1,
+        title="Held-out problems",
+        description="The same for the problems that a society is measured on; none for other problems of the source "
+        "that train names. A question that is also in the training file is refused; of a training data set it is left "
+        "out.",
+    )
+    train_size: int = Field(
+        default=150,
+        ge=1,
+        title="Number of training problems",
+        description="Drawn with the seed. Left unset, a file that has fewer gives all it has (half, where it serves "
+        "for evaluation too); set, it must have that many.",
+    )
+    evaluation_size: int = Field(
+        default=300,
+        ge=1,
+        title="Number of held-out problems",
+        description="The same for the held-out problems.",
+    )
+    max_value: int = Field(
+        default=30,
+        ge=2,
+        le=999,
+        title="Largest value",
+        description="Generated arithmetic draws its six values from 1 to this (paper: 30). Files do not use it.",
+    )
+    levels: Levels = None
+    subjects: Subjects = None
+    question_field: str = Field(
+        default="question",
+        min_length=1,
+        title="Question field",
+        description="Field or column of the files that holds the question.",
+    )
+    answer_field: str = Field(
+        default="answer",
+        min_length=1,
+        title="Answer field",
+        description="Field or column with the reference answer: the answer itself, a solution that ends in "
+        "#### ANSWER, or one with \\boxed{ANSWER}.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _leave_unset_sizes_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without this a config that went through JSON would have its default sizes as if somebody had set them."""
+        dumped = handler(self)
+        return {key: value for key, value in dumped.items() if key not in SIZES or key in self.model_fields_set}

@@ -88,7 +88,7 @@ def test_a_critics_words_are_judged_in_its_own_conversation(
     critics = [society.critics[0], society.critics[1].model_copy(update={"adapter": "one"}), society.critics[2]]
     found = measure(engine, critics, responses, 2)
     said = Said(responses)
-    sums, tokens = np.zeros((3, 3)), np.zeros(3)
+    sums, far, tokens = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros(3)
     for speaker, problem in itertools.product(range(3), PROBLEMS):
         row = responses.query("role == 'critic' and problem_id == @problem.id and index == @speaker").iloc[0]
         conversation = said.conversation(problem, speaker, 2)
@@ -97,10 +97,14 @@ def test_a_critics_words_are_judged_in_its_own_conversation(
         text = Text(conversation, speaker, bool(row["finished"]))
         alone = likelihoods(engine, [critic.adapter for critic in critics], [text], quiet)
         sums[:, speaker] += alone.nll[:, 0]
+        far[:, speaker] += alone.kl[:, 0]
         tokens[speaker] += alone.tokens[0]
     others = [(sums[i].sum() - sums[i, i]) / (tokens.sum() - tokens[i]) for i in range(3)]
     assert found.nll is not None
     assert found.nll.value == pytest.approx(np.mean(others), rel=1e-5)
+    pairs = [far[j, i] / tokens[i] for i, j in itertools.permutations(range(3), 2)]
+    assert found.kl is not None
+    assert found.kl.value == pytest.approx(np.mean(pairs), rel=1e-4)
 
 
 def test_one_agent_alone(engine: TransformersEngine, untuned: tuple[Society, pd.DataFrame]) -> None:

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-vllm lint browser bench clean
+.PHONY: run test test-vllm lint browser bench bench-vllm clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -25,6 +25,9 @@ browser: .venv/.installed
 
 bench: .venv/.installed
 	$(BIN)/python -m tests.bench
+
+bench-vllm: .venv-vllm/.installed
+	.venv-vllm/bin/python -m tests.bench.against_vllm
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'

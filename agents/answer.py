@@ -114,16 +114,10 @@ def _hold_debate(
 ) -> pd.DataFrame:
     """All responses of rounds 1..M, with the columns of `agents.debate.COLUMNS`."""
     stream = Stream(seed=seed, purpose="evaluate", iteration=society.generation)
-    said = pd.concat(
-        [generate(engine, agent, problems, sampling, stream, _unheard) for agent in society.generators],
-        ignore_index=True,
-    )
+    said = generate(engine, society.generators, problems, sampling, stream, _unheard)
     for round_ in range(2, rounds + 1):
-        new = [
-            debate(engine, agent, problems, said, round_, summarize, sampling, stream, _unheard)
-            for agent in society.critics
-        ]
-        said = pd.concat([said, *new], ignore_index=True)
+        new = debate(engine, society.critics, problems, said, round_, summarize, sampling, stream, _unheard)
+        said = pd.concat([said, new], ignore_index=True)
     return said
 
 

@@ -1,9 +1,12 @@
-"""Generation and debate of one agent over all problems: the two sampling steps of Algorithm 1.
+"""Generation and debate: one round of all agents over all problems, the two sampling steps of Algorithm 1.
+
+The agents of a round are asked together, so that an engine is free to answer them in one batch.
 
 Responses travel as a frame with the columns of `COLUMNS`, one row per (problem, agent, round).
 """
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Literal
 
 import pandas as pd
@@ -47,24 +50,25 @@ class Stream(Record):
 
 def generate(
     engine: Engine,
-    agent: Agent,
+    agents: Sequence[Agent],
     problems: Sequence[Problem],
     sampling: Sampling,
     stream: Stream,
     on_progress: OnProgress,
 ) -> pd.DataFrame:
-    """Round 1: y_{1,n} = A^G_n(x) for every problem x."""
+    """Round 1: y_{1,n} = A^G_n(x) for every generation agent n and problem x, in this order."""
+    turns = list(product(agents, problems))
     requests = [
         Request([prompts.solve(p.question)], agent.adapter, stream.seed_of(1, agent, p), sampling.max_new_tokens)
-        for p in problems
+        for agent, p in turns
     ]
     completions = engine.complete(requests, sampling, on_progress)
-    return _frame(agent, 1, problems, completions, [None] * len(problems), [None] * len(problems))
+    return _frame(1, turns, completions, [None] * len(turns), [None] * len(turns))
 
 
 def debate(
     engine: Engine,
-    agent: Agent,
+    agents: Sequence[Agent],
     problems: Sequence[Problem],
     earlier: pd.DataFrame,
     round_: int,
@@ -73,26 +77,28 @@ def debate(
     stream: Stream,
     on_progress: OnProgress,
 ) -> pd.DataFrame:
-    """Round m >= 2: y_{m,n} = A^C_n(x, y_{1..m-1,n}, summary of y_{m-1,-n}) for every problem x.
+    """Round m >= 2: y_{m,n} = A^C_n(x, y_{1..m-1,n}, summary of y_{m-1,-n}) for every critic agent n and problem x.
 
     Args:
         earlier: the responses of all agents in rounds 1..m-1; of the others only round m-1 is read.
         summarize: the base model summarises the others; otherwise the agent reads their very words.
     """
     said = Said(earlier)
-    total = len(problems) * (2 if summarize else 1)
-    before = total - len(problems)
-    written: Sequence[Completion | None] = [None] * len(problems)
-    words = [prompts.listed(said.by_others(p, agent.index, round_ - 1)) for p in problems]
+    turns = list(product(agents, problems))
+    total = len(turns) * (2 if summarize else 1)
+    before = total - len(turns)
+    written: Sequence[Completion | None] = [None] * len(turns)
+    others = [said.by_others(p, agent.index, round_ - 1) for agent, p in turns]
+    words = [prompts.listed(responses) for responses in others]
     if summarize:
         asked = [
             Request(
-                [prompts.summarise(p.question, said.by_others(p, agent.index, round_ - 1))],
+                [prompts.summarise(p.question, responses)],
                 None,
                 stream.seed_of(round_, agent, p, "summary"),
                 sampling.max_summary_tokens,
             )
-            for p in problems
+            for (agent, p), responses in zip(turns, others, strict=True)
         ]
         summaries = engine.complete(asked, sampling, lambda done, _: on_progress(done, total))
         written, words = summaries, [summary.text for summary in summaries]
@@ -103,10 +109,10 @@ def debate(
             stream.seed_of(round_, agent, p),
             sampling.max_new_tokens,
         )
-        for p, read in zip(problems, words, strict=True)
+        for (agent, p), read in zip(turns, words, strict=True)
     ]
     completions = engine.complete(requests, sampling, lambda done, _: on_progress(before + done, total))
-    return _frame(agent, round_, problems, completions, words, written)
+    return _frame(round_, turns, completions, words, written)
 
 
 class Said:
@@ -132,9 +138,8 @@ class Said:
 
 
 def _frame(
-    agent: Agent,
     round_: int,
-    problems: Sequence[Problem],
+    turns: Sequence[tuple[Agent, Problem]],
     completions: Sequence[Completion],
     words: Sequence[str | None],
     written: Sequence[Completion | None],
@@ -152,6 +157,6 @@ def _frame(
             c.sampled_tokens + (s.sampled_tokens if s else 0),
             c.finished,
         )
-        for p, c, w, s in zip(problems, completions, words, written, strict=True)
+        for (agent, p), c, w, s in zip(turns, completions, words, written, strict=True)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -34,7 +34,7 @@ def iterate(config: Config, base: Base, society: Society, problems: PreparedProb
 
     consensus = vote(
         problems.train,
-        responses[-config.agents :],
+        responses[-1],
         config.rounds,
         config.finetune.min_votes,
         config.seed,
@@ -75,7 +75,7 @@ def iterate(config: Config, base: Base, society: Society, problems: PreparedProb
 
 
 def assess(config: Config, base: Base, society: Society, held_out: Artifact) -> list[Responses]:
-    """The debate of one generation over the held-out problems."""
+    """The debate of one generation over the held-out problems, round by round."""
     stream = Stream(seed=config.seed, purpose="evaluate", iteration=society.generation)
     return hold_debate(config, base, society, held_out, stream, f"evaluate generation {society.generation}")
 
@@ -83,19 +83,15 @@ def assess(config: Config, base: Base, society: Society, held_out: Artifact) -> 
 def hold_debate(
     config: Config, base: Base, society: Society, problems: Artifact, stream: Stream, label: str
 ) -> list[Responses]:
-    """Rounds 1..M of a debate, N responses a round in the order of the agents; round m reads round m-1 only."""
-    y = [
-        generate(base, generator, problems, config.sampling, stream, config.engine, config.runner, label)
-        for generator in society.generators
-    ]
+    """Rounds 1..M of a debate, in each the responses of all N agents; round m reads round m-1 only."""
+    y = [generate(base, society.generators, problems, config.sampling, stream, config.engine, config.runner, label)]
     for m in range(2, config.rounds + 1):
-        earlier = [response.responses for response in y]
-        y += [
+        y.append(
             debate(
                 base,
-                critic,
+                society.critics,
                 problems,
-                earlier,
+                [response.responses for response in y],
                 m,
                 config.summarize,
                 config.sampling,
@@ -104,6 +100,5 @@ def hold_debate(
                 config.runner,
                 label,
             )
-            for critic in society.critics
-        ]
+        )
     return y

@@ -22,7 +22,7 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """Gives the callback that a long step calls with (done, total).
 
     Args:
-        label: iteration, stage and agent, such as `iteration 2 · debate · critic-1`.
+        label: iteration and stage, such as `iteration 2 · debate · round 2`.
     """
     started = heard = time.monotonic()
     artifact = None

@@ -1,4 +1,4 @@
-"""Generate and debate: the tasks that sample. One task is one agent in one round over all problems."""
+"""Generate and debate: the tasks that sample. One task is one round, all agents over all problems."""
 
 import time
 
@@ -19,7 +19,7 @@ from infra.store import Artifact, Store
 
 
 class Responses(Record):
-    """One agent's responses in one round."""
+    """The responses of all agents in one round."""
 
     responses: Artifact
     sampled_tokens: int
@@ -29,10 +29,10 @@ class Responses(Record):
 CALLS = ("agents.debate", "agents.prompts", "agents.chat", "agents.seeding", "agents.engines", "evaluation.answers")
 
 
-@step(*CALLS, name="{label} · generate · {agent.name}")
+@step(*CALLS, name="{label} · generate")
 def generate(
     base: Base,
-    agent: Agent,
+    generators: list[Agent],
     problems: Artifact,
     sampling: Sampling,
     stream: Stream,
@@ -40,12 +40,12 @@ def generate(
     runner: Runner,
     label: str,
 ) -> Responses:
-    """Round 1: the generation agent answers every problem."""
+    """Round 1: every generation agent answers every problem."""
     started = time.monotonic()
     store = Store(current_home().artifacts)
     speaking = engine_of(engine, base, runner.device, runner.batch_rows, store.folders)
-    with progress(f"{label} · generate · {agent.name}") as tell:
-        frame = core.generate(speaking, agent, read_problems(store, problems), sampling, stream, tell)
+    with progress(f"{label} · generate") as tell:
+        frame = core.generate(speaking, generators, read_problems(store, problems), sampling, stream, tell)
     return Responses(
         responses=store.put_frame(frame),
         sampled_tokens=int(frame["sampled_tokens"].sum()),
@@ -53,10 +53,10 @@ def generate(
     )
 
 
-@step(*CALLS, name="{label} · debate · round {round_} · {agent.name}")
+@step(*CALLS, name="{label} · debate · round {round_}")
 def debate(
     base: Base,
-    agent: Agent,
+    critics: list[Agent],
     problems: Artifact,
     earlier: list[Artifact],
     round_: int,
@@ -67,14 +67,14 @@ def debate(
     runner: Runner,
     label: str,
 ) -> Responses:
-    """Round m >= 2: the critic agent reads what the others said in round m-1 and answers again."""
+    """Round m >= 2: every critic agent reads what the others said in round m-1 and answers again."""
     started = time.monotonic()
     store = Store(current_home().artifacts)
     speaking = engine_of(engine, base, runner.device, runner.batch_rows, store.folders)
     said = read_responses(store, earlier)
-    with progress(f"{label} · debate · round {round_} · {agent.name}") as tell:
+    with progress(f"{label} · debate · round {round_}") as tell:
         frame = core.debate(
-            speaking, agent, read_problems(store, problems), said, round_, summarize, sampling, stream, tell
+            speaking, critics, read_problems(store, problems), said, round_, summarize, sampling, stream, tell
         )
     return Responses(
         responses=store.put_frame(frame),

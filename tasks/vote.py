@@ -6,7 +6,7 @@ from evaluation.answers import tally
 from evaluation.metrics import label_accuracy, vote_seed
 from evaluation.scores import Record
 from infra.cache import step
-from infra.frames import read_problems, read_responses
+from infra.frames import read_problems
 from infra.home import current_home
 from infra.store import Artifact, Store
 
@@ -22,16 +22,14 @@ class Consensus(Record):
 
 
 @step("evaluation", name="{label} · vote")
-def vote(
-    problems: Artifact, last_round: list[Artifact], round_: int, min_votes: int, seed: int, label: str
-) -> Consensus:
+def vote(problems: Artifact, last_round: Artifact, round_: int, min_votes: int, seed: int, label: str) -> Consensus:
     """The majority answer to every problem; kept as a pseudo-label if at least `min_votes` agents gave it.
 
     The reference answers serve only to measure the labels that were kept and those that were dropped.
     """
     store = Store(current_home().artifacts)
     asked = read_problems(store, problems)
-    answers = read_responses(store, last_round).sort_values("index").groupby("problem_id")["answer"].agg(list)
+    answers = store.frame(last_round).sort_values("index").groupby("problem_id")["answer"].agg(list)
     rows = []
     for problem in asked:
         result = tally(

@@ -48,15 +48,11 @@ class ReservedLayer(CacheLayerMixin):
         self.length = end
         return self.keys[self.rows, :, self.first : end], self.values[self.rows, :, self.first : end]
 
-    def keep_rows(self, rows: torch.Tensor) -> None:
-        """Drop every row but these, copying only what was written."""
-        self.keys = self._kept(self.keys, rows)
-        self.values = self._kept(self.values, rows)
-
-    def _kept(self, buffer: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        kept = buffer.new_empty(len(rows), *buffer.shape[1:])
-        kept[:, :, : self.length] = buffer[rows, :, : self.length]
-        return kept
+    def close_up(self, holes: torch.Tensor, movers: torch.Tensor, rows: int) -> None:
+        """Let the rows `movers` take the places `holes`, then drop every row from `rows` on."""
+        for buffer in (self.keys, self.values):
+            buffer.index_copy_(0, holes, buffer.index_select(0, movers))
+        self.keys, self.values = self.keys[:rows], self.values[:rows]
 
     def get_mask_sizes(self, query_length: int, *args: Any, **kwargs: Any) -> tuple[int, int]:
         """(key length, offset) of the mask for the coming step."""
@@ -83,7 +79,19 @@ class ReservedCache(Cache):
         for layer in self.reserved:
             layer.aim(rows, first, length)
 
-    def keep_rows(self, rows: torch.Tensor) -> None:
-        """Drop every row of the batch but these."""
+    def keep(self, alive: torch.Tensor) -> torch.Tensor:
+        """Drop the rows that are not `alive` (B,), by letting the last ones take their places.
+
+        What is copied are as many rows as there are holes, not all that stay.
+
+        Returns:
+            Which row is now where, (rows alive,).
+        """
+        rows = int(alive.sum())
+        holes = (~alive[:rows]).nonzero().squeeze(1)
+        movers = alive[rows:].nonzero().squeeze(1) + rows
         for layer in self.reserved:
-            layer.keep_rows(rows)
+            layer.close_up(holes, movers, rows)
+        order = torch.arange(rows, device=alive.device)
+        order[holes] = movers
+        return order

@@ -145,8 +145,7 @@ class TransformersEngine:
                 break
             position = position + 1
             if len(rows) - living >= DROP_SHARE * len(rows):
-                keep = alive.nonzero().squeeze(1)
-                cache.keep_rows(keep)
+                keep = cache.keep(alive)
                 rows, token, position, alive, mask = rows[keep], token[keep], position[keep], alive[keep], mask[keep]
             logits = self.model(
                 input_ids=token.unsqueeze(1),

@@ -45,7 +45,7 @@ def measured(engine: TransformersEngine) -> list[Answer]:
 
 
 class Scripted:
-    """An engine whose n-th critic says the n-th text."""
+    """An engine whose n-th agent says the n-th text, in every round."""
 
     def __init__(self, *texts: str) -> None:
         self.texts = texts
@@ -53,9 +53,9 @@ class Scripted:
         self.calls = 0
 
     def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
-        text = self.texts[self.calls % len(self.texts)]
+        assert len(requests) == len(self.texts)
         self.calls += 1
-        return [Completion(text, 1, 1, True) for _ in requests]
+        return [Completion(text, 1, 1, True) for text in self.texts]
 
     def answer(self) -> Answer:
         (only,) = answer(self, self.society, ["What is half of 1?"], 2, False, SAMPLING, 0)
@@ -66,9 +66,9 @@ def test_the_answers_are_those_that_the_generation_was_measured_on(
     engine: TransformersEngine, measured: list[Answer]
 ) -> None:
     stream = Stream(seed=5, purpose="evaluate", iteration=0)
-    said = pd.concat([generate(engine, g, PROBLEMS, SAMPLING, stream, lambda d, t: None) for g in SOCIETY.generators])
-    critics = [debate(engine, c, PROBLEMS, said, 2, True, SAMPLING, stream, lambda d, t: None) for c in SOCIETY.critics]
-    scores = score_debate(PROBLEMS, pd.concat([said, *critics], ignore_index=True), 5)
+    first = generate(engine, SOCIETY.generators, PROBLEMS, SAMPLING, stream, lambda d, t: None)
+    second = debate(engine, SOCIETY.critics, PROBLEMS, first, 2, True, SAMPLING, stream, lambda d, t: None)
+    scores = score_debate(PROBLEMS, pd.concat([first, second], ignore_index=True), 5)
     assert sum(a.consensus for a in measured) / len(measured) == pytest.approx(scores.consensus)
     right = [a.answer == p.answer for a, p in zip(measured, PROBLEMS, strict=True)]
     assert sum(right) / len(right) == scores.accuracy > 0, "an untuned society gets some of four right"

@@ -40,16 +40,12 @@ def engine() -> Listening:
 
 
 def first_round(engine: Listening) -> pd.DataFrame:
-    frames = [generate(engine, g, PROBLEMS, SAMPLING, STREAM, lambda d, t: None) for g in SOCIETY.generators]
-    return pd.concat(frames, ignore_index=True)
+    return generate(engine, SOCIETY.generators, PROBLEMS, SAMPLING, STREAM, lambda d, t: None)
 
 
 def next_round(engine: Listening, earlier: pd.DataFrame, round_: int, summarize: bool = True) -> pd.DataFrame:
-    frames = [
-        debate(engine, c, PROBLEMS, earlier, round_, summarize, SAMPLING, STREAM, lambda d, t: None)
-        for c in SOCIETY.critics
-    ]
-    return pd.concat([earlier, *frames], ignore_index=True)
+    new = debate(engine, SOCIETY.critics, PROBLEMS, earlier, round_, summarize, SAMPLING, STREAM, lambda d, t: None)
+    return pd.concat([earlier, new], ignore_index=True)
 
 
 def text(frame: pd.DataFrame, problem: int, index: int, round_: int, column: str = "text") -> str:
@@ -61,7 +57,8 @@ def text(frame: pd.DataFrame, problem: int, index: int, round_: int, column: str
 def test_round_one_asks_the_bare_question(engine: Listening) -> None:
     frame = first_round(engine)
     assert list(frame.columns) == COLUMNS
-    assert [r.messages for r in engine.heard[0]] == [[prompts.solve(p.question)] for p in PROBLEMS]
+    (asked,) = engine.heard
+    assert [r.messages for r in asked] == [[prompts.solve(p.question)] for p in PROBLEMS] * 3
     assert len(frame) == 9 and set(frame["role"]) == {"generator"}
     assert list(frame["answer"].isna()) == [extract_answer(t) is None for t in frame["text"]]
 
@@ -70,15 +67,15 @@ def test_the_summary_is_of_the_others_and_written_by_the_base(engine: Listening)
     first = first_round(engine)
     engine.heard.clear()
     second = next_round(engine, first, 2)
+    asked, answered = engine.heard
     for index in range(3):
-        asked, answered = engine.heard[2 * index : 2 * index + 2]
         others = [i for i in range(3) if i != index]
         for place, problem in enumerate(PROBLEMS):
             words = [text(first, place, i, 1) for i in others]
-            assert asked[place].messages == [prompts.summarise(problem.question, words)]
-            assert asked[place].adapter is None
+            assert asked[3 * index + place].messages == [prompts.summarise(problem.question, words)]
+            assert asked[3 * index + place].adapter is None
             summary = text(second, place, index, 2, "summary")
-            assert answered[place].messages == [
+            assert answered[3 * index + place].messages == [
                 prompts.solve(problem.question),
                 {"role": "assistant", "content": text(first, place, index, 1)},
                 prompts.debate(problem.question, summary),
@@ -93,7 +90,7 @@ def test_round_three_reads_round_two_only_and_remembers_its_own_turns(engine: Li
         others = [i for i in range(3) if i != index]
         for place, problem in enumerate(PROBLEMS):
             words = prompts.listed([text(second, place, i, 2) for i in others])
-            conversation = engine.heard[index][place].messages
+            conversation = engine.heard[0][3 * index + place].messages
             assert conversation[-1] == prompts.debate(problem.question, words)
             assert [m["role"] for m in conversation] == ["user", "assistant", "user", "assistant", "user"]
             assert conversation[3]["content"] == text(second, place, index, 2)

@@ -23,12 +23,9 @@ PROBLEMS = list(itertools.islice(arithmetic_problems(20_000), 300))
 def responses() -> pd.DataFrame:
     engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=Path("none"))
     society, stream = Society.untuned(3), Stream(seed=20_000, purpose="evaluate", iteration=0)
-    first = [generate(engine, g, PROBLEMS, Sampling(), stream, lambda d, t: None) for g in society.generators]
-    earlier = pd.concat(first, ignore_index=True)
-    second = [
-        debate(engine, c, PROBLEMS, earlier, 2, True, Sampling(), stream, lambda d, t: None) for c in society.critics
-    ]
-    return pd.concat([earlier, *second], ignore_index=True)
+    first = generate(engine, society.generators, PROBLEMS, Sampling(), stream, lambda d, t: None)
+    second = debate(engine, society.critics, PROBLEMS, first, 2, True, Sampling(), stream, lambda d, t: None)
+    return pd.concat([first, second], ignore_index=True)
 
 
 def test_one_sample_is_right_between_40_and_65_percent(responses: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""Training all agents together, against TRL's SFTTrainer once per agent, and the memory that it takes.
+"""Training all agents together, against bare passes, against TRL's SFTTrainer once per agent; the memory it takes.
 
     python -m tests.bench.training      these rows alone; `memory N` prints what one process took
 
@@ -18,17 +18,15 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig
-from rich.console import Console
-from rich.table import Table
 
 from agents import prompts
 from agents.engines import base_model
 from agents.prompts import Message
 from agents.training.adapters import Learner
 from agents.training.joint import finetune
-from agents.training.sft import ALL_LINEAR, Finetune
+from agents.training.sft import ALL_LINEAR, Finetune, encode, ordered_batches, padded
 from evaluation.problems.arithmetic import arithmetic_problems
-from tests.bench.measure import REPEATS, Row, compared, quiet
+from tests.bench.measure import REPEATS, Row, compared, quiet, rate, spread, table
 
 MIB = 2**20
 
@@ -53,12 +51,34 @@ def said(text: str) -> Message:
 def rows() -> Iterator[Row]:
     """The default size with and without loading the base, then the curve over agents and batch size, then memory."""
     default = Finetune(epochs=1)
-    yield against_trl("training, all of N=3, tokens/s: joint / TRL run by run", 3, 48, default, True, 2)
+    yield against_bare_passes(default)
+    yield against_trl("training of all agents (N=3), tokens/s: joint / TRL, agent by agent", 3, 48, default, True, 2)
     yield against_trl("  the base loaded before", 3, 48, default, False, 2)
     for agents, size in [(5, 8), (10, 8), (3, 2), (3, 32)]:
         settings = Finetune(epochs=1, batch_size=size)
         yield against_trl(f"  the same, N={agents}, batches of {size}", agents, 32, settings, False, None)
     yield from memory_rows()
+
+
+def against_bare_passes(settings: Finetune) -> Row:
+    """One adapter, everything included, against forward and backward of the whole base on its batches."""
+    (data,) = datasets(1, 240)[:1]
+    model, tokenizer = base_model.load("embedded", "cpu")
+    raw, _ = base_model.load("embedded", "cpu")
+    raw.requires_grad_(True)
+    encoded = encode(data, tokenizer)
+
+    def tuned() -> int:
+        return finetune(model, tokenizer, [Learner(data, 1)], settings, quiet)[0].tokens
+
+    def bare() -> int:
+        for batch in ordered_batches(encoded, settings.batch_size, 1):
+            ids, labels = padded(batch)
+            raw(input_ids=ids, labels=labels).loss.backward()
+            raw.zero_grad(set_to_none=True)
+        return sum(map(len, encoded))
+
+    return compared("training of one adapter, tokens/s: ours / bare passes of the base", rate(tuned), rate(bare), 0.8)
 
 
 def against_trl(name: str, agents: int, count: int, settings: Finetune, loads: bool, goal: float | None) -> Row:
@@ -82,7 +102,7 @@ def against_trl(name: str, agents: int, count: int, settings: Finetune, loads: b
                 trl_run(folder, base_model.load("embedded", "cpu") if loads else (model, tokenizer), examples, settings)
         return tokens
 
-    return compared(name, together, run_by_run, goal)
+    return compared(name, rate(together), rate(run_by_run), goal)
 
 
 def trl_run(folder: str, loaded: tuple, examples: list[list[Message]], settings: Finetune) -> None:
@@ -137,7 +157,7 @@ def memory_rows() -> Iterator[Row]:
             command = [sys.executable, "-m", "tests.bench.training", "memory", str(agents)]
             found.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]))
     for agents, found in peaks.items():
-        yield f"training N={agents}, peak MiB of the process", spread(found), "", "", ""
+        yield f"training N={agents}, peak MiB of the process", spread(found, 0), "", "", ""
     # Weights, gradients and AdamW's two moments, in float32.
     own = 4 * 4 * adapter_parameters() / MIB
     costs = sorted((ten - three) / 14 for three, ten in zip(peaks[3], peaks[10], strict=True))
@@ -146,14 +166,9 @@ def memory_rows() -> Iterator[Row]:
         "an adapter more, MiB: measured / its weights, gradients and moments",
         f"{statistics.median(costs):.1f}",
         f"{own:.1f}",
-        f"{statistics.median(ratio):.2f} ({ratio[0]:.2f}-{ratio[-1]:.2f})",
+        spread(ratio, 2),
         "",
     )
-
-
-def spread(values: list[float]) -> str:
-    """Median and range."""
-    return f"{statistics.median(values):,.0f} ({min(values):,.0f}-{max(values):,.0f})"
 
 
 def adapter_parameters() -> int:
@@ -177,11 +192,7 @@ def main() -> None:
     if sys.argv[1:2] == ["memory"]:
         print(memory(int(sys.argv[2])))
         return
-    table = Table("measure", "ours", "against", "ratio: median (range)", "goal", box=None, header_style="bold")
-    for row in rows():
-        table.add_row(*row)
-        print(*row, sep=" | ", flush=True)
-    Console(width=120).print(table)
+    table(rows())
 
 
 if __name__ == "__main__":

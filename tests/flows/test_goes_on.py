@@ -58,7 +58,7 @@ def test_the_same_again_is_served_from_cache(maft: Maft, second: dict, home: Pat
     again = maft.json("run", *SETTINGS, "--set", "start_from=1", "--home", str(home))
     assert again["generations"] == second["generations"]
     assert again["mlflow"] == second["mlflow"] and again["verdict"] == second["verdict"]
-    assert again["cached"] > 20
+    assert again["cached"] > 15
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_finished_job_samples_and_trains_nothing(maft: Maft, job: list[str], r
     again = maft.json("run", *job)
     assert again["generations"] == report["generations"]
     assert again["mlflow"] == report["mlflow"]
-    assert again["cached"] > 30 and report["cached"] == 0
+    assert again["cached"] > 25 and report["cached"] == 0
     after = {path: path.stat().st_mtime_ns for path in (home / "artifacts").rglob("*") if path.is_file()}
     assert after == before
 

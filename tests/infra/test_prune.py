@@ -41,7 +41,7 @@ def stored(home: Path, room: str) -> set[str]:
 def test_a_job_cut_off_resumes_and_a_finished_one_can_be_run_again(maft: Maft, tmp_path: Path) -> None:
     # A seed of its own: killed runs of other tests on the same server would keep what has the same content.
     own = [*job("pruned", tmp_path), "--set", "seed=77"]
-    kill_after(maft, own, "iteration 1 · generate · generator-0")
+    kill_after(maft, own, "iteration 1 · debate · round 2")
     time.sleep(2)  # task runs reach the Prefect server in batches
     results = stored(tmp_path, "results")
     planned = plan(aged(tmp_path))

@@ -1,0 +1,170 @@
+"""Generation by all agents, against what else one could do with the same prompts on the same machine.
+
+    python -m tests.bench.generation      these rows alone
+
+Every agent has an adapter of default rank on all linear layers, small enough that the base goes on writing solutions.
+Rates count the tokens up to the end of each response, in tokens per second.
+"""
+
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch.nn.functional import linear
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from agents import prompts
+from agents.chat import prompt_ids
+from agents.engines import base_model
+from agents.engines.protocol import Completion, Request, Sampling
+from agents.engines.transformers_engine import TransformersEngine
+from agents.training.sft import ALL_LINEAR, Finetune
+from evaluation.problems.arithmetic import arithmetic_problems
+from tests.bench.measure import Row, compared, quiet, rate, table
+
+AGENTS = [f"{n}" * 64 for n in range(3)]
+BATCH = 200
+TOKENS = 160
+
+
+def asked(adapters: Sequence[str | None], count: int = BATCH) -> list[Request]:
+    """`count` questions to each adapter."""
+    questions = [problem.question for problem in itertools.islice(arithmetic_problems(77), count)]
+    return [
+        Request([prompts.solve(question)], adapter, 1000 * place + seed, TOKENS)
+        for place, adapter in enumerate(adapters)
+        for seed, question in enumerate(questions)
+    ]
+
+
+def save_adapters(folder: Path) -> None:
+    """One for each of `AGENTS`, as PEFT saves them."""
+    settings = Finetune()
+    for seed, name in enumerate(AGENTS):
+        torch.manual_seed(seed)
+        model, _ = base_model.load("embedded", "cpu")
+        tuned = get_peft_model(model, LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=ALL_LINEAR))
+        for parameter_name, parameter in tuned.named_parameters():
+            if "lora_B" in parameter_name:
+                torch.nn.init.normal_(parameter, std=0.001)
+        tuned.save_pretrained(str(folder / name), save_embedding_layers=False)
+
+
+def rows() -> Iterator[Row]:
+    """All agents against one prompt at a time, against PEFT, against the floor of the machine."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        save_adapters(folder)
+        engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=folder, batch_rows=BATCH)
+
+        def ours() -> int:
+            return sampled(engine.complete(asked(AGENTS), Sampling(), quiet))
+
+        model, tokenizer = base_model.load("embedded", "cpu")
+        yield compared(
+            "generation by 3 agents, tokens/s: engine / the base, one prompt at a time",
+            rate(ours),
+            rate(one_at_a_time(model, tokenizer)),
+            60,
+        )
+        tuned: Any = PeftModel.from_pretrained(model, folder / AGENTS[0], adapter_name=AGENTS[0])
+        for name in AGENTS[1:]:
+            tuned.load_adapter(folder / name, adapter_name=name)
+        yield compared(
+            "generation by 3 agents, tokens/s: engine / PEFT unmerged, agent by agent",
+            rate(ours),
+            rate(by_peft(tuned, tokenizer)),
+            1.6,
+        )
+        yield from floors(engine)
+
+
+def sampled(completions: Sequence[Completion]) -> int:
+    return sum(completion.sampled_tokens for completion in completions)
+
+
+def one_at_a_time(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Callable[[], int]:
+    """transformers' generate without any adapter, a dozen prompts."""
+
+    def work() -> int:
+        tokens = 0
+        for ids in prompt_ids(tokenizer, [request.messages for request in asked([None], 12)]):
+            out = generate(model, torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long))
+            tokens += out.shape[1] - len(ids)
+        return tokens
+
+    return work
+
+
+def by_peft(tuned: Any, tokenizer: PreTrainedTokenizerBase) -> Callable[[], int]:
+    """transformers' generate with one adapter after another, batches as large as the engine's."""
+
+    def work() -> int:
+        tokens = 0
+        for name in AGENTS:
+            tuned.set_adapter(name)
+            prompts_ = prompt_ids(tokenizer, [request.messages for request in asked([name])])
+            width = max(map(len, prompts_))
+            ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts_])
+            mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts_])
+            said = generate(tuned, ids, mask)[:, width:]
+            ended = (said == tokenizer.eos_token_id).int().cumsum(1)
+            tokens += int((ended == 0).sum() + (ended.amax(1) > 0).sum())
+        return tokens
+
+    return work
+
+
+def generate(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return model.generate(
+        input_ids=ids, attention_mask=mask, do_sample=True, temperature=1.0, top_p=0.9, top_k=0, max_new_tokens=TOKENS
+    )
+
+
+def floors(engine: TransformersEngine) -> Iterator[Row]:
+    """The same tokens if nothing but the matrix products, or these and reading the cached states, took time.
+
+    Arithmetic: 2 x parameters x tokens at the rate that the model's own weights reach on a batch of tokens. Memory:
+    every sampled token reads the keys and values of all tokens before it, at the rate of a sum over a large tensor.
+    """
+    requests = asked(AGENTS)
+    with torch.inference_mode():
+        said = engine.complete(requests, Sampling(), quiet)
+        tokens = sum(each.prompt_tokens + each.sampled_tokens for each in said)
+        weights = [module.weight for module in engine.model.modules() if isinstance(module, torch.nn.Linear)]
+        batch = [torch.rand(BATCH, weight.shape[1]) for weight in weights]
+        large = torch.rand(100_000_000)
+
+    config = engine.model.config
+    state = 2 * 4 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
+    read = sum(state * each.sampled_tokens * (each.prompt_tokens + each.sampled_tokens / 2) for each in said)
+
+    ours = rate(lambda: sampled(engine.complete(requests, Sampling(), quiet)))
+
+    @torch.inference_mode()
+    def products() -> float:
+        started = time.perf_counter()
+        for _ in range(20):
+            for x, weight in zip(batch, weights, strict=True):
+                linear(x, weight)
+        return (time.perf_counter() - started) / (20 * BATCH) * tokens
+
+    def reading() -> float:
+        started = time.perf_counter()
+        large.sum()
+        return (time.perf_counter() - started) * read / (4 * len(large))
+
+    written = sampled(said)
+    yield compared("  / if only matrix products took time", ours, lambda: written / products(), None)
+    yield compared(
+        "  / if only these and reading cached states did", ours, lambda: written / (products() + reading()), None
+    )
+
+
+if __name__ == "__main__":
+    table(rows())

@@ -63,7 +63,7 @@ def generate(
         for agent, p in turns
     ]
     completions = engine.complete(requests, sampling, on_progress)
-    return _frame(1, turns, completions, [None] * len(turns), [None] * len(turns))
+    return frame_of(1, turns, completions)
 
 
 def debate(
@@ -112,7 +112,7 @@ def debate(
         for (agent, p), read in zip(turns, words, strict=True)
     ]
     completions = engine.complete(requests, sampling, lambda done, _: on_progress(before + done, total))
-    return _frame(round_, turns, completions, words, written)
+    return frame_of(round_, turns, completions, words, written)
 
 
 class Said:
@@ -137,13 +137,21 @@ class Said:
         return messages
 
 
-def _frame(
+def frame_of(
     round_: int,
     turns: Sequence[tuple[Agent, Problem]],
     completions: Sequence[Completion],
-    words: Sequence[str | None],
-    written: Sequence[Completion | None],
+    words: Sequence[str | None] | None = None,
+    written: Sequence[Completion | None] | None = None,
 ) -> pd.DataFrame:
+    """The responses of one round, with the columns of `COLUMNS`.
+
+    Args:
+        turns: who answered what, and completions: how.
+        words: what each read of the others before; none in round 1.
+        written: the completions by which summaries were written, if any were.
+    """
+    words, written = words or [None] * len(turns), written or [None] * len(turns)
     rows = [
         (
             p.id,

@@ -29,7 +29,7 @@ def diversity(
     problems: Sequence[Problem],
     responses: pd.DataFrame,
     round_: int,
-    embed: Callable[[Sequence[str]], Array],
+    embed: Callable[[Sequence[str]], Array] | None,
     on_progress: OnProgress,
 ) -> Diversity:
     """All measures of `evaluation.diversity` for the responses of one round.
@@ -43,7 +43,7 @@ def diversity(
         problems: with a response of every agent in rounds 1..round_.
         responses: with the columns of `agents.debate.COLUMNS`; those of later rounds are not read.
         round_: from 1.
-        embed: texts to embeddings (texts, D), such as `agents.embedding.Encoder`.
+        embed: texts to embeddings (texts, D), such as `agents.embedding.Encoder`; None leaves dissimilarity out.
         on_progress: told the responses whose likelihoods are done.
     """
     said = Said(responses)
@@ -68,7 +68,7 @@ def diversity(
         nll=nll_of_others(nll, tokens),
         own_nll=nll_of_own(nll, tokens),
         kl=kl_divergence(kl, tokens),
-        dissimilarity=embedding_dissimilarity(embed(words).reshape(*shape, -1)) if len(agents) > 1 else None,
+        dissimilarity=embedding_dissimilarity(embed(words).reshape(*shape, -1)) if embed and len(agents) > 1 else None,
         consensus=consensus([[_answer(row["answer"]) for row in column] for column in zip(*rows, strict=True)]),
         styles=style_shares([[reasoning_style(str(row["text"])) for row in each] for each in rows]),
     )

@@ -51,3 +51,8 @@ def debate(question: str, others: str) -> Message:
         "With this as advice, check your steps, solve the problem again and end with the answer in \\boxed{}."
         f"\n\n{question}",
     }
+
+
+def hint(answer: str) -> str:
+    """The right answer, in the place of what other agents said."""
+    return listed([f"The answer is \\boxed{{{answer}}}."])

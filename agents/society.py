@@ -31,10 +31,16 @@ class Society(Record):
         return [*self.generators, *self.critics]
 
     @classmethod
-    def untuned(cls, n: int) -> "Society":
-        """Generation 0."""
+    def untuned(cls, n: int, first: int = 0) -> "Society":
+        """Generation 0: agents first .. first+n-1, each with random choices of its own."""
+        return cls.sharing(0, None, n, first)
+
+    @classmethod
+    def sharing(cls, generation: int, adapter: str | None, n: int, first: int = 0) -> "Society":
+        """One model that plays every agent."""
+        places = range(first, first + n)
         return cls(
-            generation=0,
-            generators=[Agent(role="generator", index=i) for i in range(n)],
-            critics=[Agent(role="critic", index=i) for i in range(n)],
+            generation=generation,
+            generators=[Agent(role="generator", index=i, adapter=adapter) for i in places],
+            critics=[Agent(role="critic", index=i, adapter=adapter) for i in places],
         )

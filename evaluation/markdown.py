@@ -40,7 +40,13 @@ def generations_markdown(generations: Sequence[GenerationScores], society: str) 
         )
     problems = " or ".join(f"{number:,}" for number in sorted({scores.problems for scores in generations}))
     title = f"**{escaped(society)}**: accuracy on {problems} held-out problems, % ± standard error"
-    return "\n".join([title, "", _line(columns), _line(["--:"] * len(columns)), *map(_line, rows)])
+    return f"{title}\n\n{markdown_table(columns, rows)}"
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], names: int = 0) -> str:
+    """Numbers to the right, but for the first `names` columns; cells are markup already."""
+    rules = ["---"] * names + ["--:"] * (len(columns) - names)
+    return "\n".join(map(_line, [columns, rules, *rows]))
 
 
 def escaped(text: str) -> str:

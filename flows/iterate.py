@@ -12,58 +12,24 @@ from prefect import flow
 
 from agents.debate import Stream
 from agents.engines.base_model import Base
-from agents.society import Society
+from agents.society import Agent, Society
 from infra.config import Config
 from infra.store import Artifact
 from tasks.evaluate import evaluate
-from tasks.finetune import finetune
+from tasks.finetune import Finetuned, finetune
 from tasks.prepare import PreparedProblems
 from tasks.register import Generation
 from tasks.sample import Responses, debate, generate
-from tasks.split import split
-from tasks.vote import vote
+from tasks.split import Dataset, split
+from tasks.vote import Consensus, vote
 
 
 @flow(name="iterate", flow_run_name="{config.society} · generation {iteration}", validate_parameters=False)
 def iterate(config: Config, base: Base, society: Society, problems: PreparedProblems, iteration: int) -> Generation:
     """One finetuning iteration: generation `iteration - 1` of the society makes generation `iteration`."""
     label = f"iteration {iteration}"
-    stream = Stream(seed=config.seed, purpose="train", iteration=iteration)
-    y = hold_debate(config, base, society, problems.train, stream, label)
-    responses = [response.responses for response in y]
-
-    consensus = vote(
-        problems.train,
-        responses[-1],
-        config.rounds,
-        config.finetune.min_votes,
-        config.seed,
-        label,
-    )
-    D = [
-        split(
-            agent,
-            problems.train,
-            responses,
-            consensus.votes,
-            config.finetune.critic_mix,
-            config.seed,
-            iteration,
-            config.finetune.method,
-            label,
-        )
-        for agent in society.agents
-    ]
-    tuned = finetune(
-        base,
-        society.agents,
-        [D_n.examples for D_n in D],
-        config.finetune,
-        config.seed,
-        iteration,
-        config.runner,
-        label,
-    )
+    y, consensus, D = collect(config, base, society, problems.train, iteration, label)
+    tuned = teach(config, base, society.agents, D, iteration, label)
     society = Society(
         generation=iteration,
         generators=[result.agent for result in tuned[: config.agents]],
@@ -74,10 +40,62 @@ def iterate(config: Config, base: Base, society: Society, problems: PreparedProb
     return Generation(society=society, tuned=tuned, datasets=D, debated=held_out, scores=scores)
 
 
-def assess(config: Config, base: Base, society: Society, held_out: Artifact) -> list[Responses]:
+def collect(
+    config: Config, base: Base, society: Society, train: Artifact, iteration: int, label: str
+) -> tuple[list[Responses], Consensus, list[Dataset]]:
+    """From the training problems to one dataset per agent: generate, debate, vote, split."""
+    y = hold_debate(config, base, society, train, Stream(seed=config.seed, purpose="train", iteration=iteration), label)
+    responses = [response.responses for response in y]
+    consensus = vote(train, responses[-1], config.rounds, config.finetune.min_votes, config.seed, label)
+    return y, consensus, split_among(config, society.agents, train, responses, consensus, iteration, label)
+
+
+def split_among(
+    config: Config,
+    agents: list[Agent],
+    train: Artifact,
+    responses: list[Artifact],
+    consensus: Consensus,
+    iteration: int,
+    label: str,
+) -> list[Dataset]:
+    """D_n of each agent."""
+    return [
+        split(
+            agent,
+            train,
+            responses,
+            consensus.votes,
+            config.finetune.critic_mix,
+            config.seed,
+            iteration,
+            config.finetune.method,
+            label,
+        )
+        for agent in agents
+    ]
+
+
+def teach(
+    config: Config, base: Base, agents: list[Agent], D: list[Dataset], iteration: int, label: str
+) -> list[Finetuned]:
+    """Each agent finetuned on its own D_n."""
+    return finetune(
+        base,
+        agents,
+        [D_n.examples for D_n in D],
+        config.finetune,
+        config.seed,
+        iteration,
+        config.runner,
+        label,
+    )
+
+
+def assess(config: Config, base: Base, society: Society, held_out: Artifact, label: str = "") -> list[Responses]:
     """The debate of one generation over the held-out problems, round by round."""
     stream = Stream(seed=config.seed, purpose="evaluate", iteration=society.generation)
-    return hold_debate(config, base, society, held_out, stream, f"evaluate generation {society.generation}")
+    return hold_debate(config, base, society, held_out, stream, label or f"evaluate generation {society.generation}")
 
 
 def hold_debate(

@@ -50,7 +50,7 @@ class Promotion(BaseModel):
     )
 
 
-def _folded(model: type[BaseModel]) -> BeforeValidator:
+def folded(model: type[BaseModel]) -> BeforeValidator:
     """Lets a section be None, which means its defaults: the run form then shows it closed."""
     return BeforeValidator(lambda value: {} if value is None else value, json_schema_input_type=model | None)
 
@@ -58,6 +58,66 @@ def _folded(model: type[BaseModel]) -> BeforeValidator:
 CLOSED: dict[str, JsonValue] = {"default": None}
 IMMATERIAL: dict[str, Any] = {"runner": True, "engine": EngineSettings.IMMATERIAL}
 """What changes no result, for pydantic's `exclude`."""
+
+# Fields of several trees.
+BASE_MODEL = Field(
+    default="embedded",
+    min_length=1,
+    title="Base model",
+    description="embedded, a local folder, or a hub id such as org/name.",
+)
+PROBLEMS: Any = Field(default_factory=Problems, title="Problems", description="Where questions and answers come from.")
+AGENTS = Field(
+    default=3, ge=1, le=64, title="Agents", description="N generation agents and N critic agents (paper: 3)."
+)
+ROUNDS = Field(
+    default=2, ge=1, le=16, title="Rounds", description="M, rounds of debate; round 1 is generation (paper: 2)."
+)
+SUMMARIZE = Field(
+    default=True,
+    title="Summarize",
+    description="Critics read a summary of the others, written by the base; else their very words.",
+)
+SAMPLING: Any = Field(
+    default_factory=Sampling,
+    title="Sampling",
+    description="How responses are sampled. None: the defaults.",
+    json_schema_extra=CLOSED,
+)
+FINETUNE: Any = Field(
+    default_factory=Finetune,
+    title="Finetuning",
+    description="How agents learn from their own words. None: the defaults.",
+    json_schema_extra=CLOSED,
+)
+ENGINE: Any = Field(
+    default_factory=EngineSettings,
+    title="Engine",
+    description="What the agents speak through. None: the defaults.",
+    json_schema_extra=CLOSED,
+)
+RUNNER: Any = Field(
+    default_factory=Runner,
+    title="Runner",
+    description="Where and in what portions the work is done. None: the defaults.",
+    json_schema_extra=CLOSED,
+)
+TRUST_REMOTE_CODE = Field(
+    default=False, title="Trust remote code", description="Let a hub model run code of its own. Off unless set."
+)
+
+
+def check_votes(finetune: Finetune, agents: int) -> None:
+    """Refuse to ask for more votes than there are.
+
+    Raises:
+        ValueError: naming both fields.
+    """
+    if finetune.min_votes > agents:
+        raise ValueError(
+            f"finetune.min_votes is {finetune.min_votes}, but only agents={agents} vote; "
+            "set finetune.min_votes to at most the number of agents"
+        )
 
 
 class Config(BaseModel):
@@ -78,67 +138,26 @@ class Config(BaseModel):
         default=2, ge=1, le=100, title="Iterations", description="L, the number of finetuning iterations."
     )
     seed: int = Field(default=1, ge=0, lt=2**31, title="Seed", description="Root of every random choice of the run.")
-    base_model: str = Field(
-        default="embedded",
-        min_length=1,
-        title="Base model",
-        description="embedded, a local folder, or a hub id such as org/name.",
-    )
-    problems: Problems = Field(
-        default_factory=Problems, title="Problems", description="Where questions and answers come from."
-    )
-    agents: int = Field(
-        default=3, ge=1, le=64, title="Agents", description="N generation agents and N critic agents (paper: 3)."
-    )
-    rounds: int = Field(
-        default=2, ge=1, le=16, title="Rounds", description="M, rounds of debate; round 1 is generation (paper: 2)."
-    )
-    summarize: bool = Field(
-        default=True,
-        title="Summarize",
-        description="Critics read a summary of the others, written by the base; else their very words.",
-    )
-    sampling: Annotated[Sampling, _folded(Sampling)] = Field(
-        default_factory=Sampling,
-        title="Sampling",
-        description="How responses are sampled. None: the defaults.",
-        json_schema_extra=CLOSED,
-    )
-    finetune: Annotated[Finetune, _folded(Finetune)] = Field(
-        default_factory=Finetune,
-        title="Finetuning",
-        description="How agents learn from their own words. None: the defaults.",
-        json_schema_extra=CLOSED,
-    )
-    promotion: Annotated[Promotion, _folded(Promotion)] = Field(
+    base_model: str = BASE_MODEL
+    problems: Problems = PROBLEMS
+    agents: int = AGENTS
+    rounds: int = ROUNDS
+    summarize: bool = SUMMARIZE
+    sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
+    finetune: Annotated[Finetune, folded(Finetune)] = FINETUNE
+    promotion: Annotated[Promotion, folded(Promotion)] = Field(
         default_factory=Promotion,
         title="Promotion",
         description="When a new generation becomes the champion. None: the defaults.",
         json_schema_extra=CLOSED,
     )
-    engine: Annotated[EngineSettings, _folded(EngineSettings)] = Field(
-        default_factory=EngineSettings,
-        title="Engine",
-        description="What the agents speak through. None: the defaults.",
-        json_schema_extra=CLOSED,
-    )
-    runner: Annotated[Runner, _folded(Runner)] = Field(
-        default_factory=Runner,
-        title="Runner",
-        description="Where and in what portions the work is done. None: the defaults.",
-        json_schema_extra=CLOSED,
-    )
-    trust_remote_code: bool = Field(
-        default=False, title="Trust remote code", description="Let a hub model run code of its own. Off unless set."
-    )
+    engine: Annotated[EngineSettings, folded(EngineSettings)] = ENGINE
+    runner: Annotated[Runner, folded(Runner)] = RUNNER
+    trust_remote_code: bool = TRUST_REMOTE_CODE
 
     @model_validator(mode="after")
     def _votes_within_reach(self) -> "Config":
-        if self.finetune.min_votes > self.agents:
-            raise ValueError(
-                f"finetune.min_votes is {self.finetune.min_votes}, but only agents={self.agents} vote; "
-                "set finetune.min_votes to at most the number of agents"
-            )
+        check_votes(self.finetune, self.agents)
         return self
 
 
@@ -191,18 +210,8 @@ class Measurement(BaseModel):
         title="Answer field",
         description="Field or column with the reference answer.",
     )
-    engine: Annotated[EngineSettings, _folded(EngineSettings)] = Field(
-        default_factory=EngineSettings,
-        title="Engine",
-        description="What the agents speak through. None: the defaults.",
-        json_schema_extra=CLOSED,
-    )
-    runner: Annotated[Runner, _folded(Runner)] = Field(
-        default_factory=Runner,
-        title="Runner",
-        description="Where and in what portions the work is done. None: the defaults.",
-        json_schema_extra=CLOSED,
-    )
+    engine: Annotated[EngineSettings, folded(EngineSettings)] = ENGINE
+    runner: Annotated[Runner, folded(Runner)] = RUNNER
 
     @property
     def held_out(self) -> Problems:

@@ -104,7 +104,7 @@ def open_job(
     config: Mapping[str, Any],
     tags: Mapping[str, str],
     first_generation: int = 1,
-    kind: Literal["job", "evaluation"] = "job",
+    kind: Literal["job", "evaluation", "benchmark"] = "job",
 ) -> JobRun:
     """The parent run of a job, RUNNING: made on the first call, found by its `maft.job` tag on every later one.
 
@@ -115,7 +115,7 @@ def open_job(
         config: Nested settings, logged as params with dotted keys. Params are immutable: those that are there stay.
         tags: Set on every call, such as prefect.flow_run_id of the flow run now at work.
         first_generation: The first that the job makes.
-        kind: An evaluation measures a generation and makes none.
+        kind: An evaluation or a benchmark registers nothing.
     Raises:
         UserError: the society's experiment was deleted, but not yet purged.
     """
@@ -178,14 +178,14 @@ def generation_run(job: JobRun, generation: int) -> "Run":
     """As `open_generation`, but the whole run, with the metrics, inputs and outputs it has so far."""
     tags = {"mlflow.parentRunId": job.run_id, "maft.kind": "generation", "maft.generation": str(generation)}
     again = ", measured again" if 0 < generation < job.first_generation else ""
-    return _open_nested(job, f"{job.society} · generation {generation}{again}", tags)
+    return open_nested(job, f"{job.society} · generation {generation}{again}", tags)
 
 
 def agent_run(job: JobRun, generation: int, agent_name: str) -> "Run":
     """As `open_agent`, but the whole run."""
     parent = open_generation(job, generation)
     tags = {"mlflow.parentRunId": parent, "maft.kind": "agent", "maft.agent": agent_name}
-    return _open_nested(job, agent_name, tags)
+    return open_nested(job, agent_name, tags)
 
 
 def log_params(run_id: str, params: Mapping[str, Any]) -> None:
@@ -336,7 +336,8 @@ def _open_experiment(society: str) -> str:
         return _open_experiment(society)  # another job of the society was faster
 
 
-def _open_nested(job: JobRun, name: str, tags: dict[str, str]) -> "Run":
+def open_nested(job: JobRun, name: str, tags: dict[str, str]) -> "Run":
+    """A run below the job's, found by its tags or made; open again if it had failed."""
     run = find_run(job.experiment_id, tags)
     if run is None:
         return client().create_run(job.experiment_id, run_name=name, tags={**tags, "maft.job": job.job})

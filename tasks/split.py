@@ -49,3 +49,11 @@ def split(
         examples = split_core(agent, asked, said, consensus, critic_mix, own_seed)
         columns = {"messages": [json.dumps(example) for example in examples]}
     return Dataset(examples=store.put_frame(pd.DataFrame(columns, dtype="object")))
+
+
+@step(name="{label} · pool")
+def pool(datasets: list[Artifact], label: str) -> Dataset:
+    """The examples of several agents as one dataset, in the order of the agents."""
+    store = Store(current_home().artifacts)
+    frames = [store.frame(dataset) for dataset in datasets]
+    return Dataset(examples=store.put_frame(pd.concat(frames, ignore_index=True)))

@@ -1,4 +1,4 @@
-"""Commands that compute: run, evaluate, pretrain. Flows are started by entrypoint, as a deployment starts them."""
+"""Commands that compute: run, evaluate, benchmark, pretrain. They start flows by entrypoint, as a deployment does."""
 
 import json
 import time
@@ -131,6 +131,71 @@ def evaluate(
             return
         show([result.scores], society)
         out.print(f"MLflow   {run_url(result.job)}", soft_wrap=True)
+
+
+@app.command(rich_help_panel=JOBS)
+def benchmark(
+    config_file: Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", show_default=False)] = None,
+    assignments: SetOption = None,
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Prefect's log as well.")] = False,
+) -> None:
+    """Compare multiagent finetuning with the paper's baselines and ablations, on the same problems and seeds.
+
+    Started again after a kill it goes on where it was cut off; finished, it samples and trains nothing.
+    """
+    started = time.monotonic()
+    with faults():
+        from agents.engines import base_model, resident
+        from evaluation.problems.sources import load_problems
+        from infra.benchmark import Benchmark
+        from infra.config_file import load
+
+        config = load(Benchmark, config_file, assignments or [])
+        for seed in config.seeds:
+            load_problems(config.problems, seed)  # Refused before anything is started or written.
+        base_model.check(config.base_model)
+        resident.check(config.engine)
+        if config.encoder:
+            from agents.embedding import Encoder
+
+            Encoder(config.encoder)
+        servers = serve(home, verbose)
+        from prefect.flows import load_flow_from_entrypoint
+
+        from evaluation.benchmark_table import iterations_table, methods_table
+        from infra.cache import served
+        from infra.lineage import run_url
+        from infra.terminal import progress_bars
+
+        compare: Any = load_flow_from_entrypoint("flows.benchmark.benchmark")
+        with progress_bars(err):
+            result = compare(config)
+        if as_json:
+            report = {
+                "society": config.society,
+                "home": str(Home.open(home).path),
+                "config": config.model_dump(mode="json"),
+                "rows": [row.model_dump(mode="json") for row in result.rows],
+                "measured": [each.model_dump(mode="json") for each in result.measured],
+                "mlflow": {
+                    "tracking_uri": servers.mlflow_tracking_uri,
+                    "experiment_id": result.job.experiment_id,
+                    "run_id": result.job.run_id,
+                },
+                "cached": served["cached"],
+                "computed": served["computed"],
+                "seconds": round(time.monotonic() - started, 3),
+            }
+            print(json.dumps(report))
+            return
+        out.print(methods_table(result.rows, config.society))
+        if any(row.iteration for row in result.rows):
+            out.print(iterations_table(result.rows, config.society))
+        out.print(f"MLflow   {run_url(result.job)}", soft_wrap=True)
+        seconds = time.monotonic() - started
+        out.print(f"{seconds:.0f} s, {served['cached']} tasks from cache, {served['computed']} computed")
 
 
 @app.command(rich_help_panel=JOBS)

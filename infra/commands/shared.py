@@ -68,6 +68,7 @@ def show(generations: list[Any], society: str) -> None:
 @contextmanager
 def faults() -> Iterator[None]:
     """A fault of the input or the surroundings ends the command with its one line and status 2."""
+    from agents.embedding import EncoderError
     from agents.engines.base_model import BaseModelError
     from agents.engines.protocol import EngineError
     from evaluation.problems.files import ProblemFileError
@@ -75,6 +76,14 @@ def faults() -> Iterator[None]:
 
     try:
         yield
-    except (UserError, BaseModelError, EngineError, ProblemFileError, OverlapError, TooFewProblemsError) as error:
+    except (
+        UserError,
+        BaseModelError,
+        EncoderError,
+        EngineError,
+        ProblemFileError,
+        OverlapError,
+        TooFewProblemsError,
+    ) as error:
         print(f"maft: {error}", file=sys.stderr)
         raise SystemExit(2) from error

@@ -35,13 +35,10 @@ def letters(texts: list[str]) -> Array:
 
 
 def debated(engine: TransformersEngine, society: Society) -> pd.DataFrame:
-    said = pd.concat(
-        [generate(engine, agent, PROBLEMS, SAMPLING, STREAM, quiet) for agent in society.generators],
-        ignore_index=True,
-    )
-    new = [debate(engine, a, PROBLEMS, said, 2, True, SAMPLING, STREAM, quiet) for a in society.critics]
+    said = generate(engine, society.generators, PROBLEMS, SAMPLING, STREAM, quiet)
+    new = debate(engine, society.critics, PROBLEMS, said, 2, True, SAMPLING, STREAM, quiet)
     # As a frame from a file: in another order.
-    return pd.concat([said, *new], ignore_index=True).sample(frac=1.0, random_state=1)
+    return pd.concat([said, new], ignore_index=True).sample(frac=1.0, random_state=1)
 
 
 def measure(engine: TransformersEngine, agents: list[Agent], responses: pd.DataFrame, round_: int) -> Diversity:

@@ -1,0 +1,96 @@
+"""A benchmark's rows as tables: for the terminal, 80 columns wide, and for the pages of MLflow and Prefect."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from evaluation.benchmark import Row
+from evaluation.markdown import escaped, markdown_table
+from evaluation.methods import METHODS, NAMES
+from evaluation.report import percent
+
+MAX_ITERATIONS = 6
+"""Columns of the second table: the first and the last ones."""
+
+
+def methods_table(rows: Sequence[Row], society: str) -> Table:
+    """A line per method after its last iteration: accuracy, how far behind multiagent finetuning, and what it took."""
+    last = _last(rows)
+    iterations = max(row.iteration for row in last)
+    table = _table(f"{society}: accuracy on held-out problems after {_iterations(iterations)}, % ± standard error")
+    table.caption = Text("behind: multiagent FT minus the method, same problems, 95 % interval; k: thousands per seed")
+    table.add_column("method", no_wrap=True)
+    for heading in ("one\nsample", "answer", "behind", "95 %\ninterval", "sampled\ntokens", "trained\ntokens", "s"):
+        table.add_column(heading, justify="right", no_wrap=True, style="bold" if heading == "answer" else "")
+    for row in last:
+        table.add_row(*_cells(row))
+    return table
+
+
+def iterations_table(rows: Sequence[Row], society: str) -> Table:
+    """A line per finetuned method: accuracy after every iteration; iteration 0 is before any finetuning."""
+    iterations = sorted({row.iteration for row in rows})
+    listed = iterations if len(iterations) <= MAX_ITERATIONS else [iterations[0], *iterations[1 - MAX_ITERATIONS :]]
+    table = _table(f"{society}: accuracy after each iteration, % ± standard error")
+    if len(listed) < len(iterations):
+        table.caption = Text(f"Iterations 1 to {listed[1] - 1} are left out.")
+    table.add_column("method", no_wrap=True)
+    for iteration in listed:
+        table.add_column(str(iteration), justify="right", no_wrap=True)
+    for name, cells in _by_iteration(rows, listed):
+        table.add_row(name, *cells)
+    return table
+
+
+def benchmark_markdown(rows: Sequence[Row], society: str, seeds: Sequence[int]) -> str:
+    """Both tables for a web page, the second for all iterations."""
+    last = _last(rows)
+    iterations = sorted({row.iteration for row in rows})
+    told = f"{_iterations(iterations[-1])}, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+    columns = ["method", "one sample", "answer", "behind multiagent FT", "95 % interval"]
+    main = markdown_table(
+        [*columns, "sampled tokens", "trained tokens", "seconds"], [_cells(row) for row in last], names=1
+    )
+    curves = _by_iteration(rows, iterations)
+    more = markdown_table(["method", *map(str, iterations)], [[name, *cells] for name, cells in curves], names=1)
+    about = "\n".join(f"- **{METHODS[row.method].title}**: {escaped(METHODS[row.method].about)}" for row in last)
+    title = f"**{escaped(society)}**: accuracy on held-out problems after {told}, % ± standard error"
+    return f"{title}\n\n{main}\n\nAccuracy after each iteration\n\n{more}\n\n{about}"
+
+
+def _table(title: str) -> Table:
+    return Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+
+
+def _last(rows: Sequence[Row]) -> list[Row]:
+    return list({row.method: row for row in sorted(rows, key=lambda r: (NAMES.index(r.method), r.iteration))}.values())
+
+
+def _by_iteration(rows: Sequence[Row], iterations: Sequence[int]) -> list[tuple[str, list[str]]]:
+    found = {(row.method, row.iteration): percent(row.accuracy.value, row.accuracy.standard_error) for row in rows}
+    several = [name for name in NAMES if any(method == name and iteration for method, iteration in found)]
+    return [(METHODS[name].title, [found.get((name, i), "") for i in iterations]) for name in several]
+
+
+def _cells(row: Row) -> list[str]:
+    behind = row.behind
+    return [
+        METHODS[row.method].title,
+        f"{100 * row.alone.value:.1f}",
+        percent(row.accuracy.value, row.accuracy.standard_error),
+        f"{100 * behind.value:+.1f}" if behind else "",
+        f"{100 * behind.low:+.1f}, {100 * behind.high:+.1f}" if behind else "",
+        _thousands(row.cost.sampled_tokens),
+        _thousands(row.cost.trained_tokens),
+        f"{row.cost.seconds:,.0f}",
+    ]
+
+
+def _thousands(tokens: int) -> str:
+    return f"{tokens / 1000:,.0f}k" if tokens else "-"
+
+
+def _iterations(number: int) -> str:
+    return "1 iteration" if number == 1 else f"{number} iterations"

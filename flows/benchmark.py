@@ -1,0 +1,46 @@
+"""Benchmark: every method on the same problems under the same seeds (`maft benchmark`)."""
+
+from prefect import flow
+
+from evaluation.benchmark import Row
+from evaluation.methods import METHODS, NAMES, REFERENCE, MethodName
+from evaluation.scores import Record
+from flows.follow import follow, match
+from infra.benchmark import Benchmark
+from infra.lineage import JobRun, client
+from infra.machine import watched
+from tasks.compare import compare, log_method, open_benchmark
+from tasks.outcome import Measured
+from tasks.prepare import prepare
+from tasks.weigh import weigh
+
+
+class Compared(Record):
+    """What a benchmark came to."""
+
+    rows: list[Row]
+    measured: list[Measured]
+    job: JobRun
+
+
+@flow(name="benchmark", flow_run_name="{config.society} · benchmark")
+def benchmark(config: Benchmark) -> Compared:
+    """Every method under every seed, then the table. Started again, it goes on where it was cut off."""
+    base = weigh(config.base_model, config.trust_remote_code)
+    problems = {seed: prepare(config.problems, seed, 0) for seed in config.seeds}
+    job = open_benchmark(config, base, problems)
+    tracking_uri = client().tracking_uri
+    measured: list[Measured] = []
+    with watched(job.run_id):
+        for seed in config.seeds:
+            found: dict[MethodName, list[Measured]] = {}
+            # Those that are measured by another's tokens come after it.
+            for name in sorted(config.methods, key=lambda name: (METHODS[name].matched, NAMES.index(name))):
+                settings = config.job(METHODS[name], seed)
+                if METHODS[name].matched:
+                    found[name] = match(name, settings, base, problems[seed], found[REFERENCE])
+                else:
+                    found[name] = follow(name, settings, base, problems[seed], config.encoder)
+                log_method(tracking_uri, job, name, seed, found[name])
+                measured += found[name]
+    return Compared(rows=compare(config, job, measured), measured=measured, job=job)

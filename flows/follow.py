@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from prefect import flow
 
 from agents.debate import Stream
+from agents.embedding import EncoderRef
 from agents.engines.base_model import Base
 from agents.society import Society
 from evaluation.methods import METHODS, Method, MethodName
@@ -25,7 +26,7 @@ from tasks.star import rationalise, references
 
 @flow(name="follow", flow_run_name="{name} · seed {config.seed}", validate_parameters=False)
 def follow(
-    name: MethodName, config: Config, base: Base, problems: PreparedProblems, encoder: str | None
+    name: MethodName, config: Config, base: Base, problems: PreparedProblems, encoder: EncoderRef | None
 ) -> list[Measured]:
     """The method before any finetuning, and after each iteration if it has them.
 

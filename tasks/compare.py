@@ -77,10 +77,8 @@ def log_method(tracking_uri: str, job: JobRun, name: MethodName, seed: int, meas
     ]
     mlflow = lineage.client()
     mlflow.log_batch(run.info.run_id, metrics=metrics)
-    for each in measured:
-        for agent in each.society.agents:
-            if agent.adapter:
-                mlflow.set_tag(run.info.run_id, f"maft.adapter.{each.outcome.iteration}.{agent.name}", agent.adapter)
+    agents = {each.outcome.iteration: each.society.model_dump(mode="json") for each in measured}
+    lineage.log_text(run.info.run_id, json.dumps(agents, indent=1), "agents.json")
     mlflow.set_terminated(run.info.run_id)
 
 

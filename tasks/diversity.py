@@ -4,6 +4,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from agents.diversity import diversity as core
+from agents.embedding import EncoderRef
 from agents.engines.base_model import Base
 from agents.engines.resident import resident
 from agents.society import Agent
@@ -27,7 +28,7 @@ def diversity(
     problems: Artifact,
     responses: list[Artifact],
     round_: int,
-    encoder: str | None,
+    encoder: EncoderRef | None,
     runner: Runner,
     label: str,
 ) -> Diversity:
@@ -47,7 +48,7 @@ def diversity(
 
 
 @functools.lru_cache(maxsize=1)
-def _encoder(name: str, device: str) -> "Encoder":
+def _encoder(encoder: EncoderRef, device: str) -> "Encoder":
     from agents.embedding import Encoder
 
-    return Encoder(name, device)
+    return Encoder(encoder.name, device)

@@ -7,9 +7,9 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from infra.cli import app
 from evaluation.methods import METHODS
 from infra.benchmark import Benchmark
+from infra.cli import app
 from infra.config import Config
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")

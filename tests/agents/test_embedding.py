@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from agents.embedding import MINILM, Encoder, EncoderError
+from agents.embedding import MINILM, Encoder, EncoderError, weigh
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"0123456789+-*=.", "gains", "losses", "add", "take"]
 TEXTS = ["gains 1 + 2 = 3 .", "add", "take 9 * 9 = 81 . losses 8 - 3 = 5 . add 1", "", "Gains 1 + 2 = 3 ."]
@@ -118,3 +118,15 @@ def test_the_packaged_encoder_knows_what_sentences_mean() -> None:
     # As sentence-transformers computes it.
     assert cosine(happy, very_happy) == pytest.approx(0.9429, abs=5e-4)
     assert cosine(happy, dog) < 0.2
+
+
+def test_a_changed_encoder_has_another_digest(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text("{}")
+    (tmp_path / "notes.md").write_text("not part of it")
+    before = weigh(str(tmp_path))
+    (tmp_path / "notes.md").write_text("changed")
+    assert weigh(str(tmp_path)) == before
+    (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    assert weigh(str(tmp_path)).sha256 != before.sha256

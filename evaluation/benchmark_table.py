@@ -20,10 +20,18 @@ def methods_table(rows: Sequence[Row], society: str) -> Table:
     last = _last(rows)
     iterations = max(row.iteration for row in last)
     table = _table(f"{society}: accuracy on held-out problems after {_iterations(iterations)}, % ± standard error")
-    table.caption = Text("behind: multiagent FT minus the method, same problems, 95 % interval; k: thousands per seed")
-    table.add_column("method", no_wrap=True)
-    for heading in ("one\nsample", "answer", "behind", "95 %\ninterval", "sampled\ntokens", "trained\ntokens", "s"):
-        table.add_column(heading, justify="right", no_wrap=True, style="bold" if heading == "answer" else "")
+    table.caption = Text("behind: multiagent FT minus the method; tokens: millions, for one seed")
+    table.add_column("\nmethod", no_wrap=True)
+    for heading in (
+        "one\nsample",
+        "\nanswer",
+        "\nbehind",
+        "95 %\ninterval",
+        "tokens\nsampled",
+        "tokens\ntrained",
+        "\nsec.",
+    ):
+        table.add_column(heading, justify="right", no_wrap=True, style="bold" if heading.endswith("answer") else "")
     for row in last:
         table.add_row(*_cells(row))
     return table
@@ -33,7 +41,7 @@ def iterations_table(rows: Sequence[Row], society: str) -> Table:
     """A line per finetuned method: accuracy after every iteration; iteration 0 is before any finetuning."""
     iterations = sorted({row.iteration for row in rows})
     listed = iterations if len(iterations) <= MAX_ITERATIONS else [iterations[0], *iterations[1 - MAX_ITERATIONS :]]
-    table = _table(f"{society}: accuracy after each iteration, % ± standard error")
+    table = _table(f"{society}: accuracy after each iteration, %")
     if len(listed) < len(iterations):
         table.caption = Text(f"Iterations 1 to {listed[1] - 1} are left out.")
     table.add_column("method", no_wrap=True)
@@ -51,7 +59,7 @@ def benchmark_markdown(rows: Sequence[Row], society: str, seeds: Sequence[int]) 
     told = f"{_iterations(iterations[-1])}, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
     columns = ["method", "one sample", "answer", "behind multiagent FT", "95 % interval"]
     main = markdown_table(
-        [*columns, "sampled tokens", "trained tokens", "seconds"], [_cells(row) for row in last], names=1
+        [*columns, "10⁶ tokens sampled", "10⁶ tokens trained", "seconds"], [_cells(row) for row in last], names=1
     )
     curves = _by_iteration(rows, iterations)
     more = markdown_table(["method", *map(str, iterations)], [[name, *cells] for name, cells in curves], names=1)
@@ -61,7 +69,7 @@ def benchmark_markdown(rows: Sequence[Row], society: str, seeds: Sequence[int]) 
 
 
 def _table(title: str) -> Table:
-    return Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    return Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
 
 
 def _last(rows: Sequence[Row]) -> list[Row]:
@@ -82,14 +90,14 @@ def _cells(row: Row) -> list[str]:
         percent(row.accuracy.value, row.accuracy.standard_error),
         f"{100 * behind.value:+.1f}" if behind else "",
         f"{100 * behind.low:+.1f}, {100 * behind.high:+.1f}" if behind else "",
-        _thousands(row.cost.sampled_tokens),
-        _thousands(row.cost.trained_tokens),
+        _millions(row.cost.sampled_tokens),
+        _millions(row.cost.trained_tokens),
         f"{row.cost.seconds:,.0f}",
     ]
 
 
-def _thousands(tokens: int) -> str:
-    return f"{tokens / 1000:,.0f}k" if tokens else "-"
+def _millions(tokens: int) -> str:
+    return f"{tokens / 1e6:.2f}" if tokens else "-"
 
 
 def _iterations(number: int) -> str:

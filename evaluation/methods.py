@@ -75,7 +75,7 @@ METHODS: dict[MethodName, Method] = {
         matched=True,
     ),
     "star": Method(
-        title="STaR (sees labels)",
+        title="STaR, sees labels",
         about="One model on its own chains that match the reference answer; failures are tried again with that answer "
         "as a hint (Table 1; Zelikman et al. 2022). The only one that sees labels. It answers by a vote of N samples.",
         learns="all",
@@ -97,7 +97,7 @@ METHODS: dict[MethodName, Method] = {
         answers="vote",
     ),
     "single-ft-debate": Method(
-        title="single FT + debate",
+        title="single FT, debate",
         about="The same model debates with itself (Table 2).",
         learns="all",
         from_debates=True,

@@ -84,7 +84,8 @@ def log_method(tracking_uri: str, job: JobRun, name: MethodName, seed: int, meas
 
 def _numbers(outcome: Outcome) -> dict[str, float]:
     spread = outcome.diversity
-    measures = {name: getattr(spread, name) for name in ("nll", "own_nll", "kl", "dissimilarity", "consensus")}
+    names = ("nll", "own_nll", "kl", "dissimilarity", "consensus") if spread else ()
+    measures = {name: getattr(spread, name) for name in names}
     labels = outcome.pseudo_label_accuracy
     return {
         "accuracy": outcome.accuracy,

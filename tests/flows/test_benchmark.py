@@ -228,7 +228,7 @@ def test_only_the_society_has_agents_that_differ(report: dict) -> None:
 
 @pytest.mark.parametrize(
     "stage",
-    ["STaR (sees labels) · seed 1 · iteration 1 · rationalise", "multiagent FT · seed 1 · iteration 1 · finetune"],
+    ["STaR, sees labels · seed 1 · iteration 1 · rationalise", "multiagent FT · seed 1 · iteration 1 · finetune"],
 )
 def test_killed_it_goes_on_and_ends_with_the_same_numbers(maft: Maft, report: dict, tmp_path: Path, stage: str) -> None:
     methods = ["--set", f"methods={json.dumps(SOME)}", "--set", "society=cut"]

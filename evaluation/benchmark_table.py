@@ -19,7 +19,7 @@ def methods_table(rows: Sequence[Row], society: str) -> Table:
     """A line per method after its last iteration: accuracy, how far behind multiagent finetuning, and what it took."""
     last = _last(rows)
     iterations = max(row.iteration for row in last)
-    table = _table(f"{society}: accuracy on held-out problems after {_iterations(iterations)}, % ± standard error")
+    table = _table(f"{society}: accuracy after {_iterations(iterations)}, % ± standard error")
     table.caption = Text("behind: multiagent FT minus the method; tokens: millions, for one seed")
     table.add_column("\nmethod", no_wrap=True)
     for heading in (
@@ -69,7 +69,7 @@ def benchmark_markdown(rows: Sequence[Row], society: str, seeds: Sequence[int]) 
 
 
 def _table(title: str) -> Table:
-    return Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    return Table(title=Text(title), box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
 
 
 def _last(rows: Sequence[Row]) -> list[Row]:

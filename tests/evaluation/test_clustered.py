@@ -47,7 +47,7 @@ def test_of_nested_problems_it_is_the_analysis_of_variance() -> None:
 def test_of_the_same_problems_for_all_seeds_it_is_two_way_clustering() -> None:
     rng = np.random.default_rng(2)
     table = (rng.random((3, 40)) < rng.random(40)).astype(float)
-    table[0] = np.maximum(table[0], rng.random(40) < 0.4)
+    table[0] = np.maximum(table[0], rng.random(40) < 0.8)
     residuals = table - table.mean()
     v_p = 40 / 39 * (residuals.sum(axis=0) ** 2).sum() / table.size**2
     v_s = 3 / 2 * (residuals.sum(axis=1) ** 2).sum() / table.size**2

@@ -144,7 +144,8 @@ def test_an_adapter_is_loaded_once_by_a_server(served: OpenAIEngine) -> None:
 
 def kill_engine() -> None:
     for child in psutil.Process().children(recursive=True):
-        if "EngineCore" in child.name() or "EngineCore" in " ".join(child.cmdline()):
+        # Killed already, it stays a zombie until its parent takes note; such have no command line.
+        if child.status() != psutil.STATUS_ZOMBIE and "EngineCore" in " ".join([child.name(), *child.cmdline()]):
             child.kill()
 
 

@@ -6,6 +6,8 @@ adapters are trained on.
 
 import json
 import os
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,6 +110,8 @@ class VllmEngine:
             if not self.rank:
                 raise EngineError(f"finetune.rank is {rank}, but vLLM takes at most {RANKS[-1]}; use another engine")
             self.llm = self._start()
+            client = self.llm.llm_engine.engine_core
+            threading.Thread(target=_tell_of_its_end, args=(client,), name="vllm-watch", daemon=True).start()
         return self.llm
 
     def _start(self) -> "LLM":
@@ -148,6 +152,15 @@ class VllmEngine:
         if self.llm is not None:
             self.llm.llm_engine.engine_core.shutdown()
             self.llm = None
+
+
+def _tell_of_its_end(client: Any) -> None:
+    """Wake the one who waits for outputs when vLLM's process has ended: vLLM 0.32 marks its end, and lets it wait."""
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    while not client.resources.engine_dead:
+        time.sleep(0.2)
+    client.outputs_queue.put_nowait(EngineDeadError())
 
 
 def _parameters(request: Request, sampling: Sampling, room: int) -> "SamplingParams":

@@ -49,15 +49,15 @@ def said(text: str) -> Message:
 
 
 def rows() -> Iterator[Row]:
-    """The default size with and without loading the base, then the curve over agents and batch size, then memory."""
+    """The default size with and without loading the base, then memory, then the curve over agents and batches."""
     default = Finetune(epochs=1)
     yield against_bare_passes(default)
-    yield against_trl("training of all agents (N=3), tokens/s: joint / TRL, agent by agent", 3, 48, default, True, 2)
-    yield against_trl("  the base loaded before", 3, 48, default, False, 2)
-    for agents, size in [(5, 8), (10, 8), (3, 2), (3, 32)]:
-        settings = Finetune(epochs=1, batch_size=size)
-        yield against_trl(f"  the same, N={agents}, batches of {size}", agents, 32, settings, False, None)
+    yield against_trl("training of all agents (N=3), tokens/s: joint / TRL, agent by agent", 3, 32, default, True, 2)
+    yield against_trl("  the base loaded before", 3, 32, default, False, 2)
     yield from memory_rows()
+    for agents, size, count in [(5, 8, 16), (10, 8, 8), (3, 2, 16), (3, 16, 32)]:
+        settings = Finetune(epochs=1, batch_size=size)
+        yield against_trl(f"training, N={agents}, batches of {size}", agents, count, settings, False, None)
 
 
 def against_bare_passes(settings: Finetune) -> Row:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from naps import woken
 from operating import ENDED, HERE, TIMEZONE, Killed, Operated, wait_for
 
 from infra import processes, servers
@@ -98,8 +99,10 @@ def killed(operated: Operated, tmp_path_factory: pytest.TempPathFactory) -> Kill
     by_hand.wait()
     run["dies"] = operated.nap(journal["dies"], 0, fault="dies")
     run["never starts"] = operated.nap(journal["never starts"], job_variables={"command": "false"})
-    run["first"] = operated.nap(journal["first"], 15, society="shared")
-    run["second"] = operated.nap(journal["second"], 15, society="shared")
+    run["first"] = operated.nap(journal["first"], 600, society="shared")
+    run["second"] = operated.nap(journal["second"], 600, society="shared")
     rivals = (run["first"], run["second"])
     wait_for(lambda: any(operated.run(each)["name"].endswith(WAITS) for each in rivals), 120, "run that waits")
+    for name in ("first", "second"):
+        woken(journal[name]).touch()
     return Killed(journal, run, record.pid, family)

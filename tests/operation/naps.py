@@ -16,11 +16,18 @@ from infra.occupancy import SocietyBusy, sole_run
 def rest(journal: str, seconds: list[float], fault: str) -> None:
     with Path(journal).open("a") as file:
         file.write(f"{os.getpid()}\n")
-    time.sleep(seconds[min(len(starts(journal)), len(seconds)) - 1])
+    end = time.monotonic() + seconds[min(len(starts(journal)), len(seconds)) - 1]
+    while time.monotonic() < end and not woken(journal).exists():
+        time.sleep(0.2)
     if fault == "fails":
         raise ValueError('<no "rest">')
     if fault == "dies":
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def woken(journal: str | Path) -> Path:
+    """The file whose coming ends the sleep."""
+    return Path(journal).with_suffix(".woken")
 
 
 def starts(journal: str) -> list[int]:

@@ -142,14 +142,21 @@ def test_an_adapter_is_loaded_once_by_a_server(served: OpenAIEngine) -> None:
     assert len(models) == len({model["id"] for model in models})
 
 
-def test_a_process_that_ended_is_named_and_another_started(offline: VllmEngine) -> None:
-    asked = requests(2, ONE, 5)
-    expected = offline.complete(asked, GREEDY, quiet)
+def kill_engine() -> None:
     for child in psutil.Process().children(recursive=True):
-        if "EngineCore" in child.name() or "EngineCore" in " ".join(child.cmdline()):
+        # Killed already, it stays a zombie until its parent takes note; such have no command line.
+        if child.status() != psutil.STATUS_ZOMBIE and "EngineCore" in " ".join([child.name(), *child.cmdline()]):
             child.kill()
+
+
+@pytest.mark.parametrize("when", ["before it is asked", "while it speaks"])
+def test_a_process_that_ended_is_named_and_another_started(offline: VllmEngine, when: str) -> None:
+    asked = [*requests(1, ONE, 2), *requests(20, ONE, 100)]
+    expected = offline.complete(asked, GREEDY, quiet)
+    if when == "before it is asked":
+        kill_engine()
     with pytest.raises(EngineError, match="its process ended"):
-        offline.complete(asked, GREEDY, quiet)
+        offline.complete(asked, GREEDY, lambda done, total: kill_engine())
     assert offline.complete(asked, GREEDY, quiet) == expected
 
 

@@ -1,6 +1,6 @@
 """The society as one who is asked: generation, debate and vote over questions whose answers nobody knows.
 
-    answers = answer(engine, society, ["What is the result of 12+7*3+10-5*2?"], 2, True, Sampling(), seed=0)
+    answers = answer(engine, society, ["What is the result of 12+7*3+10-5*2?"], Rules(), Sampling(), seed=0)
     answers[0].answer, answers[0].votes, answers[0].consensus  ->  "33", {"33": 2, "43": 1}, 0.667
 
 With the seed of a job, a held-out question gets the very debate that its generation was measured on.
@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from agents.debate import Stream, debate, generate
 from agents.engines.protocol import Engine, Sampling
+from agents.rules import Rules
 from agents.society import Society
 from evaluation.answers import Tally, equivalent, tally
 from evaluation.metrics import vote_seed
@@ -68,16 +69,14 @@ def answer(
     engine: Engine,
     society: Society,
     questions: Sequence[str],
-    rounds: int,
-    summarize: bool,
+    rules: Rules,
     sampling: Sampling,
     seed: int,
 ) -> list[Answer]:
     """The society's answer to every question, in their order. A question asked twice is debated once.
 
     Args:
-        rounds: M; round 1 is generation, the critics debate in the others.
-        summarize: critics read a summary of the others, written by the base; else their very words.
+        rules: how the debate is held.
         seed: of every random choice; the same seed, the same answers, whatever else is asked in the same call.
 
     Raises:
@@ -86,9 +85,9 @@ def answer(
     problems = problems_of(questions)
     answers: dict[Problem, Answer] = {}
     for asked in _without_namesakes(problems):
-        responses = _hold_debate(engine, society, asked, rounds, summarize, sampling, seed)
+        responses = _hold_debate(engine, society, asked, rules, sampling, seed)
         turns = dict(list(responses.groupby("problem_id")))
-        answers |= {problem: _conclude(problem, turns[problem.id], rounds, seed) for problem in asked}
+        answers |= {problem: _conclude(problem, turns[problem.id], rules.rounds, seed) for problem in asked}
     return [answers[problem] for problem in problems]
 
 
@@ -107,16 +106,15 @@ def _hold_debate(
     engine: Engine,
     society: Society,
     problems: Sequence[Problem],
-    rounds: int,
-    summarize: bool,
+    rules: Rules,
     sampling: Sampling,
     seed: int,
 ) -> pd.DataFrame:
     """All responses of rounds 1..M, with the columns of `agents.debate.COLUMNS`."""
     stream = Stream(seed=seed, purpose="evaluate", iteration=society.generation)
     said = generate(engine, society.generators, problems, sampling, stream, _unheard)
-    for round_ in range(2, rounds + 1):
-        new = debate(engine, society.critics, problems, said, round_, summarize, sampling, stream, _unheard)
+    for round_ in range(2, rules.rounds + 1):
+        new = debate(engine, society.critics, problems, said, round_, rules, sampling, stream, _unheard)
         said = pd.concat([said, new], ignore_index=True)
     return said
 

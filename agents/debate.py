@@ -6,6 +6,7 @@ Responses travel as a frame with the columns of `COLUMNS`, one row per (problem,
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
@@ -14,8 +15,10 @@ import pandas as pd
 from agents import prompts
 from agents.engines.protocol import Completion, Engine, OnProgress, Request, Sampling
 from agents.prompts import Message
+from agents.rules import Rules
 from agents.seeding import derive_seed
 from agents.society import Agent
+from agents.topology import heard
 from evaluation.answers import extract_answer
 from evaluation.problems.problem import Problem
 from evaluation.scores import Record
@@ -31,9 +34,11 @@ COLUMNS = [
     "prompt_tokens",
     "sampled_tokens",
     "finished",
+    "heard",
 ]
 """text: the response; answer: extracted from it or None; summary: what the agent read of the others before answering
-(None in round 1); prompt_tokens and sampled_tokens: with those of writing the summary; finished: ended by itself."""
+(None in round 1); prompt_tokens and sampled_tokens: with those of writing the summary; finished: ended by itself;
+heard: indices of the others of whom it read, such as "0 2" (None in round 1)."""
 
 
 class Stream(Record):
@@ -72,7 +77,7 @@ def debate(
     problems: Sequence[Problem],
     earlier: pd.DataFrame,
     round_: int,
-    summarize: bool,
+    rules: Rules,
     sampling: Sampling,
     stream: Stream,
     on_progress: OnProgress,
@@ -81,38 +86,66 @@ def debate(
 
     Args:
         earlier: the responses of all agents in rounds 1..m-1; of the others only round m-1 is read.
-        summarize: the base model summarises the others; otherwise the agent reads their very words.
+        rules: whom an agent reads, and in which form.
     """
     said = Said(earlier)
     turns = list(product(agents, problems))
-    total = len(turns) * (2 if summarize else 1)
+    total = len(turns) * (2 if rules.summarize else 1)
     before = total - len(turns)
-    written: Sequence[Completion | None] = [None] * len(turns)
-    others = [said.by_others(p, agent.index, round_ - 1) for agent, p in turns]
-    words = [prompts.listed(responses) for responses in others]
-    if summarize:
-        asked = [
-            Request(
-                [prompts.summarise(p.question, responses)],
-                None,
-                stream.seed_of(round_, agent, p, "summary"),
-                sampling.max_summary_tokens,
-            )
-            for (agent, p), responses in zip(turns, others, strict=True)
-        ]
-        summaries = engine.complete(asked, sampling, lambda done, _: on_progress(done, total))
-        written, words = summaries, [summary.text for summary in summaries]
+    read = _exchange(engine, turns, said, round_, rules, sampling, stream, lambda done, _: on_progress(done, total))
     requests = [
         Request(
-            [*said.conversation(p, agent.index, round_ - 1), prompts.debate(p.question, read)],
+            [*said.conversation(p, agent.index, round_ - 1), prompts.debate(p.question, each.words)],
             agent.adapter,
             stream.seed_of(round_, agent, p),
             sampling.max_new_tokens,
         )
-        for (agent, p), read in zip(turns, words, strict=True)
+        for (agent, p), each in zip(turns, read, strict=True)
     ]
     completions = engine.complete(requests, sampling, lambda done, _: on_progress(before + done, total))
-    return frame_of(round_, turns, completions, words, written)
+    return frame_of(round_, turns, completions, read)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What an agent read of the others before it answered."""
+
+    words: str
+    heard: Sequence[int]
+    """Their indices."""
+    written: Completion | None = None
+    """By which the words were written, unless they are the others' own."""
+
+
+def _exchange(
+    engine: Engine,
+    turns: Sequence[tuple[Agent, Problem]],
+    said: "Said",
+    round_: int,
+    rules: Rules,
+    sampling: Sampling,
+    stream: Stream,
+    on_progress: OnProgress,
+) -> list[Read]:
+    """What each agent reads of round m-1 before its turn: summaries by the base model, or very words."""
+    reached = [
+        heard(rules.topology, agent.index, said.indices, stream.seed_of(round_, agent, p, "heard"))
+        for agent, p in turns
+    ]
+    others = [said.by(p, indices, round_ - 1) for (_, p), indices in zip(turns, reached, strict=True)]
+    if not rules.summarize:
+        return [Read(prompts.listed(each), indices) for each, indices in zip(others, reached, strict=True)]
+    asked = [
+        Request(
+            [prompts.summarise(p.question, responses)],
+            None,
+            stream.seed_of(round_, agent, p, "summary"),
+            sampling.max_summary_tokens,
+        )
+        for (agent, p), responses in zip(turns, others, strict=True)
+    ]
+    summaries = engine.complete(asked, sampling, on_progress)
+    return [Read(summary.text, indices, summary) for summary, indices in zip(summaries, reached, strict=True)]
 
 
 class Said:
@@ -121,11 +154,11 @@ class Said:
     def __init__(self, responses: pd.DataFrame) -> None:
         keys = zip(responses["problem_id"], responses["index"], responses["round"], strict=True)
         self._turns = dict(zip(keys, zip(responses["text"], responses["summary"], strict=True), strict=True))
-        self._indices = sorted(set(responses["index"]))
+        self.indices: list[int] = sorted(set(responses["index"]))
 
-    def by_others(self, problem: Problem, index: int, round_: int) -> list[str]:
-        """The other agents' responses of one round, in the order of their index."""
-        return [self._turns[problem.id, other, round_][0] for other in self._indices if other != index]
+    def by(self, problem: Problem, indices: Sequence[int], round_: int) -> list[str]:
+        """The responses of some agents in one round, in the order of the indices."""
+        return [self._turns[problem.id, index, round_][0] for index in indices]
 
     def conversation(self, problem: Problem, index: int, rounds: int) -> list[Message]:
         """The turns of one agent in rounds 1..rounds: the question, y_1, what it read before round 2, y_2, ..."""
@@ -141,30 +174,30 @@ def frame_of(
     round_: int,
     turns: Sequence[tuple[Agent, Problem]],
     completions: Sequence[Completion],
-    words: Sequence[str | None] | None = None,
-    written: Sequence[Completion | None] | None = None,
+    read: Sequence[Read] | None = None,
 ) -> pd.DataFrame:
     """The responses of one round, with the columns of `COLUMNS`.
 
     Args:
         turns: who answered what, and completions: how.
-        words: what each read of the others before; none in round 1.
-        written: the completions by which summaries were written, if any were.
+        read: what each read of the others before; none in round 1.
     """
-    words, written = words or [None] * len(turns), written or [None] * len(turns)
-    rows = [
-        (
-            p.id,
-            agent.role,
-            agent.index,
-            round_,
-            c.text,
-            extract_answer(c.text),
-            w,
-            c.prompt_tokens + (s.prompt_tokens if s else 0),
-            c.sampled_tokens + (s.sampled_tokens if s else 0),
-            c.finished,
+    rows = []
+    for (agent, p), c, r in zip(turns, completions, read or [None] * len(turns), strict=True):
+        written = r.written if r else None
+        rows.append(
+            (
+                p.id,
+                agent.role,
+                agent.index,
+                round_,
+                c.text,
+                extract_answer(c.text),
+                r.words if r else None,
+                c.prompt_tokens + (written.prompt_tokens if written else 0),
+                c.sampled_tokens + (written.sampled_tokens if written else 0),
+                c.finished,
+                " ".join(map(str, r.heard)) if r else None,
+            )
         )
-        for (agent, p), c, w, s in zip(turns, completions, words, written, strict=True)
-    ]
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -5,7 +5,7 @@ All that sets a method apart is said here, once: what its models learn from, and
 
 from typing import Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from evaluation.scores import Record
 
@@ -24,6 +24,8 @@ MethodName = Literal[
     "without-critics",
     "five-agents",
     "pooled",
+    "ring",
+    "sparse",
 ]
 """In the order of the table."""
 
@@ -43,8 +45,7 @@ class Method(Record):
     answers: Literal["sample", "vote", "debate"] = Field(
         description="sample: the mean over N single samples. vote: majority of N samples. debate: of the last round."
     )
-    summarize: bool = Field(default=True, description="False: critics read the others' very words.")
-    agents: int | None = Field(default=None, description="N, where it is not the benchmark's.")
+    settings: dict[str, JsonValue] = Field(default={}, description="Fields of the config that are not the benchmark's.")
     matched: bool = Field(default=False, description="Has as many sampled tokens as multiagent finetuning took.")
 
     @property
@@ -116,7 +117,7 @@ METHODS: dict[MethodName, Method] = {
         learns="own",
         from_debates=True,
         answers="debate",
-        summarize=False,
+        settings={"summarize": False},
     ),
     "without-critics": Method(
         title="without critics",
@@ -130,7 +131,7 @@ METHODS: dict[MethodName, Method] = {
         learns="own",
         from_debates=True,
         answers="debate",
-        agents=5,
+        settings={"agents": 5},
     ),
     "pooled": Method(
         title="pooled data",
@@ -139,6 +140,22 @@ METHODS: dict[MethodName, Method] = {
         learns="role",
         from_debates=True,
         answers="debate",
+    ),
+    "ring": Method(
+        title="ring",
+        about="Every critic reads one other agent, the one before it (Li et al. 2024, arXiv 2406.11776).",
+        learns="own",
+        from_debates=True,
+        answers="debate",
+        settings={"topology": "ring"},
+    ),
+    "sparse": Method(
+        title="sparse",
+        about="Every critic reads half of the others, drawn for each problem and round (Li et al. 2024).",
+        learns="own",
+        from_debates=True,
+        answers="debate",
+        settings={"topology": "sparse"},
     ),
 }
 NAMES: tuple[MethodName, ...] = get_args(MethodName)

@@ -111,7 +111,7 @@ def hold_debate(
                 problems,
                 [response.responses for response in y],
                 m,
-                config.summarize,
+                config.rules,
                 config.sampling,
                 stream,
                 config.engine,

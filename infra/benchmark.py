@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agents.engines.protocol import Sampling
 from agents.engines.settings import EngineSettings
+from agents.rules import ROUNDS, SUMMARIZE, TOPOLOGY, Topology
 from agents.training.sft import Finetune
 from evaluation.methods import METHODS, NAMES, REFERENCE, Method, MethodName
 from evaluation.problems.settings import Problems
@@ -16,11 +17,9 @@ from infra.config import (
     FINETUNE,
     IMMATERIAL,
     PROBLEMS,
-    ROUNDS,
     RUNNER,
     SAMPLING,
     SOCIETY,
-    SUMMARIZE,
     TRUST_REMOTE_CODE,
     Config,
     Runner,
@@ -59,6 +58,7 @@ class Benchmark(BaseModel):
     agents: int = AGENTS
     rounds: int = ROUNDS
     summarize: bool = SUMMARIZE
+    topology: Topology = TOPOLOGY
     encoder: str | None = Field(
         default=None,
         min_length=1,
@@ -89,5 +89,4 @@ class Benchmark(BaseModel):
     def job(self, method: Method, seed: int) -> Config:
         """One method under one seed, as the config of a job."""
         shared = {name: getattr(self, name) for name in Config.model_fields.keys() & type(self).model_fields.keys()}
-        own = {"agents": method.agents or self.agents, "summarize": self.summarize and method.summarize, "seed": seed}
-        return Config(**{**shared, **own})
+        return Config(**{**shared, **method.settings, "seed": seed})

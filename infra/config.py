@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, m
 
 from agents.engines.protocol import Sampling
 from agents.engines.settings import EngineSettings
+from agents.rules import ROUNDS, SUMMARIZE, TOPOLOGY, Rules, Topology
 from agents.training.sft import Finetune
 from evaluation.problems.settings import ARITHMETIC, Levels, Problems, Subjects
 
@@ -69,14 +70,6 @@ BASE_MODEL = Field(
 PROBLEMS: Any = Field(default_factory=Problems, title="Problems", description="Where questions and answers come from.")
 AGENTS = Field(
     default=3, ge=1, le=64, title="Agents", description="N generation agents and N critic agents (paper: 3)."
-)
-ROUNDS = Field(
-    default=2, ge=1, le=16, title="Rounds", description="M, rounds of debate; round 1 is generation (paper: 2)."
-)
-SUMMARIZE = Field(
-    default=True,
-    title="Summarize",
-    description="Critics read a summary of the others, written by the base; else their very words.",
 )
 SAMPLING: Any = Field(
     default_factory=Sampling,
@@ -143,6 +136,7 @@ class Config(BaseModel):
     agents: int = AGENTS
     rounds: int = ROUNDS
     summarize: bool = SUMMARIZE
+    topology: Topology = TOPOLOGY
     sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
     finetune: Annotated[Finetune, folded(Finetune)] = FINETUNE
     promotion: Annotated[Promotion, folded(Promotion)] = Field(
@@ -159,6 +153,11 @@ class Config(BaseModel):
     def _votes_within_reach(self) -> "Config":
         check_votes(self.finetune, self.agents)
         return self
+
+    @property
+    def rules(self) -> Rules:
+        """How its debates are held."""
+        return Rules(**{name: getattr(self, name) for name in Rules.model_fields})
 
 
 class Measurement(BaseModel):

@@ -20,6 +20,7 @@ import evaluation
 from agents.engines import base_model
 from agents.engines.base_model import Base
 from agents.engines.protocol import Sampling
+from agents.rules import Rules
 from agents.society import Society
 from infra.errors import UserError
 from infra.registry import ADAPTER_FILES
@@ -42,8 +43,7 @@ def save(
     adapters: Path,
     base: Base,
     *,
-    rounds: int,
-    summarize: bool,
+    rules: Rules,
     sampling: Sampling,
 ) -> None:
     """Write the model's folder.
@@ -62,7 +62,7 @@ def save(
 
     from infra.society_pyfunc import ADAPTERS, BASE, CARD, Card
 
-    card = Card(society=society, base=base, rounds=rounds, summarize=summarize, sampling=sampling)
+    card = Card(society=society, base=base, rules=rules, sampling=sampling)
     with TemporaryDirectory() as temporary:
         content, code = Path(temporary, "society"), Path(temporary, "code")
         content.mkdir()

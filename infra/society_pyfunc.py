@@ -13,12 +13,12 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
-from pydantic import Field
 
 from agents.answer import Answer, QuestionError, answer
 from agents.engines import base_model
 from agents.engines.base_model import Base
 from agents.engines.protocol import Sampling
+from agents.rules import Rules
 from agents.society import Society
 from evaluation.scores import Record
 
@@ -34,8 +34,7 @@ class Card(Record):
 
     society: Society
     base: Base
-    rounds: int = Field(ge=1)
-    summarize: bool
+    rules: Rules
     sampling: Sampling
 
 
@@ -88,7 +87,7 @@ class SocietyModel(PythonModel):
     def _ask(self, questions: list[str], seed: int) -> list[Answer]:
         card = self.card
         try:
-            return answer(self.engine, card.society, questions, card.rounds, card.summarize, card.sampling, seed)
+            return answer(self.engine, card.society, questions, card.rules, card.sampling, seed)
         except QuestionError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
 

@@ -50,8 +50,8 @@ def log_debates(
         run_id: The traces show on this run's page.
         job: The job's digest.
         generation: The society that debated.
-        frame: One row per turn, in reading order, with the columns question, reference, round, agent, summary, text and
-            answer (None for an unparsable one).
+        frame: One row per turn, in reading order, with the columns question, reference, round, agent, heard, summary,
+            text and answer (None for an unparsable one).
         seed: Of the job; it broke the ties of the votes.
         limit: Most debates to log.
 
@@ -156,7 +156,7 @@ def _spans(debate: _Debate, key: str, at_ms: int) -> "list[Span]":
         spans.append(_span(key, at_ms, name, "AGENT", (begin, begin + 2), asked, said, ["debate"]))
         if read is not None:
             others = [t["agent"] for t in debate.turns if t["round"] == turn["round"] - 1]
-            others = [agent for agent in others if agent.split("-")[-1] != turn["agent"].split("-")[-1]]
+            others = [agent for agent in others if agent.split("-")[-1] in turn["heard"].split()]
             inside = (begin, begin + 1)
             path = ["debate", name]
             spans.append(

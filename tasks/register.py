@@ -139,8 +139,7 @@ def register(
             new.society,
             store.folders,
             base,
-            rounds=config.rounds,
-            summarize=config.summarize,
+            rules=config.rules,
             sampling=config.sampling,
         )
         registered = register_society(
@@ -187,7 +186,7 @@ def debates_frame(store: Store, problems: Artifact, debated: list[Responses]) ->
     frame["reference"] = [asked[id_].answer for id_ in frame["problem_id"]]
     frame["agent"] = frame["role"] + "-" + frame["index"].astype(str)
     frame["place"] = frame["problem_id"].map(order)
-    columns = ["question", "reference", "round", "agent", "summary", "text", "answer"]
+    columns = ["question", "reference", "round", "agent", "heard", "summary", "text", "answer"]
     return frame.sort_values(["place", "round", "index"])[columns]
 
 

@@ -8,6 +8,7 @@ from agents.engines.base_model import Base
 from agents.engines.protocol import Sampling
 from agents.engines.resident import engine_of
 from agents.engines.settings import EngineSettings
+from agents.rules import Rules
 from agents.society import Agent
 from evaluation.scores import Record
 from infra.cache import step
@@ -26,7 +27,15 @@ class Responses(Record):
     seconds: float
 
 
-CALLS = ("agents.debate", "agents.prompts", "agents.chat", "agents.seeding", "agents.engines", "evaluation.answers")
+CALLS = (
+    "agents.debate",
+    "agents.topology",
+    "agents.prompts",
+    "agents.chat",
+    "agents.seeding",
+    "agents.engines",
+    "evaluation.answers",
+)
 
 
 @step(*CALLS, name="{label} · generate")
@@ -60,7 +69,7 @@ def debate(
     problems: Artifact,
     earlier: list[Artifact],
     round_: int,
-    summarize: bool,
+    rules: Rules,
     sampling: Sampling,
     stream: Stream,
     engine: EngineSettings,
@@ -74,7 +83,7 @@ def debate(
     said = read_responses(store, earlier)
     with progress(f"{label} · debate · round {round_}") as tell:
         frame = core.debate(
-            speaking, critics, read_problems(store, problems), said, round_, summarize, sampling, stream, tell
+            speaking, critics, read_problems(store, problems), said, round_, rules, sampling, stream, tell
         )
     return Responses(
         responses=store.put_frame(frame),

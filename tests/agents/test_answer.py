@@ -14,6 +14,7 @@ from agents.debate import Stream, debate, generate
 from agents.engines import base_model
 from agents.engines.protocol import Completion, Engine, OnProgress, Request, Sampling
 from agents.engines.transformers_engine import TransformersEngine
+from agents.rules import Rules
 from agents.society import Society
 from evaluation.metrics import score_debate
 from evaluation.problems.arithmetic import arithmetic_problems
@@ -35,7 +36,7 @@ def engine() -> Iterator[TransformersEngine]:
 
 
 def asked(engine: Engine, questions: Sequence[str], seed: int = 5, rounds: int = 2) -> list[Answer]:
-    return answer(engine, SOCIETY, questions, rounds, True, SAMPLING, seed)
+    return answer(engine, SOCIETY, questions, Rules(rounds=rounds), SAMPLING, seed)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ class Scripted:
         return [Completion(text, 1, 1, True) for text in self.texts]
 
     def answer(self) -> Answer:
-        (only,) = answer(self, self.society, ["What is half of 1?"], 2, False, SAMPLING, 0)
+        (only,) = answer(self, self.society, ["What is half of 1?"], Rules(summarize=False), SAMPLING, 0)
         return only
 
 
@@ -67,7 +68,7 @@ def test_the_answers_are_those_that_the_generation_was_measured_on(
 ) -> None:
     stream = Stream(seed=5, purpose="evaluate", iteration=0)
     first = generate(engine, SOCIETY.generators, PROBLEMS, SAMPLING, stream, lambda d, t: None)
-    second = debate(engine, SOCIETY.critics, PROBLEMS, first, 2, True, SAMPLING, stream, lambda d, t: None)
+    second = debate(engine, SOCIETY.critics, PROBLEMS, first, 2, Rules(), SAMPLING, stream, lambda d, t: None)
     scores = score_debate(PROBLEMS, pd.concat([first, second], ignore_index=True), 5)
     assert sum(a.consensus for a in measured) / len(measured) == pytest.approx(scores.consensus)
     right = [a.answer == p.answer for a, p in zip(measured, PROBLEMS, strict=True)]
@@ -135,5 +136,5 @@ def test_if_nobody_answers_there_is_no_answer() -> None:
 def test_what_cannot_be_asked_is_named_before_anything_is_sampled(bad: str, why: str) -> None:
     engine = Scripted(r"\boxed{1}")
     with pytest.raises(QuestionError, match=f"question 2: .*{why}"):
-        answer(engine, engine.society, ["What is 1+1?", bad], 2, True, SAMPLING, 0)
+        answer(engine, engine.society, ["What is 1+1?", bad], Rules(), SAMPLING, 0)
     assert engine.calls == 0

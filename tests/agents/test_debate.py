@@ -12,6 +12,7 @@ from agents.debate import COLUMNS, Stream, debate, generate
 from agents.engines import base_model
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.transformers_engine import TransformersEngine
+from agents.rules import Rules, Topology
 from agents.society import Society
 from evaluation.answers import extract_answer
 from evaluation.problems.arithmetic import arithmetic_problems
@@ -20,6 +21,7 @@ SAMPLING = Sampling(max_new_tokens=40, max_summary_tokens=30)
 STREAM = Stream(seed=1, purpose="train", iteration=1)
 PROBLEMS = list(itertools.islice(arithmetic_problems(2), 3))
 SOCIETY = Society.untuned(3)
+DEFAULT, VERY_WORDS = Rules(), Rules(summarize=False)
 
 
 class Listening:
@@ -43,8 +45,8 @@ def first_round(engine: Listening) -> pd.DataFrame:
     return generate(engine, SOCIETY.generators, PROBLEMS, SAMPLING, STREAM, lambda d, t: None)
 
 
-def next_round(engine: Listening, earlier: pd.DataFrame, round_: int, summarize: bool = True) -> pd.DataFrame:
-    new = debate(engine, SOCIETY.critics, PROBLEMS, earlier, round_, summarize, SAMPLING, STREAM, lambda d, t: None)
+def next_round(engine: Listening, earlier: pd.DataFrame, round_: int, rules: Rules = DEFAULT) -> pd.DataFrame:
+    new = debate(engine, SOCIETY.critics, PROBLEMS, earlier, round_, rules, SAMPLING, STREAM, lambda d, t: None)
     return pd.concat([earlier, new], ignore_index=True)
 
 
@@ -85,7 +87,7 @@ def test_the_summary_is_of_the_others_and_written_by_the_base(engine: Listening)
 def test_round_three_reads_round_two_only_and_remembers_its_own_turns(engine: Listening) -> None:
     second = next_round(engine, first_round(engine), 2)
     engine.heard.clear()
-    third = next_round(engine, second, 3, summarize=False)
+    third = next_round(engine, second, 3, VERY_WORDS)
     for index in range(3):
         others = [i for i in range(3) if i != index]
         for place, problem in enumerate(PROBLEMS):
@@ -95,6 +97,36 @@ def test_round_three_reads_round_two_only_and_remembers_its_own_turns(engine: Li
             assert [m["role"] for m in conversation] == ["user", "assistant", "user", "assistant", "user"]
             assert conversation[3]["content"] == text(second, place, index, 2)
             assert text(third, place, index, 3, "summary") == words
+
+
+@pytest.mark.parametrize("topology", ["ring", "sparse"])
+def test_a_critic_reads_those_that_the_topology_says(engine: Listening, topology: Topology) -> None:
+    first = first_round(engine)
+    for summarize in (True, False):
+        engine.heard.clear()
+        second = next_round(engine, first, 2, Rules(topology=topology, summarize=summarize))
+        read = set()
+        for index in range(3):
+            for place, problem in enumerate(PROBLEMS):
+                (other,) = map(int, text(second, place, index, 2, "heard").split())
+                assert other == (index - 1) % 3 or (topology == "sparse" and other != index)
+                read.add((index, other))
+                words = [text(first, place, other, 1)]
+                if summarize:
+                    assert engine.heard[0][3 * index + place].messages == [prompts.summarise(problem.question, words)]
+                else:
+                    assert text(second, place, index, 2, "summary") == prompts.listed(words)
+        assert len(read) == 3 if topology == "ring" else len(read) > 3, "drawn anew for each problem and agent"
+
+
+def test_a_topology_changes_nothing_but_what_is_read(engine: Listening) -> None:
+    first = first_round(engine)
+    engine.heard.clear()
+    all_, ring = (next_round(engine, first, 2, Rules(topology=topology)) for topology in ("all-to-all", "ring"))
+    assert [text(all_, 0, index, 2, "heard") for index in range(3)] == ["1 2", "0 2", "0 1"]
+    seeds = [[request.seed for request in heard] for heard in engine.heard]
+    assert seeds[:2] == seeds[2:], "the same random choices, so that methods differ in the one thing alone"
+    assert all_["summary"].tolist() != ring["summary"].tolist()
 
 
 def test_every_sample_has_a_seed_of_its_own(engine: Listening) -> None:

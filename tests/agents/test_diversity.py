@@ -12,6 +12,7 @@ from agents.engines import base_model
 from agents.engines.protocol import Sampling
 from agents.engines.transformers_engine import TransformersEngine
 from agents.likelihood import Text, likelihoods
+from agents.rules import Rules
 from agents.society import Agent, Society
 from evaluation.diversity import Array, Diversity
 from evaluation.problems.arithmetic import arithmetic_problems
@@ -36,7 +37,7 @@ def letters(texts: list[str]) -> Array:
 
 def debated(engine: TransformersEngine, society: Society) -> pd.DataFrame:
     said = generate(engine, society.generators, PROBLEMS, SAMPLING, STREAM, quiet)
-    new = debate(engine, society.critics, PROBLEMS, said, 2, True, SAMPLING, STREAM, quiet)
+    new = debate(engine, society.critics, PROBLEMS, said, 2, Rules(), SAMPLING, STREAM, quiet)
     # As a frame from a file: in another order.
     return pd.concat([said, new], ignore_index=True).sample(frac=1.0, random_state=1)
 

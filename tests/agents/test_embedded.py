@@ -12,6 +12,7 @@ from agents.engines import base_model
 from agents.engines.base_model import EMBEDDED
 from agents.engines.protocol import Sampling
 from agents.engines.transformers_engine import TransformersEngine
+from agents.rules import Rules
 from agents.society import Society
 from evaluation.metrics import score_debate
 from evaluation.problems.arithmetic import arithmetic_problems
@@ -24,7 +25,7 @@ def responses() -> pd.DataFrame:
     engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=Path("none"))
     society, stream = Society.untuned(3), Stream(seed=20_000, purpose="evaluate", iteration=0)
     first = generate(engine, society.generators, PROBLEMS, Sampling(), stream, lambda d, t: None)
-    second = debate(engine, society.critics, PROBLEMS, first, 2, True, Sampling(), stream, lambda d, t: None)
+    second = debate(engine, society.critics, PROBLEMS, first, 2, Rules(), Sampling(), stream, lambda d, t: None)
     return pd.concat([first, second], ignore_index=True)
 
 

@@ -22,7 +22,7 @@ def transcript(answers: dict[tuple[int, int, int], str | None]) -> pd.DataFrame:
         role = "generator" if round_ == 1 else "critic"
         text = f"agent {index} round {round_} says {answer}"
         summary = None if round_ == 1 else f"summary for agent {index} round {round_}"
-        rows.append((P[problem].id, role, index, round_, text, answer, summary, 1, 1, True))
+        rows.append((P[problem].id, role, index, round_, text, answer, summary, 1, 1, True, "1"))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

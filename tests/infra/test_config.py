@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from agents.rules import Rules
 from evaluation.methods import METHODS
 from evaluation.problems.settings import Problems
 from infra.benchmark import Benchmark
@@ -118,3 +119,15 @@ def test_a_method_changes_the_job_only_where_it_says() -> None:
     assert plain.runner.device == "cpu"
     assert benchmark.job(METHODS["five-agents"], 9) == plain.model_copy(update={"agents": 5})
     assert benchmark.job(METHODS["without-summary"], 9) == plain.model_copy(update={"summarize": False})
+    for name, method in METHODS.items():
+        assert benchmark.job(method, 9) == plain.model_copy(update=method.settings), name
+
+
+def test_the_rules_of_a_job_are_its_fields() -> None:
+    assert Config().rules == Rules()
+    config = Config(rounds=3, summarize=False, topology="ring")
+    assert config.rules == Rules(rounds=3, summarize=False, topology="ring")
+    for name, field in Rules.model_fields.items():
+        assert Config.model_fields[name].get_default(call_default_factory=True) == field.get_default(
+            call_default_factory=True
+        )

@@ -15,6 +15,7 @@ from agents.engines import base_model
 from agents.engines.base_model import Base
 from agents.engines.protocol import Sampling
 from agents.engines.transformers_engine import TransformersEngine
+from agents.rules import Rules
 from agents.society import Agent, Society
 from infra.society_model import save
 from infra.store import Store
@@ -73,7 +74,7 @@ def saved(store: Store, society: Society, tmp_path_factory: pytest.TempPathFacto
 
     def make(base: Base = EMBEDDED) -> Path:
         folder = tmp_path_factory.mktemp("saved") / "model"
-        save(folder, "arith", society, store.folders, base, rounds=2, summarize=True, sampling=SAMPLING)
+        save(folder, "arith", society, store.folders, base, rules=Rules(), sampling=SAMPLING)
         return folder
 
     return make
@@ -88,7 +89,7 @@ def folder(saved: Callable[..., Path]) -> Path:
 def expected(store: Store, society: Society) -> list[dict[str, Any]]:
     """What the society says by itself, seed 4."""
     engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=store.folders)
-    return [a.model_dump(mode="json") for a in answer(engine, society, QUESTIONS, 2, True, SAMPLING, 4)]
+    return [a.model_dump(mode="json") for a in answer(engine, society, QUESTIONS, Rules(), SAMPLING, 4)]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from agents.engines import base_model
 from agents.engines.base_model import Base
 from agents.engines.protocol import Completion
 from agents.engines.transformers_engine import TransformersEngine
+from agents.rules import Rules
 from agents.society import Agent, Society
 from infra.errors import UserError
 from infra.society_model import save
@@ -171,5 +172,5 @@ def test_a_missing_adapter_is_named(store: Store, tmp_path: Path) -> None:
         critics=[Agent(role="critic", index=0)],
     )
     with pytest.raises(FileNotFoundError, match="a" * 64):
-        save(tmp_path / "m", "arith", lost, store.folders, EMBEDDED, rounds=2, summarize=True, sampling=SAMPLING)
+        save(tmp_path / "m", "arith", lost, store.folders, EMBEDDED, rules=Rules(), sampling=SAMPLING)
     assert not (tmp_path / "m").exists()

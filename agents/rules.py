@@ -1,0 +1,38 @@
+"""How a debate is held: the fields of the config that say so, and the record of them that travels to whoever holds one.
+
+The first ones are the paper's; the others are directions that its authors, or others, name.
+"""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from evaluation.scores import Record
+
+Topology = Literal["all-to-all", "ring", "sparse"]
+
+ROUNDS: Any = Field(
+    default=2, ge=1, le=16, title="Rounds", description="M, rounds of debate; round 1 is generation (paper: 2)."
+)
+SUMMARIZE: Any = Field(
+    default=True,
+    title="Summarize",
+    description="Critics read a summary of the others, written by the base; else their very words.",
+)
+TOPOLOGY: Any = Field(
+    default="all-to-all",
+    title="Topology",
+    description="Whom a critic reads: all-to-all, every other agent (paper); ring, the agent before it; sparse, half "
+    "of the others, drawn anew for each problem and round.",
+)
+
+
+class Rules(Record):
+    """How a debate is held."""
+
+    IMMATERIAL: ClassVar[dict[str, Any]] = {"rounds": True}
+    """What no single round depends on, for pydantic's `exclude`: rounds that different debates share have one key."""
+
+    rounds: int = ROUNDS
+    summarize: bool = SUMMARIZE
+    topology: Topology = TOPOLOGY

@@ -1,0 +1,42 @@
+"""Who reads whom, worked by hand, and seen on a debate of real agents."""
+
+from collections import Counter
+
+import pytest
+
+from agents.rules import Topology
+from agents.topology import heard
+
+
+def everyone(topology: Topology, indices: list[int], seed: int = 0) -> dict[int, list[int]]:
+    return {index: heard(topology, index, indices, seed) for index in indices}
+
+
+@pytest.mark.parametrize(
+    ("topology", "indices", "expected"),
+    [
+        ("all-to-all", [0, 1, 2], {0: [1, 2], 1: [0, 2], 2: [0, 1]}),
+        ("ring", [0, 1, 2], {0: [2], 1: [0], 2: [1]}),
+        ("ring", [3, 4, 5], {3: [5], 4: [3], 5: [4]}),  # a group of agents that begins elsewhere
+        ("ring", [0, 1], {0: [1], 1: [0]}),
+        ("sparse", [0, 1], {0: [1], 1: [0]}),
+        ("all-to-all", [4], {4: []}),
+        ("ring", [4], {4: []}),
+        ("sparse", [4], {4: []}),
+    ],
+)
+def test_who_reads_whom(topology: Topology, indices: list[int], expected: dict[int, list[int]]) -> None:
+    assert everyone(topology, indices) == expected
+
+
+@pytest.mark.parametrize(("agents", "half"), [(2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (7, 3)])
+def test_sparse_is_half_of_the_others_rounded_up(agents: int, half: int) -> None:
+    for seed in range(20):
+        for index, others in everyone("sparse", list(range(agents)), seed).items():
+            assert len(others) == len(set(others)) == half and others == sorted(others) and index not in others
+
+
+def test_sparse_draws_evenly_and_by_the_seed_alone() -> None:
+    drawn = Counter(heard("sparse", 1, [0, 1, 2], seed)[0] for seed in range(600))
+    assert drawn.keys() == {0, 2} and min(drawn.values()) > 250
+    assert everyone("sparse", list(range(7)), 5) == everyone("sparse", list(range(7)), 5)

@@ -112,7 +112,7 @@ def _hold_debate(
 ) -> pd.DataFrame:
     """All responses of rounds 1..M, with the columns of `agents.debate.COLUMNS`."""
     stream = Stream(seed=seed, purpose="evaluate", iteration=society.generation)
-    said = generate(engine, society.generators, problems, sampling, stream, _unheard)
+    said = generate(engine, society.generators, problems, sampling, stream, _unheard, rules.personas)
     for round_ in range(2, rules.rounds + 1):
         new = debate(engine, society.critics, problems, said, round_, rules, sampling, stream, _unheard)
         said = pd.concat([said, new], ignore_index=True)

@@ -35,10 +35,12 @@ COLUMNS = [
     "sampled_tokens",
     "finished",
     "heard",
+    "persona",
 ]
 """text: the response; answer: extracted from it or None; summary: what the agent read of the others before answering
 (None in round 1); prompt_tokens and sampled_tokens: with those of writing the summary; finished: ended by itself;
-heard: indices of the others of whom it read, such as "0 2" (None in round 1)."""
+heard: indices of the others of whom it read, such as "0 2" (None in round 1); persona: the prompt that its conversation
+begins with, or None."""
 
 
 class Stream(Record):
@@ -60,15 +62,23 @@ def generate(
     sampling: Sampling,
     stream: Stream,
     on_progress: OnProgress,
+    personas: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Round 1: y_{1,n} = A^G_n(x) for every generation agent n and problem x, in this order."""
+    """Round 1: y_{1,n} = A^G_n(x) for every generation agent n and problem x, in this order.
+
+    Args:
+        personas: agent n has the one at n modulo their number; none if there are none.
+    """
     turns = list(product(agents, problems))
+    given = [personas[agent.index % len(personas)] if personas else None for agent, _ in turns]
     requests = [
-        Request([prompts.solve(p.question)], agent.adapter, stream.seed_of(1, agent, p), sampling.max_new_tokens)
-        for agent, p in turns
+        Request(
+            [prompts.solve(p.question, persona)], agent.adapter, stream.seed_of(1, agent, p), sampling.max_new_tokens
+        )
+        for (agent, p), persona in zip(turns, given, strict=True)
     ]
     completions = engine.complete(requests, sampling, on_progress)
-    return frame_of(1, turns, completions)
+    return frame_of(1, turns, completions, given)
 
 
 def debate(
@@ -86,7 +96,7 @@ def debate(
 
     Args:
         earlier: the responses of all agents in rounds 1..m-1; of the others only round m-1 is read.
-        rules: whom an agent reads, and in which form.
+        rules: whom an agent reads, and in which form. Personas are those of `earlier`.
     """
     said = Said(earlier)
     turns = list(product(agents, problems))
@@ -103,7 +113,7 @@ def debate(
         for (agent, p), each in zip(turns, read, strict=True)
     ]
     completions = engine.complete(requests, sampling, lambda done, _: on_progress(before + done, total))
-    return frame_of(round_, turns, completions, read)
+    return frame_of(round_, turns, completions, [said.persona(p, agent.index) for agent, p in turns], read)
 
 
 @dataclass(frozen=True)
@@ -153,20 +163,26 @@ class Said:
 
     def __init__(self, responses: pd.DataFrame) -> None:
         keys = zip(responses["problem_id"], responses["index"], responses["round"], strict=True)
-        self._turns = dict(zip(keys, zip(responses["text"], responses["summary"], strict=True), strict=True))
+        # A frame may give back a missing persona as NaN.
+        personas = (persona if isinstance(persona, str) else None for persona in responses["persona"])
+        self._turns = dict(zip(keys, zip(responses["text"], responses["summary"], personas, strict=True), strict=True))
         self.indices: list[int] = sorted(set(responses["index"]))
 
     def by(self, problem: Problem, indices: Sequence[int], round_: int) -> list[str]:
         """The responses of some agents in one round, in the order of the indices."""
         return [self._turns[problem.id, index, round_][0] for index in indices]
 
+    def persona(self, problem: Problem, index: int) -> str | None:
+        """What an agent's conversation begins with, if anything."""
+        return self._turns[problem.id, index, 1][2]
+
     def conversation(self, problem: Problem, index: int, rounds: int) -> list[Message]:
         """The turns of one agent in rounds 1..rounds: the question, y_1, what it read before round 2, y_2, ..."""
         messages: list[Message] = []
         for round_ in range(1, rounds + 1):
-            text, read = self._turns[problem.id, index, round_]
-            messages.append(prompts.solve(problem.question) if round_ == 1 else prompts.debate(problem.question, read))
-            messages.append({"role": "assistant", "content": text})
+            text, read, persona = self._turns[problem.id, index, round_]
+            asked = prompts.solve(problem.question, persona) if round_ == 1 else prompts.debate(problem.question, read)
+            messages += [asked, {"role": "assistant", "content": text}]
         return messages
 
 
@@ -174,16 +190,17 @@ def frame_of(
     round_: int,
     turns: Sequence[tuple[Agent, Problem]],
     completions: Sequence[Completion],
+    personas: Sequence[str | None],
     read: Sequence[Read] | None = None,
 ) -> pd.DataFrame:
     """The responses of one round, with the columns of `COLUMNS`.
 
     Args:
-        turns: who answered what, and completions: how.
+        turns: who answered what, completions: how, and personas: as whom.
         read: what each read of the others before; none in round 1.
     """
     rows = []
-    for (agent, p), c, r in zip(turns, completions, read or [None] * len(turns), strict=True):
+    for (agent, p), c, persona, r in zip(turns, completions, personas, read or [None] * len(turns), strict=True):
         written = r.written if r else None
         rows.append(
             (
@@ -198,6 +215,7 @@ def frame_of(
                 c.sampled_tokens + (written.sampled_tokens if written else 0),
                 c.finished,
                 " ".join(map(str, r.heard)) if r else None,
+                persona,
             )
         )
     return pd.DataFrame(rows, columns=COLUMNS)

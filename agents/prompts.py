@@ -2,7 +2,7 @@
 
 A conversation of one agent over M rounds, as the debate builds it and as finetuning sees it:
 
-    user       solve(question)
+    user       solve(question), after the agent's persona if it has one
     assistant  y_1
     user       debate(summary of the other agents' round 1)
     assistant  y_2
@@ -21,11 +21,16 @@ class Message(TypedDict):
     content: str
 
 
-def solve(question: str) -> Message:
-    """Round 1: the bare question."""
+def solve(question: str, persona: str | None = None) -> Message:
+    """Round 1: the bare question.
+
+    The persona comes before it in the same turn, since some chat templates know no system turn. As the first turn of
+    every conversation it is before the agent's eyes in each round, and in what it learns from.
+    """
+    before = f"{persona}\n\n" if persona else ""
     return {
         "role": "user",
-        "content": f"Solve the problem step by step and end with the answer in \\boxed{{}}.\n\n{question}",
+        "content": f"{before}Solve the problem step by step and end with the answer in \\boxed{{}}.\n\n{question}",
     }
 
 

@@ -3,13 +3,15 @@
 The first ones are the paper's; the others are directions that its authors, or others, name.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from evaluation.scores import Record
 
 Topology = Literal["all-to-all", "ring", "sparse"]
+Persona = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+"""What an agent is told of itself, in the words in which it is told."""
 
 ROUNDS: Any = Field(
     default=2, ge=1, le=16, title="Rounds", description="M, rounds of debate; round 1 is generation (paper: 2)."
@@ -25,6 +27,13 @@ TOPOLOGY: Any = Field(
     description="Whom a critic reads: all-to-all, every other agent (paper); ring, the agent before it; sparse, half "
     "of the others, drawn anew for each problem and round.",
 )
+PERSONAS: Any = Field(
+    default=[],
+    max_length=64,
+    title="Personas",
+    description="Reasoning prompts that begin an agent's conversations: the first agent has the first one, and so on, "
+    "from the beginning again where there are fewer than agents. Empty: none.",
+)
 
 
 class Rules(Record):
@@ -36,3 +45,4 @@ class Rules(Record):
     rounds: int = ROUNDS
     summarize: bool = SUMMARIZE
     topology: Topology = TOPOLOGY
+    personas: list[Persona] = PERSONAS

@@ -50,7 +50,7 @@ def rationalise(
         for agent, p in turns
     ]
     completions = engine.complete(requests, sampling, on_progress) if requests else []
-    return frame_of(1, turns, completions)
+    return frame_of(1, turns, completions, [said.persona(p, agent.index) for agent, p in turns])
 
 
 def with_retries(first: pd.DataFrame, retries: pd.DataFrame) -> pd.DataFrame:

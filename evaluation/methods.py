@@ -26,8 +26,16 @@ MethodName = Literal[
     "pooled",
     "ring",
     "sparse",
+    "personas",
 ]
 """In the order of the table."""
+
+PERSONAS = (
+    "You are an accountant. Do one operation at a time and write down every result before you go on.",
+    "You are a planner. Say first into which parts the problem falls, solve each part, then put them together.",
+    "You are a sceptic. Once you have an answer, work it out in a second way, and mend what does not agree.",
+)
+"""Of the method of that name: three ways of reasoning that go wrong in different places."""
 
 
 class Method(Record):
@@ -156,6 +164,15 @@ METHODS: dict[MethodName, Method] = {
         from_debates=True,
         answers="debate",
         settings={"topology": "sparse"},
+    ),
+    "personas": Method(
+        title="personas",
+        about="Each agent is told to reason in a way of its own: step by step, from a plan, or with a check (a "
+        "direction that the paper names; Chan et al. 2024, arXiv 2308.07201).",
+        learns="own",
+        from_debates=True,
+        answers="debate",
+        settings={"personas": [*PERSONAS]},
     ),
 }
 NAMES: tuple[MethodName, ...] = get_args(MethodName)

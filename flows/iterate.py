@@ -102,7 +102,19 @@ def hold_debate(
     config: Config, base: Base, society: Society, problems: Artifact, stream: Stream, label: str
 ) -> list[Responses]:
     """Rounds 1..M of a debate, in each the responses of all N agents; round m reads round m-1 only."""
-    y = [generate(base, society.generators, problems, config.sampling, stream, config.engine, config.runner, label)]
+    y = [
+        generate(
+            base,
+            society.generators,
+            problems,
+            config.personas,
+            config.sampling,
+            stream,
+            config.engine,
+            config.runner,
+            label,
+        )
+    ]
     for m in range(2, config.rounds + 1):
         y.append(
             debate(

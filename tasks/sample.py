@@ -43,6 +43,7 @@ def generate(
     base: Base,
     generators: list[Agent],
     problems: Artifact,
+    personas: list[str],
     sampling: Sampling,
     stream: Stream,
     engine: EngineSettings,
@@ -54,7 +55,7 @@ def generate(
     store = Store(current_home().artifacts)
     speaking = engine_of(engine, base, runner.device, runner.batch_rows, store.folders)
     with progress(f"{label} · generate") as tell:
-        frame = core.generate(speaking, generators, read_problems(store, problems), sampling, stream, tell)
+        frame = core.generate(speaking, generators, read_problems(store, problems), sampling, stream, tell, personas)
     return Responses(
         responses=store.put_frame(frame),
         sampled_tokens=int(frame["sampled_tokens"].sum()),

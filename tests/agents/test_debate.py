@@ -129,6 +129,24 @@ def test_a_topology_changes_nothing_but_what_is_read(engine: Listening) -> None:
     assert all_["summary"].tolist() != ring["summary"].tolist()
 
 
+def test_every_agent_is_its_persona_in_all_rounds(engine: Listening) -> None:
+    personas = ["You add.", "You check."]
+    society = Society.untuned(3)
+    first = generate(engine, society.generators, PROBLEMS, SAMPLING, STREAM, lambda d, t: None, personas)
+    third = next_round(engine, next_round(engine, first, 2), 3)
+    given = {0: "You add.", 1: "You check.", 2: "You add."}
+    for requests, rounds in zip([engine.heard[0], engine.heard[2], engine.heard[4]], (1, 2, 3), strict=True):
+        for place, request in enumerate(requests):
+            index, problem = divmod(place, len(PROBLEMS))
+            asked = [message["content"] for message in request.messages if message["role"] == "user"]
+            assert len(asked) == rounds
+            assert asked[0] == f"{given[index]}\n\n{prompts.solve(PROBLEMS[problem].question)['content']}"
+            assert not any("You add." in text or "You check." in text for text in asked[1:])
+    assert third["persona"].tolist() == [given[index] for index in third["index"]]
+    for requests in (engine.heard[1], engine.heard[3]):
+        assert not any("You " in request.messages[0]["content"] for request in requests), "the base has none"
+
+
 def test_every_sample_has_a_seed_of_its_own(engine: Listening) -> None:
     next_round(engine, next_round(engine, first_round(engine), 2), 3)
     seeds = [request.seed for heard in engine.heard for request in heard]

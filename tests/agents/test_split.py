@@ -1,6 +1,8 @@
 """The split against the definitions of the paper: worked by hand, and on random transcripts."""
 
 import random
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pandas as pd
 import pytest
@@ -15,14 +17,16 @@ P = [Problem(question=f"What is {n}?", answer=str(n)) for n in range(4)]
 GENERATOR, CRITIC = Agent(role="generator", index=0), Agent(role="critic", index=0)
 
 
-def transcript(answers: dict[tuple[int, int, int], str | None]) -> pd.DataFrame:
+def transcript(
+    answers: dict[tuple[int, int, int], str | None], personas: Mapping[int, str] = MappingProxyType({})
+) -> pd.DataFrame:
     """Responses of (problem, agent, round) -> answer; the text says who spoke."""
     rows = []
     for (problem, index, round_), answer in answers.items():
         role = "generator" if round_ == 1 else "critic"
         text = f"agent {index} round {round_} says {answer}"
         summary = None if round_ == 1 else f"summary for agent {index} round {round_}"
-        rows.append((P[problem].id, role, index, round_, text, answer, summary, 1, 1, True, "1"))
+        rows.append((P[problem].id, role, index, round_, text, answer, summary, 1, 1, True, "1", personas.get(index)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -95,6 +99,19 @@ def test_no_agent_speaks_another_agents_words() -> None:
             for example in split(Agent(role=role, index=index), P, TWO_ROUNDS, CONSENSUS, 0.5, 0):
                 own = [m["content"] for m in example if m["role"] == "assistant"]
                 assert all(text.startswith(f"agent {index} ") for text in own)
+
+
+def test_an_agent_learns_as_the_persona_that_it_was() -> None:
+    frame = transcript({(0, 0, 1): "1", (0, 0, 2): "7", (0, 1, 1): "7", (0, 1, 2): "7"}, {0: "You are brief."})
+    consensus = {P[0].id: "7"}
+    (critic,) = split(CRITIC, P, frame, consensus, 0.5, 0)
+    assert [m["role"] for m in critic] == ["user", "assistant", "user", "assistant"]
+    assert critic[0]["content"] == "You are brief.\n\n" + prompts.solve(P[0].question)["content"]
+    assert critic[2] == prompts.debate(P[0].question, "summary for agent 0 round 2"), "once is enough"
+    (pair,) = preferences(GENERATOR, P, frame, consensus)
+    assert pair.chosen[0] == critic[0]
+    (other,) = split(Agent(role="generator", index=1), P, frame, consensus, 0.5, 0)
+    assert other[0] == prompts.solve(P[0].question)
 
 
 def test_problems_without_consensus_teach_nothing() -> None:

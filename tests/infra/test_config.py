@@ -52,6 +52,8 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path)
         ("society: My Society\n", ["line 1", "society is 'My Society'"]),
         ("agents: 2\nfinetune:\n  min_votes: 3\n", ["min_votes is 3", "agents=2"]),
         ("engine:\n  name: openai\n", ["line 1", "engine.name openai needs engine.url", "http://127.0.0.1:8000/v1"]),
+        ("topology: star\n", ["line 1", "topology is 'star'", "'all-to-all', 'ring' or 'sparse'"]),
+        ("personas:\n- You add.\n- ' '\n", ["line 1", "personas.1 is ' '", "at least 1 character"]),
         ("engine:\n  name: vlm\n", ["line 2", "engine.name is 'vlm'", "'transformers', 'vllm' or 'openai'"]),
         ("engine:\n  url: 127.0.0.1:8000\n", ["line 2", "engine.url is '127.0.0.1:8000'", "base URL"]),
         ("engine:\n  url: http://h:99999/v1\n", ["line 2", "engine.url", "base URL"]),
@@ -125,8 +127,8 @@ def test_a_method_changes_the_job_only_where_it_says() -> None:
 
 def test_the_rules_of_a_job_are_its_fields() -> None:
     assert Config().rules == Rules()
-    config = Config(rounds=3, summarize=False, topology="ring")
-    assert config.rules == Rules(rounds=3, summarize=False, topology="ring")
+    config = Config(rounds=3, summarize=False, topology="ring", personas=["You add."])
+    assert config.rules == Rules(rounds=3, summarize=False, topology="ring", personas=["You add."])
     for name, field in Rules.model_fields.items():
         assert Config.model_fields[name].get_default(call_default_factory=True) == field.get_default(
             call_default_factory=True

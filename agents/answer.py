@@ -45,7 +45,7 @@ class Answer(Record):
         "first one's words; an agent that gave no answer has no vote, so the sum may be less than N."
     )
     consensus: float = Field(description="Share of all N agents that give the society's answer, in 0..1.")
-    transcript: list[Turn] = Field(description="Round by round, in the order of the agents.")
+    transcript: list[Turn] = Field(description="What was said, round by round, in the order of the agents.")
 
 
 def problems_of(questions: Sequence[str]) -> list[Problem]:
@@ -110,7 +110,7 @@ def _hold_debate(
     sampling: Sampling,
     seed: int,
 ) -> pd.DataFrame:
-    """All responses of rounds 1..M, with the columns of `agents.debate.COLUMNS`."""
+    """All responses of rounds 1..M, with the columns of `agents.responses.COLUMNS`."""
     stream = Stream(seed=seed, purpose="evaluate", iteration=society.generation)
     said = generate(engine, society.generators, problems, sampling, stream, _unheard, rules.personas)
     for round_ in range(2, rules.rounds + 1):
@@ -128,9 +128,9 @@ def _conclude(problem: Problem, responses: pd.DataFrame, rounds: int, seed: int)
             text=row.text,
             answer=_text(row.answer),
         )
-        for row in responses.itertuples(index=False)
+        for row in responses[~responses["carried"]].itertuples(index=False)
     ]
-    last = [turn.answer for turn in transcript if turn.round == rounds]
+    last = [_text(answer) for answer in responses[responses["round"] == rounds]["answer"]]
     outcome = tally(last, vote_seed(seed, rounds, problem.id))
     return Answer(
         question=problem.question,

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from agents.debate import Said
 from agents.engines.protocol import OnProgress
 from agents.engines.transformers_engine import TransformersEngine
 from agents.likelihood import Text, likelihoods
+from agents.responses import Said
 from agents.society import Agent
 from evaluation.diversity import (
     Array,
@@ -41,7 +41,7 @@ def diversity(
         engine: with the base model of the agents and the folder of their adapters.
         agents: those who spoke in this round, generators in round 1 and critics afterwards.
         problems: with a response of every agent in rounds 1..round_.
-        responses: with the columns of `agents.debate.COLUMNS`; those of later rounds are not read.
+        responses: with the columns of `agents.responses.COLUMNS`; those of later rounds are not read.
         round_: from 1.
         embed: texts to embeddings (texts, D), such as `agents.embedding.Encoder`; None leaves dissimilarity out.
         on_progress: told the responses whose likelihoods are done.

@@ -34,6 +34,12 @@ PERSONAS: Any = Field(
     description="Reasoning prompts that begin an agent's conversations: the first agent has the first one, and so on, "
     "from the beginning again where there are fewer than agents. Empty: none.",
 )
+STOP_ON_CONSENSUS: Any = Field(
+    default=False,
+    title="Stop on consensus",
+    description="Problems on which all agents agree are not debated further; what they said stands for the rounds "
+    "left.",
+)
 
 
 class Rules(Record):
@@ -46,3 +52,4 @@ class Rules(Record):
     summarize: bool = SUMMARIZE
     topology: Topology = TOPOLOGY
     personas: list[Persona] = PERSONAS
+    stop_on_consensus: bool = STOP_ON_CONSENSUS

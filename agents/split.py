@@ -6,7 +6,8 @@
     D^C_n  = D^C-_n with proportion w and D^C+_n with proportion 1-w
 
 where y^ is the consensus and = is mathematical equivalence (arXiv 2501.05707, section 3). Only the last turn of an
-example is learned; what stands before it is context.
+example is learned; what stands before it is context. Where a debate ended before round M, with all in agreement, M is
+the round in which it ended, and if that is the first one no critic has spoken, so none learns from it.
 """
 
 import random
@@ -15,8 +16,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from agents.debate import Said
 from agents.prompts import Message
+from agents.responses import Said
 from agents.society import Agent
 from evaluation.answers import equivalent
 from evaluation.problems.problem import Problem
@@ -36,7 +37,7 @@ def split(
     """The dataset of one agent.
 
     Args:
-        responses: the responses of all agents in all rounds, columns of `agents.debate.COLUMNS`.
+        responses: the responses of all agents in all rounds, columns of `agents.responses.COLUMNS`.
         consensus: y^ by problem id; problems without a consensus are left out of it and so of every dataset.
         critic_mix: w.
         seed: of the draw that brings D^C- and D^C+ to their proportions.
@@ -53,9 +54,8 @@ def split(
     voted = [p for p in problems if p.id in consensus]
     if agent.role == "generator":
         return [said.conversation(p, agent.index, 1) for p in voted if agrees(p, 1)]
-    if rounds == 1:
-        return []  # Without a debate there is nothing for a critic to learn from.
-    ended_right = [p for p in voted if agrees(p, rounds)]
+    # Without a debate there is nothing for a critic to learn from.
+    ended_right = [p for p in voted if said.rounds(p, agent.index) > 1 and agrees(p, rounds)]
     corrected = [said.conversation(p, agent.index, rounds) for p in ended_right if not agrees(p, 1)]
     held = [said.conversation(p, agent.index, rounds) for p in ended_right if agrees(p, 1)]
     return mix(corrected, held, critic_mix, seed)
@@ -79,7 +79,7 @@ def preferences(
     not: to correct itself where it did, to hold its ground where it was talked out of it.
 
     Args:
-        responses: the responses of all agents in all rounds, columns of `agents.debate.COLUMNS`.
+        responses: the responses of all agents in all rounds, columns of `agents.responses.COLUMNS`.
         consensus: y^ by problem id; problems without a consensus are left out of it and so of every dataset.
     """
     said = Said(responses)
@@ -92,7 +92,7 @@ def preferences(
     pairs = []
     for problem in problems:
         words: dict[bool, list[str]] = {True: [], False: []}
-        for round_ in range(1, rounds + 1) if problem.id in consensus else ():
+        for round_ in range(1, said.rounds(problem, agent.index) + 1) if problem.id in consensus else ():
             text, answer = turns[problem.id, round_]
             words[isinstance(answer, str) and equivalent(answer, consensus[problem.id])].append(text)
         if words[True] and words[False]:

@@ -156,6 +156,11 @@ def tally(answers: Sequence[str | None], seed: int | str) -> Tally:
     )
 
 
+def unanimous(answers: Sequence[str | None]) -> bool:
+    """Whether all agents, and at least one, gave an answer, and one that the winner's voters share. See `tally`."""
+    return 0 < len(answers) == tally(answers, seed=0).votes
+
+
 def majority(answers: Sequence[str | None], seed: int | str) -> str | None:
     """The answer that most agents gave, ties drawn with the seed; None if nobody answered. See `tally`."""
     return tally(answers, seed).answer

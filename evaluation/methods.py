@@ -27,6 +27,7 @@ MethodName = Literal[
     "ring",
     "sparse",
     "personas",
+    "early-stop",
 ]
 """In the order of the table."""
 
@@ -173,6 +174,15 @@ METHODS: dict[MethodName, Method] = {
         from_debates=True,
         answers="debate",
         settings={"personas": [*PERSONAS]},
+    ),
+    "early-stop": Method(
+        title="four rounds, stop",
+        about="M = 4, but a problem on which all agree is not debated further (more rounds: Du et al. 2023, arXiv "
+        "2305.14325; ending a debate early: Liang et al. 2023, arXiv 2305.19118).",
+        learns="own",
+        from_debates=True,
+        answers="debate",
+        settings={"rounds": 4, "stop_on_consensus": True},
     ),
 }
 NAMES: tuple[MethodName, ...] = get_args(MethodName)

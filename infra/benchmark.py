@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agents.engines.protocol import Sampling
 from agents.engines.settings import EngineSettings
-from agents.rules import PERSONAS, ROUNDS, SUMMARIZE, TOPOLOGY, Persona, Topology
+from agents.rules import PERSONAS, ROUNDS, STOP_ON_CONSENSUS, SUMMARIZE, TOPOLOGY, Persona, Topology
 from agents.training.sft import Finetune
 from evaluation.methods import METHODS, NAMES, REFERENCE, Method, MethodName
 from evaluation.problems.settings import Problems
@@ -60,6 +60,7 @@ class Benchmark(BaseModel):
     summarize: bool = SUMMARIZE
     topology: Topology = TOPOLOGY
     personas: list[Persona] = PERSONAS
+    stop_on_consensus: bool = STOP_ON_CONSENSUS
     encoder: str | None = Field(
         default=None,
         min_length=1,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, m
 
 from agents.engines.protocol import Sampling
 from agents.engines.settings import EngineSettings
-from agents.rules import PERSONAS, ROUNDS, SUMMARIZE, TOPOLOGY, Persona, Rules, Topology
+from agents.rules import PERSONAS, ROUNDS, STOP_ON_CONSENSUS, SUMMARIZE, TOPOLOGY, Persona, Rules, Topology
 from agents.training.sft import Finetune
 from evaluation.problems.settings import ARITHMETIC, Levels, Problems, Subjects
 
@@ -138,6 +138,7 @@ class Config(BaseModel):
     summarize: bool = SUMMARIZE
     topology: Topology = TOPOLOGY
     personas: list[Persona] = PERSONAS
+    stop_on_consensus: bool = STOP_ON_CONSENSUS
     sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
     finetune: Annotated[Finetune, folded(Finetune)] = FINETUNE
     promotion: Annotated[Promotion, folded(Promotion)] = Field(

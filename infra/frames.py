@@ -20,5 +20,5 @@ def read_problems(store: Store, artifact: Artifact) -> list[Problem]:
 
 
 def read_responses(store: Store, artifacts: Sequence[Artifact]) -> pd.DataFrame:
-    """The responses of several rounds as one frame with the columns of `agents.debate.COLUMNS`."""
+    """The responses of several rounds as one frame with the columns of `agents.responses.COLUMNS`."""
     return pd.concat([store.frame(artifact) for artifact in artifacts], ignore_index=True)

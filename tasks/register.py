@@ -180,6 +180,7 @@ def _log(
 def debates_frame(store: Store, problems: Artifact, debated: list[Responses]) -> pd.DataFrame:
     """The turns of every debate in reading order, with the question and the reference answer."""
     frame = read_responses(store, [response.responses for response in debated])
+    frame = frame[~frame["carried"]].copy()
     asked = {problem.id: problem for problem in read_problems(store, problems)}
     order = {id_: place for place, id_ in enumerate(asked)}
     frame["question"] = [asked[id_].question for id_ in frame["problem_id"]]

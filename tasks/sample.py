@@ -29,12 +29,15 @@ class Responses(Record):
 
 CALLS = (
     "agents.debate",
+    "agents.responses",
     "agents.topology",
     "agents.prompts",
     "agents.chat",
     "agents.seeding",
     "agents.engines",
     "evaluation.answers",
+    "evaluation.exact",
+    "evaluation.symbolic",
 )
 
 

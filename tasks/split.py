@@ -23,7 +23,13 @@ class Dataset(Record):
     examples: Artifact
 
 
-@step("agents.split", "agents.debate", "agents.prompts", "evaluation", name="{label} · split · {agent.name}")
+@step(
+    "agents.split",
+    "agents.responses",
+    "agents.prompts",
+    "evaluation",
+    name="{label} · split · {agent.name}",
+)
 def split(
     agent: Agent,
     problems: Artifact,

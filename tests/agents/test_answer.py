@@ -24,6 +24,7 @@ SAMPLING = Sampling(max_new_tokens=160, max_summary_tokens=160)
 PROBLEMS = list(itertools.islice(arithmetic_problems(3), 4))
 QUESTIONS = [problem.question for problem in PROBLEMS]
 SOCIETY = Society.untuned(3)
+VERY_WORDS = Rules(summarize=False)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +59,8 @@ class Scripted:
         self.calls += 1
         return [Completion(text, 1, 1, True) for text in self.texts]
 
-    def answer(self) -> Answer:
-        (only,) = answer(self, self.society, ["What is half of 1?"], Rules(summarize=False), SAMPLING, 0)
+    def answer(self, rules: Rules = VERY_WORDS) -> Answer:
+        (only,) = answer(self, self.society, ["What is half of 1?"], rules, SAMPLING, 0)
         return only
 
 
@@ -122,6 +123,16 @@ def test_the_winner_has_the_votes_of_all_that_equal_it() -> None:
     # 50 % equals 50 as well as 0.5, which are not equal to each other.
     only = Scripted(r"\boxed{50}", r"\boxed{50\%}", r"\boxed{0.5}").answer()
     assert (only.answer, only.votes, only.consensus) == (r"50\%", {r"50\%": 3}, 1.0)
+
+
+def test_a_debate_that_has_ended_is_told_as_far_as_it_went() -> None:
+    agree = Scripted(r"\boxed{1/2}", r"\boxed{0.5}")
+    only = agree.answer(Rules(rounds=4, stop_on_consensus=True))
+    assert agree.calls == 1 and [turn.round for turn in only.transcript] == [1, 1]
+    assert (only.answer, only.votes, only.consensus) == ("1/2", {"1/2": 2}, 1.0)
+    differ = Scripted(r"\boxed{1}", r"\boxed{0.5}")
+    only = differ.answer(Rules(rounds=4, stop_on_consensus=True, summarize=False))
+    assert differ.calls == 4 and [turn.round for turn in only.transcript] == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
 def test_if_nobody_answers_there_is_no_answer() -> None:

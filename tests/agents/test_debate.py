@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from agents import prompts
-from agents.debate import COLUMNS, Stream, debate, generate
+from agents.debate import Stream, debate, generate
 from agents.engines import base_model
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.transformers_engine import TransformersEngine
+from agents.responses import COLUMNS, Said
 from agents.rules import Rules, Topology
 from agents.society import Society
 from evaluation.answers import extract_answer
@@ -145,6 +146,45 @@ def test_every_agent_is_its_persona_in_all_rounds(engine: Listening) -> None:
     assert third["persona"].tolist() == [given[index] for index in third["index"]]
     for requests in (engine.heard[1], engine.heard[3]):
         assert not any("You " in request.messages[0]["content"] for request in requests), "the base has none"
+
+
+def answered(frame: pd.DataFrame, problem: int, *answers: str | None) -> pd.DataFrame:
+    """The frame, with other answers of all agents to one problem."""
+    frame = frame.copy()
+    frame.loc[frame["problem_id"] == PROBLEMS[problem].id, "answer"] = answers
+    return frame
+
+
+def test_what_all_agree_on_is_not_debated_again(engine: Listening) -> None:
+    first = answered(answered(first_round(engine), 0, "7", "7.0", "14/2"), 1, "7", "7", None)
+    first = answered(first, 2, "1", "2", "3")
+    stop = Rules(rounds=4, stop_on_consensus=True)
+    engine.heard.clear()
+    second = next_round(engine, first, 2, stop)
+    assert [len(heard) for heard in engine.heard] == [6, 6], "summaries and answers of two problems"
+    assert not any(PROBLEMS[0].question in r.messages[0]["content"] for heard in engine.heard for r in heard)
+    here = second[second["round"] == 2]
+    assert len(here) == 9 and set(here["role"]) == {"critic"} and list(second.columns) == COLUMNS
+    carried = here[here["carried"]]
+    assert set(carried["problem_id"]) == {PROBLEMS[0].id} and carried["index"].tolist() == [0, 1, 2]
+    assert carried["answer"].tolist() == ["7", "7.0", "14/2"]
+    assert carried["text"].tolist() == [text(first, 0, index, 1) for index in range(3)]
+    assert carried["sampled_tokens"].sum() == carried["prompt_tokens"].sum() == 0
+
+    plain = next_round(engine, first, 2)
+    going = ["problem_id", "index", "round", "text", "answer", "summary", "sampled_tokens"]
+    two = [frame[frame["problem_id"] != PROBLEMS[0].id][going].reset_index(drop=True) for frame in (second, plain)]
+    pd.testing.assert_frame_equal(*two)
+
+    # The others agree after round 2, so nobody is asked anything in round 3.
+    ended = second.copy()
+    ended.loc[ended["round"] == 2, "answer"] = "7"
+    engine.heard.clear()
+    third = next_round(engine, ended, 3, stop)
+    assert engine.heard == [] and third["carried"].sum() == 3 + 9
+    said = Said(third)
+    assert [said.rounds(problem, 0) for problem in PROBLEMS] == [1, 2, 2]
+    assert [len(said.conversation(problem, 0, 3)) for problem in PROBLEMS] == [2, 4, 4]
 
 
 def test_every_sample_has_a_seed_of_its_own(engine: Listening) -> None:

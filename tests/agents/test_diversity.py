@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.debate import Said, Stream, debate, generate
+from agents.debate import Stream, debate, generate
 from agents.diversity import diversity
 from agents.engines import base_model
 from agents.engines.protocol import Sampling
 from agents.engines.transformers_engine import TransformersEngine
 from agents.likelihood import Text, likelihoods
+from agents.responses import Said
 from agents.rules import Rules
 from agents.society import Agent, Society
 from evaluation.diversity import Array, Diversity

@@ -1,14 +1,14 @@
 """The split against the definitions of the paper: worked by hand, and on random transcripts."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import pandas as pd
 import pytest
 
 from agents import prompts
-from agents.debate import COLUMNS
+from agents.responses import COLUMNS
 from agents.society import Agent
 from agents.split import mix, preferences, split
 from evaluation.problems.problem import Problem
@@ -18,15 +18,33 @@ GENERATOR, CRITIC = Agent(role="generator", index=0), Agent(role="critic", index
 
 
 def transcript(
-    answers: dict[tuple[int, int, int], str | None], personas: Mapping[int, str] = MappingProxyType({})
+    answers: dict[tuple[int, int, int], str | None],
+    personas: Mapping[int, str] = MappingProxyType({}),
+    carried: Collection[tuple[int, int]] = (),
 ) -> pd.DataFrame:
-    """Responses of (problem, agent, round) -> answer; the text says who spoke."""
+    """Responses of (problem, agent, round) -> answer; the text says who spoke. `carried` has (problem, round)."""
     rows = []
     for (problem, index, round_), answer in answers.items():
         role = "generator" if round_ == 1 else "critic"
         text = f"agent {index} round {round_} says {answer}"
         summary = None if round_ == 1 else f"summary for agent {index} round {round_}"
-        rows.append((P[problem].id, role, index, round_, text, answer, summary, 1, 1, True, "1", personas.get(index)))
+        rows.append(
+            (
+                P[problem].id,
+                role,
+                index,
+                round_,
+                text,
+                answer,
+                summary,
+                1,
+                1,
+                True,
+                "1",
+                personas.get(index),
+                (problem, round_) in carried,
+            )
+        )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -112,6 +130,32 @@ def test_an_agent_learns_as_the_persona_that_it_was() -> None:
     assert pair.chosen[0] == critic[0]
     (other,) = split(Agent(role="generator", index=1), P, frame, consensus, 0.5, 0)
     assert other[0] == prompts.solve(P[0].question)
+
+
+def test_a_critic_learns_nothing_that_it_did_not_say() -> None:
+    # Problem 0 ended after round 1, problem 1 after round 2, problem 2 was debated to the end.
+    answers: dict[tuple[int, int, int], str | None] = {
+        **{(0, 0, m): "7" for m in (1, 2, 3)},
+        **{(1, 0, 1): "1", (1, 0, 2): "8", (1, 0, 3): "8"},
+        **{(2, 0, 1): "9", (2, 0, 2): "2", (2, 0, 3): "9"},
+    }
+    frame = transcript(answers, carried=[(0, 2), (0, 3), (1, 3)])
+    consensus = {P[0].id: "7", P[1].id: "8", P[2].id: "9"}
+    assert last_words(split(GENERATOR, P[:3], frame, consensus, 0.5, 0)) == [
+        "agent 0 round 1 says 7",
+        "agent 0 round 1 says 9",
+    ]
+    corrected, held = split(CRITIC, P[:3], frame, consensus, 0.5, 0)
+    assert [m["content"] for m in corrected if m["role"] == "assistant"] == [
+        "agent 0 round 1 says 1",
+        "agent 0 round 2 says 8",
+    ]
+    assert len(held) == 6 and held[-1]["content"] == "agent 0 round 3 says 9"
+    pairs = preferences(CRITIC, P[:3], frame, consensus)
+    assert [(pair.chosen[-1]["content"], pair.rejected) for pair in pairs] == [
+        ("agent 0 round 2 says 8", "agent 0 round 1 says 1"),
+        ("agent 0 round 3 says 9", "agent 0 round 2 says 2"),
+    ]
 
 
 def test_problems_without_consensus_teach_nothing() -> None:

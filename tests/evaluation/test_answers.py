@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation import symbolic
-from evaluation.answers import MAX_ANSWER_CHARS, boxed, equivalent, extract_answer, majority, tally
+from evaluation.answers import MAX_ANSWER_CHARS, boxed, equivalent, extract_answer, majority, tally, unanimous
 from evaluation.exact import canonical, decide
 
 
@@ -246,6 +246,22 @@ def test_fifty_percent_votes_with_both_of_its_readings() -> None:
     for answers in (["50", "0.5", "50%"], ["50%", "0.5", "50"]):
         assert tally(answers, seed=1).answer == "50%"
         assert tally(answers, seed=1).agrees == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (["1/2", "0.5", "\\frac{1}{2}"], True),
+        (["50", "50%", "0.5"], True),  # all of them vote for 50%
+        (["1", "1", "2"], False),
+        (["1", "1", None], False),
+        (["1"], True),
+        ([None, None], False),
+        ([], False),
+    ],
+)
+def test_who_is_unanimous(answers: list[str | None], expected: bool) -> None:
+    assert unanimous(answers) == expected
 
 
 def test_ties_are_drawn_evenly_whatever_the_answers_say() -> None:

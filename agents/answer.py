@@ -81,6 +81,7 @@ def answer(
 
     Raises:
         QuestionError: as `problems_of`.
+        EngineError: the rules ask for a vote by confidence, and the engine is not the transformers one.
     """
     problems = problems_of(questions)
     answers: dict[Problem, Answer] = {}
@@ -116,6 +117,12 @@ def _hold_debate(
     for round_ in range(2, rules.rounds + 1):
         new = debate(engine, society.critics, problems, said, round_, rules, sampling, stream, _unheard)
         said = pd.concat([said, new], ignore_index=True)
+    if rules.vote == "confidence":
+        # Imports torch, which `maft ask` should not wait for before it knows that there is such a society.
+        from agents.confidence import confidence
+
+        last = confidence(engine, society, problems, said, _unheard)
+        said = pd.concat([said[said["round"] < rules.rounds], last], ignore_index=True)
     return said
 
 
@@ -130,8 +137,9 @@ def _conclude(problem: Problem, responses: pd.DataFrame, rounds: int, seed: int)
         )
         for row in responses[~responses["carried"]].itertuples(index=False)
     ]
-    last = [_text(answer) for answer in responses[responses["round"] == rounds]["answer"]]
-    outcome = tally(last, vote_seed(seed, rounds, problem.id))
+    ballots = responses[responses["round"] == rounds]
+    last = [_text(answer) for answer in ballots["answer"]]
+    outcome = tally(last, vote_seed(seed, rounds, problem.id), ballots["weight"].tolist())
     return Answer(
         question=problem.question,
         answer=outcome.answer,

@@ -26,11 +26,13 @@ COLUMNS = [
     "heard",
     "persona",
     "carried",
+    "weight",
 ]
 """text: the response; answer: extracted from it or None; summary: what the agent read of the others before answering
 (None in round 1); prompt_tokens and sampled_tokens: with those of writing the summary; finished: ended by itself;
 heard: indices of the others of whom it read, such as "0 2" (None in round 1); persona: the prompt that its conversation
-begins with, or None; carried: not said in this round but taken over from the one before, the debate having ended."""
+begins with, or None; carried: not said in this round but taken over from the one before, the debate having ended;
+weight: what the answer counts for in a vote, 1 unless `agents.confidence` says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def frame_of(
                 " ".join(map(str, r.heard)) if r else None,
                 persona,
                 False,
+                1.0,
             )
         )
     return pd.DataFrame(rows, columns=COLUMNS)

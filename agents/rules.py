@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 from evaluation.scores import Record
 
 Topology = Literal["all-to-all", "ring", "sparse"]
+Vote = Literal["majority", "confidence"]
 Persona = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 """What an agent is told of itself, in the words in which it is told."""
 
@@ -40,12 +41,18 @@ STOP_ON_CONSENSUS: Any = Field(
     description="Problems on which all agents agree are not debated further; what they said stands for the rounds "
     "left.",
 )
+VOTE: Any = Field(
+    default="majority",
+    title="Vote",
+    description="majority: each answer of the last round counts the same (paper); confidence: as much as its agent was "
+    "sure of its words, the geometric mean of their probabilities (engine.name transformers only).",
+)
 
 
 class Rules(Record):
     """How a debate is held."""
 
-    IMMATERIAL: ClassVar[dict[str, Any]] = {"rounds": True}
+    IMMATERIAL: ClassVar[dict[str, Any]] = {"rounds": True, "vote": True}
     """What no single round depends on, for pydantic's `exclude`: rounds that different debates share have one key."""
 
     rounds: int = ROUNDS
@@ -53,3 +60,4 @@ class Rules(Record):
     topology: Topology = TOPOLOGY
     personas: list[Persona] = PERSONAS
     stop_on_consensus: bool = STOP_ON_CONSENSUS
+    vote: Vote = VOTE

@@ -28,6 +28,7 @@ MethodName = Literal[
     "sparse",
     "personas",
     "early-stop",
+    "confidence-vote",
 ]
 """In the order of the table."""
 
@@ -183,6 +184,15 @@ METHODS: dict[MethodName, Method] = {
         from_debates=True,
         answers="debate",
         settings={"rounds": 4, "stop_on_consensus": True},
+    ),
+    "confidence-vote": Method(
+        title="confidence vote",
+        about="Every answer of the last round counts as much as its agent was sure of it, the geometric mean of its "
+        "words' probabilities, for the labels and for the answer (Wang et al. 2023, arXiv 2203.11171).",
+        learns="own",
+        from_debates=True,
+        answers="debate",
+        settings={"vote": "confidence"},
     ),
 }
 NAMES: tuple[MethodName, ...] = get_args(MethodName)

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.answers import equivalent, tally
+from evaluation.answers import Tally, equivalent, tally
 from evaluation.problems.problem import Problem
 from evaluation.scores import AgentScore, DebateScores, Role, RoundScore
 
 COLUMNS = ("problem_id", "role", "index", "round", "answer")
 
-Answers = list[str | None]
+Ballots = list[tuple[str | None, float]]
+"""Per agent, its answer and what it weighs in the vote."""
 
 
 def vote_seed(seed: int, round: int, problem_id: str) -> str:
@@ -84,18 +85,19 @@ def score_debate(problems: Sequence[Problem], responses: pd.DataFrame, seed: int
         problems: the held-out problems, at least one.
         responses: one row per problem, round and agent, in any order, with the columns problem_id (`Problem.id`),
             role (generator in round 1, critic afterwards), index (0..N-1), round (1..M) and answer (text; None, NaN
-            or blank for an unparsable one, which is wrong). Other columns are left alone.
+            or blank for an unparsable one, which is wrong). With the column weight, votes are weighted by it, see
+            `evaluation.answers.tally`. Other columns are left alone.
         seed: breaks ties of the majority votes, see `vote_seed`.
 
     Raises:
         ValueError: a column or a row is missing or there twice, or a row is of a problem that is not in `problems`.
     """
-    rounds = _answers_by_round(problems, responses)
+    rounds = _ballots_by_round(problems, responses)
     scores: list[RoundScore] = []
     shares: list[float] = []
-    for number, (indices, answers) in enumerate(rounds, start=1):
-        right = np.array([[equivalent(answer, p.answer) for answer in answers[p.id]] for p in problems], dtype=float)
-        votes = [tally(answers[p.id], vote_seed(seed, number, p.id)) for p in problems]
+    for number, (indices, ballots) in enumerate(rounds, start=1):
+        right = np.array([[equivalent(answer, p.answer) for answer, _ in ballots[p.id]] for p in problems], dtype=float)
+        votes = [_count(ballots[p.id], vote_seed(seed, number, p.id)) for p in problems]
         voted = [float(equivalent(vote.answer, p.answer)) for vote, p in zip(votes, problems, strict=True)]
         shares = [sum(vote.agrees) / len(vote.agrees) for vote in votes]
         role = _role(number)
@@ -131,14 +133,14 @@ def society_right(problems: Sequence[Problem], responses: pd.DataFrame, seed: in
     Raises:
         ValueError: as `score_debate`.
     """
-    rounds = _answers_by_round(problems, responses)
-    _, answers = rounds[-1]
-    return _voted_right(problems, answers, len(rounds), seed)
-
-
-def _voted_right(problems: Sequence[Problem], answers: dict[str, Answers], number: int, seed: int) -> list[bool]:
-    votes = (tally(answers[p.id], vote_seed(seed, number, p.id)) for p in problems)
+    rounds = _ballots_by_round(problems, responses)
+    _, ballots = rounds[-1]
+    votes = (_count(ballots[p.id], vote_seed(seed, len(rounds), p.id)) for p in problems)
     return [equivalent(vote.answer, p.answer) for vote, p in zip(votes, problems, strict=True)]
+
+
+def _count(ballots: Ballots, seed: str) -> Tally:
+    return tally([answer for answer, _ in ballots], seed, [weight for _, weight in ballots])
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -153,21 +155,22 @@ def _answer(value: Any) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _answers_by_round(
+def _ballots_by_round(
     problems: Sequence[Problem], responses: pd.DataFrame
-) -> list[tuple[list[int], dict[str, Answers]]]:
-    """Per round, the agents' indices and by problem id their answers in that order, with nothing missing or twice."""
+) -> list[tuple[list[int], dict[str, Ballots]]]:
+    """Per round, the agents' indices and by problem id their ballots in that order, with nothing missing or twice."""
     ids = [problem.id for problem in problems]
     _check_frame(ids, responses)
-    table: dict[tuple[str, int, int], str | None] = {}
-    rows = zip(*(responses[name].tolist() for name in COLUMNS), strict=True)
-    for problem_id, role, index, round, answer in rows:
+    table: dict[tuple[str, int, int], tuple[str | None, float]] = {}
+    weights = responses["weight"].tolist() if "weight" in responses else [1.0] * len(responses)
+    rows = zip(*(responses[name].tolist() for name in COLUMNS), weights, strict=True)
+    for problem_id, role, index, round, answer, weight in rows:
         key = problem_id, int(round), int(index)
         if role != _role(key[1]):
             raise ValueError(f"a {role} answers in round {round}; generators answer in round 1 and critics afterwards")
         if key in table:
             raise ValueError(f"two responses of {role} {index} to problem {problem_id} in round {round}")
-        table[key] = _answer(answer)
+        table[key] = _answer(answer), weight
     indices = sorted({index for _, _, index in table})
     numbers = range(1, max(round for _, round, _ in table) + 1)
     missing = [(i, r, n) for r in numbers for i in ids for n in indices if (i, r, n) not in table]

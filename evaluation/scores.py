@@ -26,7 +26,7 @@ class AgentScore(Record):
 
 
 class RoundScore(Record):
-    """One round: every agent alone, their mean, and their majority vote."""
+    """One round: every agent alone, their mean, and their vote: of the last round, the one that config.vote says."""
 
     round: int = Field(ge=1)
     agents: list[AgentScore]
@@ -41,7 +41,7 @@ class DebateScores(Record):
 
     problems: int
     rounds: list[RoundScore]
-    accuracy: float = Field(description="Majority vote of the last round: the society's answer.")
+    accuracy: float = Field(description="Vote of the last round: the society's answer.")
     standard_error: float
     consensus: float = Field(description="Mean share of agents that give the last round's majority answer.")
 

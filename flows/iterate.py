@@ -15,6 +15,7 @@ from agents.engines.base_model import Base
 from agents.society import Agent, Society
 from infra.config import Config
 from infra.store import Artifact
+from tasks.confidence import confidence
 from tasks.evaluate import evaluate
 from tasks.finetune import Finetuned, finetune
 from tasks.prepare import PreparedProblems
@@ -101,7 +102,10 @@ def assess(config: Config, base: Base, society: Society, held_out: Artifact, lab
 def hold_debate(
     config: Config, base: Base, society: Society, problems: Artifact, stream: Stream, label: str
 ) -> list[Responses]:
-    """Rounds 1..M of a debate, in each the responses of all N agents; round m reads round m-1 only."""
+    """Rounds 1..M of a debate, in each the responses of all N agents; round m reads round m-1 only.
+
+    Those of the last round have the weights of the vote.
+    """
     y = [
         generate(
             base,
@@ -131,4 +135,6 @@ def hold_debate(
                 label,
             )
         )
+    if config.vote == "confidence":
+        y[-1] = confidence(base, society, problems, y, config.runner, label)
     return y

@@ -6,7 +6,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agents.engines.protocol import Sampling
 from agents.engines.settings import EngineSettings
-from agents.rules import PERSONAS, ROUNDS, STOP_ON_CONSENSUS, SUMMARIZE, TOPOLOGY, Persona, Topology
+from agents.rules import (
+    PERSONAS,
+    ROUNDS,
+    STOP_ON_CONSENSUS,
+    SUMMARIZE,
+    TOPOLOGY,
+    VOTE,
+    Persona,
+    Topology,
+    Vote,
+)
 from agents.training.sft import Finetune
 from evaluation.methods import METHODS, NAMES, REFERENCE, Method, MethodName
 from evaluation.problems.settings import Problems
@@ -61,6 +71,7 @@ class Benchmark(BaseModel):
     topology: Topology = TOPOLOGY
     personas: list[Persona] = PERSONAS
     stop_on_consensus: bool = STOP_ON_CONSENSUS
+    vote: Vote = VOTE
     encoder: str | None = Field(
         default=None,
         min_length=1,
@@ -76,7 +87,13 @@ class Benchmark(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_compared(self) -> "Benchmark":
-        check_votes(self.finetune, self.agents)
+        check_votes(self.finetune, self.agents, self.vote, self.engine)
+        for name in self.methods:
+            if METHODS[name].settings.get("vote") == "confidence" and self.engine.name != "transformers":
+                raise ValueError(
+                    f"methods has {name}, which is read off the local model, but engine.name is {self.engine.name}; "
+                    f"leave {name} out of methods, or set engine.name to transformers"
+                )
         for name in ("methods", "seeds"):
             values = getattr(self, name)
             if len(set(values)) < len(values):

@@ -9,7 +9,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, m
 
 from agents.engines.protocol import Sampling
 from agents.engines.settings import EngineSettings
-from agents.rules import PERSONAS, ROUNDS, STOP_ON_CONSENSUS, SUMMARIZE, TOPOLOGY, Persona, Rules, Topology
+from agents.rules import (
+    PERSONAS,
+    ROUNDS,
+    STOP_ON_CONSENSUS,
+    SUMMARIZE,
+    TOPOLOGY,
+    VOTE,
+    Persona,
+    Rules,
+    Topology,
+    Vote,
+)
 from agents.training.sft import Finetune
 from evaluation.problems.settings import ARITHMETIC, Levels, Problems, Subjects
 
@@ -100,12 +111,17 @@ TRUST_REMOTE_CODE = Field(
 )
 
 
-def check_votes(finetune: Finetune, agents: int) -> None:
-    """Refuse to ask for more votes than there are.
+def check_votes(finetune: Finetune, agents: int, vote: Vote, engine: EngineSettings) -> None:
+    """Refuse to ask for more votes than there are, or for weights that the engine cannot give.
 
     Raises:
         ValueError: naming both fields.
     """
+    if vote == "confidence" and engine.name != "transformers":
+        raise ValueError(
+            f"vote is confidence, which is read off the local model, but engine.name is {engine.name}; "
+            "set vote to majority, or engine.name to transformers"
+        )
     if finetune.min_votes > agents:
         raise ValueError(
             f"finetune.min_votes is {finetune.min_votes}, but only agents={agents} vote; "
@@ -139,6 +155,7 @@ class Config(BaseModel):
     topology: Topology = TOPOLOGY
     personas: list[Persona] = PERSONAS
     stop_on_consensus: bool = STOP_ON_CONSENSUS
+    vote: Vote = VOTE
     sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
     finetune: Annotated[Finetune, folded(Finetune)] = FINETUNE
     promotion: Annotated[Promotion, folded(Promotion)] = Field(
@@ -153,7 +170,7 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _votes_within_reach(self) -> "Config":
-        check_votes(self.finetune, self.agents)
+        check_votes(self.finetune, self.agents, self.vote, self.engine)
         return self
 
     @property

@@ -51,7 +51,7 @@ def log_debates(
         job: The job's digest.
         generation: The society that debated.
         frame: One row per turn, in reading order, with the columns question, reference, round, agent, heard, summary,
-            text and answer (None for an unparsable one).
+            text, answer (None for an unparsable one) and weight.
         seed: Of the job; it broke the ties of the votes.
         limit: Most debates to log.
 
@@ -127,10 +127,9 @@ def _debates(frame: "pd.DataFrame", seed: int) -> Iterator[_Debate]:
 
 def _vote(turns: list[dict[str, Any]], number: int, question: str, seed: int) -> Tally:
     """The same vote as in `evaluation.metrics`."""
-    answers = [
-        answer if isinstance(answer := turn["answer"], str) else None for turn in turns if turn["round"] == number
-    ]
-    return tally(answers, vote_seed(seed, number, question_id(question)))
+    voting = [turn for turn in turns if turn["round"] == number]
+    answers = [answer if isinstance(answer := turn["answer"], str) else None for turn in voting]
+    return tally(answers, vote_seed(seed, number, question_id(question)), [turn["weight"] for turn in voting])
 
 
 def _worth_reading(debates: Iterable[_Debate], limit: int) -> list[_Debate]:

@@ -11,7 +11,8 @@ from agents.society import Society
 from evaluation.markdown import generations_markdown
 from evaluation.scores import GenerationScores, Record
 from infra import lineage, promotion
-from infra.config import Config, Measurement
+from infra.config import Config, Measurement, check_votes
+from infra.errors import UserError
 from infra.generations import log_numbers
 from infra.home import current_home
 from infra.lineage import DatasetRef, JobRun
@@ -36,7 +37,7 @@ def find_measured(measurement: Measurement) -> Found:
     """The generation, its adapters at hand. The untuned base is that of the society's newest job, if it has one.
 
     Raises:
-        UserError: the society has no such generation.
+        UserError: the society has no such generation, or its votes take another engine.
     """
     name, which = measurement.society, measurement.generation
     version = promotion.generation(name, which)
@@ -47,6 +48,10 @@ def find_measured(measurement: Measurement) -> Found:
     config = made.model_copy(
         update={"seed": measurement.seed, "engine": measurement.engine, "runner": measurement.runner}
     )
+    try:
+        check_votes(config.finetune, config.agents, config.vote, config.engine)
+    except ValueError as error:
+        raise UserError(f"society {name!r}: {error}") from error
     if version is None:
         base = Base(name=config.base_model, sha256=base_model.digest(config.base_model))
         return Found(society=Society.untuned(config.agents), version=None, base=base, config=config)

@@ -187,7 +187,7 @@ def debates_frame(store: Store, problems: Artifact, debated: list[Responses]) ->
     frame["reference"] = [asked[id_].answer for id_ in frame["problem_id"]]
     frame["agent"] = frame["role"] + "-" + frame["index"].astype(str)
     frame["place"] = frame["problem_id"].map(order)
-    columns = ["question", "reference", "round", "agent", "heard", "summary", "text", "answer"]
+    columns = ["question", "reference", "round", "agent", "heard", "summary", "text", "answer", "weight"]
     return frame.sort_values(["place", "round", "index"])[columns]
 
 

@@ -23,18 +23,20 @@ class Consensus(Record):
 
 @step("evaluation", name="{label} · vote")
 def vote(problems: Artifact, last_round: Artifact, round_: int, min_votes: int, seed: int, label: str) -> Consensus:
-    """The majority answer to every problem; kept as a pseudo-label if at least `min_votes` agents gave it.
+    """The winning answer to every problem; kept as a pseudo-label if at least `min_votes` agents gave it.
+
+    Votes weigh what the responses say.
 
     The reference answers serve only to measure the labels that were kept and those that were dropped.
     """
     store = Store(current_home().artifacts)
     asked = read_problems(store, problems)
-    answers = store.frame(last_round).sort_values("index").groupby("problem_id")["answer"].agg(list)
+    ballots = store.frame(last_round).sort_values("index").groupby("problem_id")[["answer", "weight"]].agg(list)
     rows = []
     for problem in asked:
-        result = tally(
-            [a if isinstance(a, str) else None for a in answers[problem.id]], vote_seed(seed, round_, problem.id)
-        )
+        answers, weights = ballots.loc[problem.id]
+        given = [answer if isinstance(answer, str) else None for answer in answers]
+        result = tally(given, vote_seed(seed, round_, problem.id), weights)
         kept = result.answer is not None and result.votes >= min_votes
         rows.append((problem.id, result.answer, result.votes, result.tied, kept))
     frame = pd.DataFrame(rows, columns=["problem_id", "answer", "votes", "tied", "kept"])

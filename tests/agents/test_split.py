@@ -26,26 +26,21 @@ def transcript(
     rows = []
     for (problem, index, round_), answer in answers.items():
         role = "generator" if round_ == 1 else "critic"
-        text = f"agent {index} round {round_} says {answer}"
-        summary = None if round_ == 1 else f"summary for agent {index} round {round_}"
-        rows.append(
-            (
-                P[problem].id,
-                role,
-                index,
-                round_,
-                text,
-                answer,
-                summary,
-                1,
-                1,
-                True,
-                "1",
-                personas.get(index),
-                (problem, round_) in carried,
-            )
-        )
-    return pd.DataFrame(rows, columns=COLUMNS)
+        row = {
+            "problem_id": P[problem].id,
+            "role": role,
+            "index": index,
+            "round": round_,
+            "text": f"agent {index} round {round_} says {answer}",
+            "answer": answer,
+            "summary": None if round_ == 1 else f"summary for agent {index} round {round_}",
+            "persona": personas.get(index),
+            "carried": (problem, round_) in carried,
+        }
+        rows.append(row)
+    # What a split does not look at is as for any response.
+    rest = {"prompt_tokens": 1, "sampled_tokens": 1, "finished": True, "heard": "1", "fallback": False, "weight": 1.0}
+    return pd.DataFrame(rows).assign(**rest)[COLUMNS]
 
 
 # agent 0 over four problems, two rounds: held its ground, corrected itself, was spoiled, never right

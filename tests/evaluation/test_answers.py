@@ -264,6 +264,42 @@ def test_who_is_unanimous(answers: list[str | None], expected: bool) -> None:
     assert unanimous(answers) == expected
 
 
+@pytest.mark.parametrize(
+    ("answers", "weights", "winner", "votes", "tied"),
+    [
+        (["1", "1", "2"], [0.2, 0.3, 0.6], "2", 1, False),  # 0.5 against 0.6
+        (["1", "1", "2"], [0.4, 0.3, 0.6], "1", 2, False),  # 0.7 against 0.6
+        (["1/2", "3", "0.5"], [0.3, 0.6, 0.4], "1/2", 2, False),  # equal answers weigh together, 0.7
+        (["50%", "50", "0.5", "7"], [0.1, 0.3, 0.3, 0.6], "50%", 3, False),  # 0.7; 50 and 0.5 have 0.4 each
+        (["1", None, "2"], [0.5, 0.9, 0.4], "1", 1, False),  # silence weighs nothing
+        (["1", "2"], [0.0, 0.1], "2", 1, False),
+        (["1", "2", "2"], [0.5, 0.25, 0.25], None, None, True),
+        # Ten times 0.1 is 1 exactly, in whatever order they come.
+        (["1", *["2"] * 10], [1.0, *[0.1] * 10], None, None, True),
+    ],
+)
+def test_weighted_votes_worked_by_hand(
+    answers: list[str | None], weights: list[float], winner: str | None, votes: int | None, tied: bool
+) -> None:
+    vote = tally(answers, seed=1, weights=weights)
+    assert vote.tied == tied and vote.voters == sum(answer is not None for answer in answers)
+    if winner:
+        assert (vote.answer, vote.votes, sum(vote.agrees)) == (winner, votes, votes)
+    else:
+        assert {tally(answers, seed, weights).answer for seed in range(20)} == {"1", "2"}
+
+
+@pytest.mark.parametrize("weights", [[1.0, -0.1], [1.0, float("nan")], [1.0, float("inf")], [1.0]])
+def test_weights_that_are_none_are_refused(weights: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"weights|zip"):
+        tally(["1", "2"], seed=1, weights=weights)
+
+
+@given(st.lists(st.sampled_from(["1", "1.0", "2", "50%", "0.5", "50", None]), max_size=7), st.integers(0, 5))
+def test_equal_weights_are_a_majority(answers: list[str | None], seed: int) -> None:
+    assert tally(answers, seed, [0.25] * len(answers)) == tally(answers, seed)
+
+
 def test_ties_are_drawn_evenly_whatever_the_answers_say() -> None:
     wins = [majority(["1", "2", "3"], seed=seed) for seed in range(600)]
     assert all(150 < wins.count(answer) < 250 for answer in "123")

@@ -91,6 +91,16 @@ def test_the_vote_seed_tells_all_its_parts_apart() -> None:
     assert len(seeds) == 12
 
 
+def test_votes_of_the_society_are_weighted_where_the_responses_have_weights() -> None:
+    # Problem 0: 10 (0.9) against 9 twice (0.4 each); problem 1: 2 twice (0.4 each) against 1/2 (0.5).
+    frame = debate(["10 9 9", "1/2 2 2"], problems=PROBLEMS[:2]).assign(weight=[0.9, 0.4, 0.4, 0.5, 0.4, 0.4])
+    assert society_right(PROBLEMS[:2], frame, seed=1) == [True, False]
+    assert society_right(PROBLEMS[:2], frame.drop(columns="weight"), seed=1) == [False, False]
+    scores = score_debate(PROBLEMS[:2], frame, seed=1)
+    assert scores.accuracy == scores.rounds[0].majority_accuracy == 0.5
+    assert scores.consensus == pytest.approx((1 / 3 + 2 / 3) / 2), "agents, whatever they weigh"
+
+
 def test_scores_survive_json() -> None:
     scores = score_debate(PROBLEMS[:1], debate(["10 9"], problems=PROBLEMS[:1]), seed=1)
     assert DebateScores.model_validate_json(scores.model_dump_json()) == scores

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from agents.engines.settings import EngineSettings
 from agents.rules import Rules
 from evaluation.methods import METHODS
 from evaluation.problems.settings import Problems
@@ -54,6 +55,7 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path)
         ("engine:\n  name: openai\n", ["line 1", "engine.name openai needs engine.url", "http://127.0.0.1:8000/v1"]),
         ("topology: star\n", ["line 1", "topology is 'star'", "'all-to-all', 'ring' or 'sparse'"]),
         ("personas:\n- You add.\n- ' '\n", ["line 1", "personas.1 is ' '", "at least 1 character"]),
+        ("vote: confidence\nengine:\n  name: vllm\n", ["vote is confidence", "engine.name is vllm", "majority"]),
         ("engine:\n  name: vlm\n", ["line 2", "engine.name is 'vlm'", "'transformers', 'vllm' or 'openai'"]),
         ("engine:\n  url: 127.0.0.1:8000\n", ["line 2", "engine.url is '127.0.0.1:8000'", "base URL"]),
         ("engine:\n  url: http://h:99999/v1\n", ["line 2", "engine.url", "base URL"]),
@@ -123,6 +125,17 @@ def test_a_method_changes_the_job_only_where_it_says() -> None:
     assert benchmark.job(METHODS["without-summary"], 9) == plain.model_copy(update={"summarize": False})
     for name, method in METHODS.items():
         assert benchmark.job(method, 9) == plain.model_copy(update=method.settings), name
+
+
+def test_a_benchmark_refuses_a_vote_that_its_engine_cannot_weigh() -> None:
+    vllm = EngineSettings(name="vllm")
+    with pytest.raises(
+        ValueError, match=r"methods has confidence-vote.*engine\.name is vllm; leave confidence-vote out"
+    ):
+        Benchmark(engine=vllm)
+    assert Benchmark(engine=vllm, methods=["debate", "ring"]).methods == ["debate", "ring"]
+    with pytest.raises(ValueError, match="vote is confidence"):
+        Benchmark(engine=vllm, methods=["debate"], vote="confidence")
 
 
 def test_the_rules_of_a_job_are_its_fields() -> None:

@@ -36,7 +36,7 @@ def debates(**texts: str) -> pd.DataFrame:
             summary = f"summary for {agent}" if critic else None
             rows.append(
                 {"question": question, "reference": "4", "round": 1 + critic, "agent": agent}
-                | {"heard": str(1 - index), "summary": summary, "text": text, "answer": answer}
+                | {"heard": str(1 - index), "summary": summary, "text": text, "answer": answer, "weight": 1.0}
             )
     return pd.DataFrame(rows)
 

@@ -9,6 +9,7 @@ more; no engine has to tell them while it samples.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -51,9 +52,11 @@ def confidence(
         texts[speaker.adapter].append((place, Text(said.conversation(problem, index, rounds), 0, bool(finished))))
     weights, done = np.ones(len(last)), 0
     for adapter, own in texts.items():
-        found = likelihoods(
-            engine, [adapter], [text for _, text in own], lambda n, _, before=done: on_progress(before + n, len(last))
-        )
+        found = likelihoods(engine, [adapter], [text for _, text in own], partial(_tell, on_progress, done, len(last)))
         weights[[place for place, _ in own]] = np.exp(-found.nll[0] / np.maximum(found.tokens, 1.0))
         done += len(own)
     return last.assign(weight=weights)
+
+
+def _tell(on_progress: OnProgress, before: int, total: int, done: int, _: int) -> None:
+    on_progress(before + done, total)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -60,7 +61,8 @@ def frame_of(
         read: what each read of the others before; none in round 1.
     """
     rows = []
-    for (agent, p), c, persona, r in zip(turns, completions, personas, read or [None] * len(turns), strict=True):
+    reads: Sequence[Read | None] = read or [None] * len(turns)
+    for (agent, p), c, persona, r in zip(turns, completions, personas, reads, strict=True):
         written = r.written if r else None
         rows.append(
             (
@@ -86,8 +88,8 @@ def frame_of(
 def carry(earlier: pd.DataFrame, problems: Sequence[Problem], round_: int) -> pd.DataFrame:
     """The responses of round m-1 to some problems as those of round m, where nobody read, sampled or said anything."""
     chosen = (earlier["round"] == round_ - 1) & earlier["problem_id"].isin([problem.id for problem in problems])
-    stands = {"role": "critic", "round": round_, "summary": None, "heard": None, "carried": True}
-    return earlier[chosen].assign(prompt_tokens=0, sampled_tokens=0, **stands).reset_index(drop=True)
+    stands = earlier[chosen].assign(role="critic", round=round_, summary=None, heard=None, carried=True)
+    return stands.assign(prompt_tokens=0, sampled_tokens=0).reset_index(drop=True)
 
 
 class Said:
@@ -100,7 +102,7 @@ class Said:
         self._turns = dict(zip(keys, zip(responses["text"], responses["summary"], personas, strict=True), strict=True))
         self.indices: list[int] = sorted(set(responses["index"]))
         spoken = responses[~responses["carried"]]
-        self._spoken: dict[tuple[str, int], int] = spoken.groupby(["problem_id", "index"])["round"].max().to_dict()
+        self._rounds: dict[Any, int] = spoken.groupby(["problem_id", "index"])["round"].max().to_dict()
         self._answers = responses[["problem_id", "round", "answer"]]
 
     def by(self, problem: Problem, indices: Sequence[int], round_: int) -> list[str]:
@@ -113,7 +115,7 @@ class Said:
 
     def rounds(self, problem: Problem, index: int) -> int:
         """The last round in which an agent spoke: fewer than M where the debate ended before."""
-        return self._spoken[problem.id, index]
+        return self._rounds[problem.id, index]
 
     def agreed(self, round_: int) -> set[str]:
         """Ids of the problems to which all agents gave the same answer in one round."""

@@ -88,12 +88,12 @@ class Benchmark(BaseModel):
     @model_validator(mode="after")
     def _can_be_compared(self) -> "Benchmark":
         check_votes(self.finetune, self.agents, self.vote, self.engine)
-        for name in self.methods:
-            if METHODS[name].settings.get("vote") == "confidence" and self.engine.name != "transformers":
-                raise ValueError(
-                    f"methods has {name}, which is read off the local model, but engine.name is {self.engine.name}; "
-                    f"leave {name} out of methods, or set engine.name to transformers"
-                )
+        sure = [name for name in self.methods if METHODS[name].settings.get("vote") == "confidence"]
+        if sure and self.engine.name != "transformers":
+            raise ValueError(
+                f"methods has {sure[0]}, which is read off the local model, but engine.name is {self.engine.name}; "
+                f"leave {sure[0]} out of methods, or set engine.name to transformers"
+            )
         for name in ("methods", "seeds"):
             values = getattr(self, name)
             if len(set(values)) < len(values):

@@ -31,12 +31,12 @@ def vote(problems: Artifact, last_round: Artifact, round_: int, min_votes: int, 
     """
     store = Store(current_home().artifacts)
     asked = read_problems(store, problems)
-    ballots = store.frame(last_round).sort_values("index").groupby("problem_id")[["answer", "weight"]].agg(list)
+    ballots = dict(list(store.frame(last_round).sort_values("index").groupby("problem_id")))
     rows = []
     for problem in asked:
-        answers, weights = ballots.loc[problem.id]
-        given = [answer if isinstance(answer, str) else None for answer in answers]
-        result = tally(given, vote_seed(seed, round_, problem.id), weights)
+        own = ballots[problem.id]
+        answers = [answer if isinstance(answer, str) else None for answer in own["answer"]]
+        result = tally(answers, vote_seed(seed, round_, problem.id), own["weight"].tolist())
         kept = result.answer is not None and result.votes >= min_votes
         rows.append((problem.id, result.answer, result.votes, result.tied, kept))
     frame = pd.DataFrame(rows, columns=["problem_id", "answer", "votes", "tied", "kept"])

@@ -13,6 +13,7 @@ import pandas as pd
 
 from agents import prompts
 from agents.engines.protocol import Engine, OnProgress, Request, Sampling
+from agents.messages import message_of, read_message
 from agents.responses import Read, Said, carry, frame_of
 from agents.rules import Rules
 from agents.seeding import derive_seed
@@ -110,17 +111,20 @@ def _exchange(
     stream: Stream,
     on_progress: OnProgress,
 ) -> list[Read]:
-    """What each agent reads of round m-1 before its turn: summaries by the base model, or very words."""
+    """What each agent reads of round m-1 before its turn: summaries by the base model, or very words; prose or JSON."""
     reached = [
         heard(rules.topology, agent.index, said.indices, stream.seed_of(round_, agent, p, "heard"))
         for agent, p in turns
     ]
     others = [said.by(p, indices, round_ - 1) for (_, p), indices in zip(turns, reached, strict=True)]
+    as_json = rules.messages == "json"
     if not rules.summarize:
-        return [Read(prompts.listed(each), indices) for each, indices in zip(others, reached, strict=True)]
+        written = [message_of(each).model_dump_json() if as_json else prompts.listed(each) for each in others]
+        return [Read(words, indices) for words, indices in zip(written, reached, strict=True)]
+    ask = prompts.summarise_as_json if as_json else prompts.summarise
     asked = [
         Request(
-            [prompts.summarise(p.question, responses)],
+            [ask(p.question, responses)],
             None,
             stream.seed_of(round_, agent, p, "summary"),
             sampling.max_summary_tokens,
@@ -128,4 +132,11 @@ def _exchange(
         for (agent, p), responses in zip(turns, others, strict=True)
     ]
     summaries = engine.complete(asked, sampling, on_progress)
-    return [Read(summary.text, indices, summary) for summary, indices in zip(summaries, reached, strict=True)]
+    if not as_json:
+        return [Read(summary.text, indices, summary) for summary, indices in zip(summaries, reached, strict=True)]
+    read = []
+    for summary, responses, indices in zip(summaries, others, reached, strict=True):
+        message = read_message(summary.text, len(responses))
+        words = (message or message_of(responses)).model_dump_json()
+        read.append(Read(words, indices, summary, fallback=message is None))
+    return read

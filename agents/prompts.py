@@ -13,6 +13,8 @@ Summaries are written by the base model in a conversation of their own, see `sum
 
 from typing import Literal, TypedDict
 
+from agents.messages import MAX_STEP_CHARS, MAX_STEPS
+
 
 class Message(TypedDict):
     """One turn, in the form that chat templates take."""
@@ -44,6 +46,17 @@ def summarise(question: str, responses: list[str]) -> Message:
     return {
         "role": "user",
         "content": "Summarise the main steps and the answer of each agent.\n\n"
+        f"Problem: {question}\n\n{listed(responses)}",
+    }
+
+
+def summarise_as_json(question: str, responses: list[str]) -> Message:
+    """The same, as JSON that `agents.messages` reads."""
+    return {
+        "role": "user",
+        "content": "Give the answer and the main steps of each agent as JSON and nothing else: an entry for each agent "
+        f"in order, an answer or null, at most {MAX_STEPS} steps of at most {MAX_STEP_CHARS} characters.\n"
+        '{"agents": [{"answer": "...", "steps": ["...", "..."]}]}\n\n'
         f"Problem: {question}\n\n{listed(responses)}",
     }
 

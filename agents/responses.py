@@ -27,13 +27,15 @@ COLUMNS = [
     "heard",
     "persona",
     "carried",
+    "fallback",
     "weight",
 ]
 """text: the response; answer: extracted from it or None; summary: what the agent read of the others before answering
 (None in round 1); prompt_tokens and sampled_tokens: with those of writing the summary; finished: ended by itself;
 heard: indices of the others of whom it read, such as "0 2" (None in round 1); persona: the prompt that its conversation
 begins with, or None; carried: not said in this round but taken over from the one before, the debate having ended;
-weight: what the answer counts for in a vote, 1 unless `agents.confidence` says otherwise."""
+fallback: whether what it read was built from the responses, since the JSON of the summariser was not valid, None where
+none was asked for; weight: what the answer counts for in a vote, 1 unless `agents.confidence` says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Read:
     """Their indices."""
     written: Completion | None = None
     """By which the words were written, unless they are the others' own."""
+    fallback: bool | None = None
+    """Whether the words are not of what was written, since it was no valid JSON; None where none was asked for."""
 
 
 def frame_of(
@@ -79,6 +83,7 @@ def frame_of(
                 " ".join(map(str, r.heard)) if r else None,
                 persona,
                 False,
+                r.fallback if r else None,
                 1.0,
             )
         )
@@ -89,7 +94,7 @@ def carry(earlier: pd.DataFrame, problems: Sequence[Problem], round_: int) -> pd
     """The responses of round m-1 to some problems as those of round m, where nobody read, sampled or said anything."""
     chosen = (earlier["round"] == round_ - 1) & earlier["problem_id"].isin([problem.id for problem in problems])
     stands = earlier[chosen].assign(role="critic", round=round_, summary=None, heard=None, carried=True)
-    return stands.assign(prompt_tokens=0, sampled_tokens=0).reset_index(drop=True)
+    return stands.assign(prompt_tokens=0, sampled_tokens=0, fallback=None).reset_index(drop=True)
 
 
 class Said:

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 from evaluation.scores import Record
 
 Topology = Literal["all-to-all", "ring", "sparse"]
+MessageFormat = Literal["text", "json"]
 Vote = Literal["majority", "confidence"]
 Persona = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 """What an agent is told of itself, in the words in which it is told."""
@@ -41,6 +42,12 @@ STOP_ON_CONSENSUS: Any = Field(
     description="Problems on which all agents agree are not debated further; what they said stands for the rounds "
     "left.",
 )
+MESSAGES: Any = Field(
+    default="text",
+    title="Messages",
+    description="text: critics read prose (paper); json: each agent's answer and steps, asked of the summariser as "
+    "JSON. Where what it writes is not valid, the message is built from the responses, which is counted.",
+)
 VOTE: Any = Field(
     default="majority",
     title="Vote",
@@ -60,4 +67,5 @@ class Rules(Record):
     topology: Topology = TOPOLOGY
     personas: list[Persona] = PERSONAS
     stop_on_consensus: bool = STOP_ON_CONSENSUS
+    messages: MessageFormat = MESSAGES
     vote: Vote = VOTE

@@ -45,6 +45,9 @@ class Outcome(Record):
     labels: int = Field(default=0, description="How many problems had a label to learn from.")
     examples: int = Field(default=0, description="In the datasets of all agents together.")
     unchanged: list[str] = Field(default_factory=list, description="Agents that had nothing to learn from.")
+    fallback_share: float | None = Field(
+        default=None, description="Of this iteration's JSON messages, those that were not valid; none without any."
+    )
     training: Cost = Field(default=Cost(), description="Of this iteration alone.")
     answering: Cost = Field(description="The held-out problems.")
     diversity: Diversity | None = None

@@ -29,6 +29,7 @@ MethodName = Literal[
     "personas",
     "early-stop",
     "confidence-vote",
+    "json-messages",
 ]
 """In the order of the table."""
 
@@ -193,6 +194,15 @@ METHODS: dict[MethodName, Method] = {
         from_debates=True,
         answers="debate",
         settings={"vote": "confidence"},
+    ),
+    "json-messages": Method(
+        title="JSON messages",
+        about="Critics read each other agent's answer and steps as JSON (a direction that the paper names; Chen et al. "
+        "2024, arXiv 2402.18439).",
+        learns="own",
+        from_debates=True,
+        answers="debate",
+        settings={"messages": "json"},
     ),
 }
 NAMES: tuple[MethodName, ...] = get_args(MethodName)

@@ -63,4 +63,8 @@ class GenerationScores(DebateScores):
     sampled_tokens: int = Field(description="Tokens sampled for this generation's training data and its evaluation.")
     trained_tokens: int = Field(description="Tokens of all training examples times epochs, prompts included.")
     unchanged: list[str] = Field(default_factory=list, description="Agents that kept their adapter for want of data.")
+    fallback_share: float | None = Field(
+        default=None,
+        description="Share of the JSON messages of both debates that were not valid; none where none was asked for.",
+    )
     seconds: dict[str, float] = Field(default_factory=dict, description="Seconds of computing per stage.")

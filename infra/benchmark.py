@@ -7,12 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from agents.engines.protocol import Sampling
 from agents.engines.settings import EngineSettings
 from agents.rules import (
+    MESSAGES,
     PERSONAS,
     ROUNDS,
     STOP_ON_CONSENSUS,
     SUMMARIZE,
     TOPOLOGY,
     VOTE,
+    MessageFormat,
     Persona,
     Topology,
     Vote,
@@ -71,6 +73,7 @@ class Benchmark(BaseModel):
     topology: Topology = TOPOLOGY
     personas: list[Persona] = PERSONAS
     stop_on_consensus: bool = STOP_ON_CONSENSUS
+    messages: MessageFormat = MESSAGES
     vote: Vote = VOTE
     encoder: str | None = Field(
         default=None,

@@ -10,12 +10,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, m
 from agents.engines.protocol import Sampling
 from agents.engines.settings import EngineSettings
 from agents.rules import (
+    MESSAGES,
     PERSONAS,
     ROUNDS,
     STOP_ON_CONSENSUS,
     SUMMARIZE,
     TOPOLOGY,
     VOTE,
+    MessageFormat,
     Persona,
     Rules,
     Topology,
@@ -155,6 +157,7 @@ class Config(BaseModel):
     topology: Topology = TOPOLOGY
     personas: list[Persona] = PERSONAS
     stop_on_consensus: bool = STOP_ON_CONSENSUS
+    messages: MessageFormat = MESSAGES
     vote: Vote = VOTE
     sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
     finetune: Annotated[Finetune, folded(Finetune)] = FINETUNE

@@ -34,6 +34,7 @@ _METRIC_OF_FIELD = {
     "dropped_labels": "work/labels dropped",
     "sampled_tokens": "work/tokens sampled",
     "trained_tokens": "work/tokens trained",
+    "fallback_share": "messages/fallbacks",
 }
 _METRIC_OF_ROUND = {
     "mean_accuracy": "round-{}/mean",

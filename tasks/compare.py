@@ -91,6 +91,7 @@ def _numbers(outcome: Outcome) -> dict[str, float]:
         "accuracy": outcome.accuracy,
         "accuracy/alone": outcome.alone,
         **({} if labels is None else {"pseudo-labels/accuracy": labels}),
+        **({} if outcome.fallback_share is None else {"messages/fallbacks": outcome.fallback_share}),
         "work/labels": outcome.labels,
         "work/examples": outcome.examples,
         "work/sampled tokens": outcome.training.sampled_tokens + outcome.answering.sampled_tokens,

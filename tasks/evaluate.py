@@ -7,7 +7,7 @@ from infra.frames import read_problems, read_responses
 from infra.home import current_home
 from infra.store import Artifact, Store
 from tasks.finetune import Finetuned
-from tasks.sample import Responses
+from tasks.sample import Responses, fallback_share
 from tasks.vote import Consensus
 
 
@@ -43,6 +43,7 @@ def evaluate(
         dataset_sizes={result.agent.name: result.examples for result in tuned},
         sampled_tokens=sum(response.sampled_tokens for response in [*sampled, *debated]),
         trained_tokens=sum(result.trained_tokens for result in tuned),
+        fallback_share=fallback_share([*sampled, *debated]),
         unchanged=[result.agent.name for result in tuned if result.adapter is None],
         seconds={
             "generate and debate": sum(response.seconds for response in sampled),

@@ -12,7 +12,7 @@ from infra.frames import read_problems, read_responses
 from infra.home import current_home
 from infra.store import Artifact, Store
 from tasks.finetune import Finetuned
-from tasks.sample import Responses
+from tasks.sample import Responses, fallback_share
 from tasks.vote import Consensus
 
 
@@ -73,6 +73,7 @@ def measure(
         labels=learned.consensus.kept if learned else 0,
         examples=sum(each.examples for each in tuned),
         unchanged=[each.agent.name for each in tuned if each.adapter is None],
+        fallback_share=fallback_share([*sampled, *answered]),
         training=Cost(
             sampled_tokens=sum(each.sampled_tokens for each in sampled),
             trained_tokens=sum(each.trained_tokens for each in tuned),

@@ -1,6 +1,7 @@
 """Generate and debate: the tasks that sample. One task is one round, all agents over all problems."""
 
 import time
+from collections.abc import Sequence
 
 from agents import debate as core
 from agents.debate import Stream
@@ -25,12 +26,23 @@ class Responses(Record):
     responses: Artifact
     sampled_tokens: int
     seconds: float
+    messages: int = 0
+    """How many the summariser was asked to write as JSON."""
+    fallbacks: int = 0
+    """How many of them were not valid, and built from the responses."""
+
+
+def fallback_share(rounds: Sequence[Responses]) -> float | None:
+    """Of the messages of several rounds; None if none was asked for as JSON."""
+    messages = sum(each.messages for each in rounds)
+    return sum(each.fallbacks for each in rounds) / messages if messages else None
 
 
 CALLS = (
     "agents.debate",
     "agents.responses",
     "agents.topology",
+    "agents.messages",
     "agents.prompts",
     "agents.chat",
     "agents.seeding",
@@ -93,4 +105,6 @@ def debate(
         responses=store.put_frame(frame),
         sampled_tokens=int(frame["sampled_tokens"].sum()),
         seconds=time.monotonic() - started,
+        messages=int(frame["fallback"].notna().sum()),
+        fallbacks=int(frame["fallback"].eq(True).sum()),
     )

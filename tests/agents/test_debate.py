@@ -1,6 +1,7 @@
 """Who reads what in a debate, seen on the requests that reach a real engine."""
 
 import itertools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from agents.debate import Stream, debate, generate
 from agents.engines import base_model
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.transformers_engine import TransformersEngine
+from agents.messages import message_of
 from agents.responses import COLUMNS, Said
 from agents.rules import Rules, Topology
 from agents.society import Society
@@ -185,6 +187,49 @@ def test_what_all_agree_on_is_not_debated_again(engine: Listening) -> None:
     said = Said(third)
     assert [said.rounds(problem, 0) for problem in PROBLEMS] == [1, 2, 2]
     assert [len(said.conversation(problem, 0, 3)) for problem in PROBLEMS] == [2, 4, 4]
+
+
+def test_what_the_base_cannot_say_as_json_is_built_from_the_responses(engine: Listening) -> None:
+    first = first_round(engine)
+    engine.heard.clear()
+    second = next_round(engine, first, 2, Rules(messages="json"))
+    asked, answered = engine.heard
+    for index in range(3):
+        others = [i for i in range(3) if i != index]
+        for place, problem in enumerate(PROBLEMS):
+            words = [text(first, place, i, 1) for i in others]
+            assert asked[3 * index + place].messages == [prompts.summarise_as_json(problem.question, words)]
+            message = message_of(words).model_dump_json()
+            assert text(second, place, index, 2, "summary") == message
+            assert answered[3 * index + place].messages[-1] == prompts.debate(problem.question, message)
+    here = second[second["round"] == 2]
+    assert here["fallback"].tolist() == [True] * 9, "the embedded model knows no JSON"
+    assert second[second["round"] == 1]["fallback"].isna().all()
+    third = next_round(engine, second, 3, Rules(messages="json", summarize=False))
+    unasked = third[third["round"] == 3]
+    assert unasked["fallback"].isna().all() and json.loads(unasked["summary"].iloc[0])["agents"][1]["steps"]
+
+
+class Json(Listening):
+    """The real engine, but for summaries, which are JSON about half of the time."""
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
+        if "as JSON" not in requests[0].messages[0]["content"]:
+            return super().complete(requests, sampling, on_progress)
+        written = ['{"agents": [{"answer": "7", "steps": []}, {"steps": ["so"], "answer": null}]}', "Agent 1: 7"]
+        return [Completion(written[place % 2], 5, 3, True) for place in range(len(requests))]
+
+
+def test_valid_json_reaches_the_critic_and_the_rest_is_counted(engine: Listening) -> None:
+    society = Json(engine.engine)
+    second = next_round(society, first_round(society), 2, Rules(messages="json"))
+    here = second[second["round"] == 2]
+    assert here["fallback"].tolist() == [False, True] * 4 + [False]
+    assert set(here[~here["fallback"].astype(bool)]["summary"]) == {
+        '{"agents":[{"answer":"7","steps":[]},{"answer":null,"steps":["so"]}]}'
+    }
+    assert not here["summary"].str.startswith("Agent 1").any()
+    assert (here["sampled_tokens"] > 3).all(), "what was asked for is paid for, valid or not"
 
 
 def test_every_sample_has_a_seed_of_its_own(engine: Listening) -> None:

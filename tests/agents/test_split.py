@@ -39,7 +39,7 @@ def transcript(
         }
         rows.append(row)
     # What a split does not look at is as for any response.
-    rest = {"prompt_tokens": 1, "sampled_tokens": 1, "finished": True, "heard": "1", "fallback": False, "weight": 1.0}
+    rest = {"prompt_tokens": 1, "sampled_tokens": 1, "finished": True, "heard": "1", "fallback": None, "weight": 1.0}
     return pd.DataFrame(rows).assign(**rest)[COLUMNS]
 
 

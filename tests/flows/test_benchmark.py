@@ -128,6 +128,12 @@ def joined(data_sets: Iterable[list]) -> list:
     return [example for examples in data_sets for example in examples]
 
 
+def plain(responses: pd.DataFrame) -> bool:
+    """Whether the debate was the paper's: of agents without personas, all rounds, in prose, with equal votes."""
+    unusual = responses["persona"].notna() | responses["carried"] | responses["fallback"].notna()
+    return not unusual.any() and (responses["weight"] == 1.0).all()
+
+
 class Words:
     """What two untuned agents said to the training problems of one seed, found among all frames."""
 
@@ -135,7 +141,7 @@ class Words:
         self.ids = problems["id"].tolist()
         self.question = dict(zip(self.ids, problems["question"], strict=True))
         self.truth = {id_: int(answer) for id_, answer in zip(self.ids, problems["answer"], strict=True)}
-        own = [f for f in frames if "sampled_tokens" in f and set(f["problem_id"]) == set(self.ids)]
+        own = [f for f in frames if "sampled_tokens" in f and set(f["problem_id"]) == set(self.ids) and plain(f)]
         both = [{(r.problem_id, r.index): r for r in f.itertuples()} for f in own if set(f["index"]) == {0, 1}]
         first = [words for words in both if all(r.round == 1 for r in words.values())]
         # Of the two frames of round 1, the one that STaR's retries went into is right where the other is not.

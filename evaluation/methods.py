@@ -1,4 +1,4 @@
-"""The methods that a benchmark compares: the baselines and ablations of the paper, and what its reviewers asked for.
+"""The methods that a benchmark compares: baselines and ablations of the paper, what its reviewers asked for, and more.
 
 All that sets a method apart is said here, once: what its models learn from, and how it answers a held-out problem.
 """

@@ -7,10 +7,10 @@ that fails with "database is locked" (https://github.com/PrefectHQ/prefect/issue
 what had acted on it acts again; after four times the event is lost. So a webhook was called four times for one failed
 run, and another crash was not told of at all. A transaction that is for writing from its beginning waits its turn.
 
-Nor does it stand still for a minute. A statement that failed leaves its cursor to Python's garbage collector, which runs
-in whatever thread allocates, as a rule the event loop's. To clear a cursor it waits for the cursor's connection; where
-that waits for the database's lock, which another request holds that needs the event loop to go on, all three waited
-until SQLite gave up: 60 s. So garbage is collected in a thread of its own, which may wait.
+Nor does it stand still for a minute. A statement that failed leaves its cursor to Python's garbage collector, which
+runs in whatever thread allocates, as a rule the event loop's. To clear a cursor it waits for the cursor's connection;
+where that waits for the database's lock, which another request holds that needs the event loop to go on, all three
+waited until SQLite gave up: 60 s. So garbage is collected in a thread of its own, which may wait.
 """
 
 import gc

@@ -48,7 +48,7 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path)
         ("society: My Society\n", ["line 1", "society is 'My Society'"]),
         ("agents: 2\nfinetune:\n  min_votes: 3\n", ["min_votes is 3", "agents=2"]),
         ("engine:\n  name: openai\n", ["line 1", "engine.name openai needs engine.url", "http://127.0.0.1:8000/v1"]),
-        ("engine:\n  url: http://127.0.0.1:8000/v1\n", ["line 1", "engine.url names a server", "set it to openai"]),
+        ("engine:\n  url: http://127.0.0.1:8000/v1\n", ["line 1", "engine.url is set", "set engine.name to openai"]),
         ("engine:\n  name: vlm\n", ["line 2", "engine.name is 'vlm'", "'transformers', 'vllm' or 'openai'"]),
         ("engine:\n  url: 127.0.0.1:8000\n", ["line 2", "engine.url is '127.0.0.1:8000'", "base URL"]),
         ("engine:\n  url: http://h:99999/v1\n", ["line 2", "engine.url", "base URL"]),

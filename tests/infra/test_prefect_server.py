@@ -1,10 +1,34 @@
-"""The Prefect server's process: garbage does not stop its event loop."""
+"""The Prefect server of a home: an automation acts once on each event, and garbage does not stop its event loop."""
 
 import subprocess
 import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from prefect.events.actions import DoNothing
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+from infra.prefect_api import PrefectApi, connect
+from tests.conftest import Maft
+
+EVENTS = 30
+EACH = {"match": {"prefect.resource.id": "test.once.*"}, "for_each": {"prefect.resource.id"}, "threshold": 1}
+ACTS = EventTrigger(**EACH, posture=Posture.Reactive, expect={"test.end"}, within=timedelta(0))  # type: ignore[arg-type]
+# What waits reads what it has before it writes.
+WAITS = EventTrigger(  # type: ignore[call-arg]
+    **EACH,
+    posture=Posture.Proactive,
+    after={"test.begin"},
+    expect={"test.end"},
+    within=timedelta(hours=1),  # type: ignore[arg-type]
+)
 
 # As Prefect's server comes to it: a connection's thread waits for the database's lock, which another connection has,
 # while a cursor of the first, whose statement failed, is garbage. Whoever clears the cursor waits for its
@@ -51,6 +75,64 @@ CODE = """if True:
     thread.join()
     print(outcome)
 """
+
+
+def put(api: PrefectApi, name: str, trigger: EventTrigger) -> str:
+    wanted = AutomationCore(name=name, trigger=trigger, actions=[DoNothing()])
+    return str(api.post("/automations/", json=wanted.model_dump(mode="json")).json()["id"])
+
+
+def emit(api: PrefectApi, name: str) -> None:
+    now = datetime.now(UTC).isoformat()
+    resources = [{"prefect.resource.id": f"test.once.{number}"} for number in range(EVENTS)]
+    fields: dict[str, Any] = {"event": name, "occurred": now, "payload": {}}
+    api.post("/events", json=[{**fields, "id": str(uuid.uuid4()), "resource": resource} for resource in resources])
+
+
+def times(api: PrefectApi, automation: str) -> int:
+    wanted = {
+        "event": {"name": ["prefect.automation.triggered"]},
+        "resource": {"id": [f"prefect.automation.{automation}"]},
+    }
+    return int(api.post("/events/filter", json={"filter": wanted}).json()["total"])
+
+
+@contextmanager
+def others_write(url: str) -> Iterator[None]:
+    done = threading.Event()
+
+    def write() -> None:
+        with connect(url) as api:
+            while not done.wait(0.05):
+                api.post("/variables/", json={"name": f"once_{uuid.uuid4().hex}", "value": 1})
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        for writer in writers:
+            writer.join()
+
+
+def test_an_automation_acts_once_on_each_event(maft: Maft) -> None:
+    url = maft.environment["PREFECT_API_URL"]
+    with connect(url) as api:
+        acting = [put(api, f"acts {number}", ACTS) for number in range(3)]
+        waiting = [put(api, f"waits {number}", WAITS) for number in range(3)]
+        with others_write(url):
+            emit(api, "test.begin")
+            emit(api, "test.end")
+            deadline = time.monotonic() + 60
+            while any(times(api, each) < EVENTS for each in acting) and time.monotonic() < deadline:
+                time.sleep(0.5)
+            time.sleep(5)  # A repetition would come within seconds.
+        found = [times(api, each) for each in acting]
+        for each in acting + waiting:
+            api.delete(f"/automations/{each}")
+    assert found == [EVENTS] * 3
 
 
 @pytest.mark.parametrize(("where", "outcome"), [("aside", "written"), ("in the main thread", "database is locked")])

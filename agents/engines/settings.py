@@ -83,4 +83,8 @@ class EngineSettings(BaseModel):
             raise ValueError(
                 "engine.name openai needs engine.url, the base URL of a server, such as http://127.0.0.1:8000/v1"
             )
+        if self.name != "openai" and self.url is not None:
+            raise ValueError(
+                f"engine.url is set, but engine.name {self.name} asks no server; set engine.name to openai"
+            )
         return self

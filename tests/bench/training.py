@@ -8,7 +8,6 @@ of the length of a default job's: short ones for generators, conversations of th
 
 import itertools
 import logging
-import resource
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,8 @@ from evaluation.problems.arithmetic import arithmetic_problems
 from tests.bench.measure import REPEATS, Row, compared, quiet, rate, spread, table
 
 MIB = 2**20
+EXAMPLES = 120
+"""For each agent: about what a default job's debates over 150 problems leave it."""
 
 
 def datasets(agents: int, count: int) -> list[list[list[Message]]]:
@@ -52,8 +53,9 @@ def rows() -> Iterator[Row]:
     """The default size with and without loading the base, then memory, then the curve over agents and batches."""
     default = Finetune(epochs=1)
     yield against_bare_passes(default)
-    yield against_trl("training of all agents (N=3), tokens/s: joint / TRL, agent by agent", 3, 32, default, True, 2)
-    yield against_trl("  the base loaded before", 3, 32, default, False, 2)
+    name = "training of all agents (N=3), tokens/s: joint / TRL, agent by agent"
+    yield against_trl(name, 3, EXAMPLES, default, True, 2)
+    yield against_trl("  the base loaded before", 3, EXAMPLES, default, False, 2)
     yield from memory_rows()
     for agents, size, count in [(5, 8, 16), (10, 8, 8), (3, 2, 16), (3, 16, 32)]:
         settings = Finetune(epochs=1, batch_size=size)
@@ -184,7 +186,9 @@ def memory(agents: int) -> float:
     finetune(*loaded, [Learner(d, 1) for d in datasets(agents, 16)], Finetune(epochs=1), quiet)
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / MIB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB
+    # Not getrusage's: that is never less than what the process that started this one had.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024 / MIB
 
 
 def main() -> None:

@@ -56,6 +56,7 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path)
         ("topology: star\n", ["line 1", "topology is 'star'", "'all-to-all', 'ring' or 'sparse'"]),
         ("personas:\n- You add.\n- ' '\n", ["line 1", "personas.1 is ' '", "at least 1 character"]),
         ("vote: confidence\nengine:\n  name: vllm\n", ["vote is confidence", "engine.name is vllm", "majority"]),
+        ("engine:\n  url: http://127.0.0.1:8000/v1\n", ["line 1", "engine.url is set", "set engine.name to openai"]),
         ("engine:\n  name: vlm\n", ["line 2", "engine.name is 'vlm'", "'transformers', 'vllm' or 'openai'"]),
         ("engine:\n  url: 127.0.0.1:8000\n", ["line 2", "engine.url is '127.0.0.1:8000'", "base URL"]),
         ("engine:\n  url: http://h:99999/v1\n", ["line 2", "engine.url", "base URL"]),

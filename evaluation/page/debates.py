@@ -77,8 +77,8 @@ class Held(NamedTuple):
 
 
 class _Candidate(NamedTuple):
-    order: tuple[int, int, int, str]
-    """The newest iteration first, then the shortest."""
+    order: tuple[bool, int, int, int, str]
+    """Those whose first vote was no draw, the newest iteration, the shortest."""
     kind: Kind
     held: Held
     problem: Problem
@@ -90,8 +90,8 @@ class _Candidate(NamedTuple):
 def worth_reading(held: Iterable[Held]) -> list[Debate]:
     """COUNT debates, one of each kind; where a kind has none, more of the others. Of one round there is no debate.
 
-    Of each kind those of the newest iteration come first and among them the shortest, so the choice is the same on
-    every run and nobody's taste.
+    Of each kind those come first whose first vote was no draw, then the newest iteration, then the shortest, so the
+    choice is the same on every run and nobody's taste.
     """
     by_kind: dict[Kind, list[_Candidate]] = defaultdict(list)
     for each in held:
@@ -125,7 +125,8 @@ def _candidates(held: Held) -> Iterator[_Candidate]:
         kind = _kind(votes[0], votes[-1], ended, problem.answer)
         if kind:
             length = sum(len(turn["text"] or "") for turn in turns.values())
-            yield _Candidate((-held.iteration, length, held.seed, problem.id), kind, held, problem, turns, votes)
+            order = votes[0].tied, -held.iteration, length, held.seed, problem.id
+            yield _Candidate(order, kind, held, problem, turns, votes)
 
 
 def _kind(first: Tally, last: Tally, ended: Sequence[str | None], reference: str) -> Kind | None:

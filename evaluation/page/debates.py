@@ -177,8 +177,8 @@ def _debate(candidate: _Candidate) -> Debate:
     )
 
 
-def clipped(text: str) -> str:
-    """At most MAX_CHARS of a text, and only characters that show: none that hides, or that turns the line around."""
-    cut = text[:MAX_CHARS]
+def clipped(text: str, limit: int = MAX_CHARS) -> str:
+    """The first characters of a text, and only such as show: none that hides, or that turns the line around."""
+    cut = text[:limit]
     shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in cut.expandtabs(4))
-    return shown if len(text) <= MAX_CHARS else f"{shown} … ({len(text) - MAX_CHARS:,} more characters)"
+    return shown if len(text) <= limit else f"{shown} … ({len(text) - limit:,} more characters)"

@@ -7,6 +7,7 @@ put in as they are.
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,15 @@ class Making(Record):
     run_id: str
 
 
-class Report(Record):
+@dataclass(frozen=True)
+class Report:
     """All that the page shows."""
 
     rows: list[Row]
     scored: list[Scored]
     debates: list[Debate]
-    transfer: list[Row] = Field(default_factory=list, description="Rows on problems of another source, if measured.")
+    transfer: list[Row]
+    """Rows on problems of another source than was trained on; none if that was not measured."""
     making: Making
 
     @property

@@ -152,7 +152,7 @@ def test_kinds_of_debates_by_hand(kind: str | None, answers: list) -> None:
     assert [each.kind for each in found] == ([kind] if kind else [])
     if found:
         (told,) = found
-        assert [vote.right for vote in told.votes][0] == (answers[0].count("2") > 1)
+        assert told.votes[0].right == (answers[0].count("2") > 1)
         assert [(t.round, t.agent, t.answer) for t in told.turns] == [
             (m, f"{'generator' if m == 1 else 'critic'} {n}", answer)
             for m, given in enumerate(answers, start=1)

@@ -40,14 +40,20 @@ class Comparison(Record):
     @property
     def met(self) -> bool:
         """above: clear over all seeds and on each. not below: no clear fall on any. not above: no clear rise in all."""
-        if self.wanted == "above":
-            return all(each.value > CLEAR * each.standard_error for each in self._all())
-        if self.wanted == "not below":
-            return all(each.value >= -CLEAR * each.standard_error for each in self._all())
-        return self.found.value <= CLEAR * self.found.standard_error
+        return self.met_together and (self.wanted == "not above" or all(map(self._is, self.found.seeds.values())))
 
-    def _all(self) -> list[Estimate | Difference]:
-        return [self.found, *self.found.seeds.values()]
+    @property
+    def met_together(self) -> bool:
+        """The same over all seeds alone."""
+        return self._is(self.found)
+
+    def _is(self, found: Estimate | Difference) -> bool:
+        clear = CLEAR * found.standard_error
+        return {
+            "above": found.value > clear,
+            "not above": found.value <= clear,
+            "not below": found.value >= -clear,
+        }[self.wanted]
 
 
 class Finding(Record):
@@ -210,9 +216,9 @@ def _part(measured: Mapping[MethodName, Row], name: MethodName, title: str) -> F
     if comparisons:
         gap, spent = comparisons[0].found, measured[REFERENCE].cost.sampled_tokens
         ratio = spent / max(1, measured[name].cost.sampled_tokens)
-        said = f"Against {METHODS[name].title}: {signed(gap.value, gap.standard_error, 'points')}, for {ratio:.1f} "
+        said = f"{METHODS[REFERENCE].title} − {METHODS[name].title}: {signed(gap.value, gap.standard_error, 'points')}, for {ratio:.1f} "
         said += "times the sampled tokens."
-    rule = f"Its lead over the same {METHODS[name].title} is {_ABOVE}."
+    rule = f"The lead of {METHODS[REFERENCE].title} over “{METHODS[name].title}” is {_ABOVE}."
     return _decided(title, said, rule, comparisons, [] if comparisons else [METHODS[name].title])
 
 

@@ -63,7 +63,7 @@ def accuracy_plot(rows: Sequence[Row]) -> str:
 def paper_plot() -> str:
     """Figure 5 of the paper."""
     series = {
-        f"{'multiagent' if method == REFERENCE else 'single'}, {model.split()[0]}": (
+        f"{model.split()[0]}, {'multi' if method == REFERENCE else 'single'}": (
             LINES[method],
             {i: Estimate(value=value / 100, standard_error=0.0) for i, value in enumerate(values, start=1)},
         )
@@ -156,10 +156,12 @@ def _label(axes: "Axes", labels: Mapping[str, tuple[float, float, str]]) -> None
     by_height = sorted(labels.items(), key=lambda item: item[1][1])
     for _, (_, y, _) in by_height:
         places.append(max(y, places[-1] + gap) if places else y)
-    # A column that has grown over the top goes down again as a whole, or as far as it can.
-    over = max(0.0, places[-1] - max(high, by_height[-1][1][1])) if places else 0.0
-    for (title, (x, y, colour)), place in zip(by_height, places, strict=True):
-        height = place - over
+    # Those that have grown over the top go down again, and push what is in their way.
+    ceiling = high
+    for place in reversed(range(len(places))):
+        places[place] = ceiling = min(places[place], ceiling)
+        ceiling -= gap
+    for (title, (x, y, colour)), height in zip(by_height, places, strict=True):
         axes.annotate(
             title,
             (x, y),
@@ -185,8 +187,8 @@ def _plot(title: str, draw: Callable[["Axes"], None], height: float) -> str:
         axes.grid(axis="y", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(length=0)
         draw(axes)
+        axes.tick_params(which="both", length=0)
         return _inline(figure, title)
 
 

@@ -22,7 +22,7 @@ LEVEL = {
 TEXT = "First the products.\n17*23=17*20+17*3=340+51=391.\n12*9=108.\n8+391=399. 399+5=404. 404-108=296.\n\\boxed{296}"
 
 
-def scored(method: MethodName, iteration: int, seed: int, problems: int = 60) -> Scored:
+def scored(method: MethodName, iteration: int, seed: int, problems: int = 300) -> Scored:
     rng = random.Random(f"{method} {iteration} {seed}")
     rises = (
         1.1 * iteration if method == "multiagent-ft" else -0.4 * iteration if method == "single-ft" else 0.5 * iteration
@@ -52,6 +52,9 @@ def scored(method: MethodName, iteration: int, seed: int, problems: int = 60) ->
         )
         for number, role, offset in ((1, "generator", 0), (2, "critic", 3))
     ]
+    sampled = (
+        (150_000 if METHODS[method].answers == "vote" else 300_000) if iteration and METHODS[method].finetuned else 0
+    )
     outcome = Outcome(
         method=method,
         iteration=iteration,
@@ -60,12 +63,12 @@ def scored(method: MethodName, iteration: int, seed: int, problems: int = 60) ->
         accuracy=sum(right.values()) / problems,
         alone=level / 100 - 0.08,
         pseudo_label_accuracy=0.9 if METHODS[method].finetuned and iteration else None,
-        training=Cost(sampled_tokens=300_000, trained_tokens=900_000, seconds=60.0) if iteration else Cost(),
+        training=Cost(sampled_tokens=sampled, trained_tokens=3 * sampled, seconds=sampled / 5000),
         answering=Cost(sampled_tokens=60_000 * (1 + METHODS[method].matched * 6 * iteration), seconds=30.0),
         diversity=spread if METHODS[method].finetuned else None,
         rounds=rounds,
     )
-    return Scored(outcome, right, dict.fromkeys(right, 0.5))
+    return Scored(outcome, right, dict.fromkeys(right, outcome.alone))
 
 
 def debate(text: str = TEXT, agents: int = 3, **fields: object) -> Debate:

@@ -77,7 +77,7 @@ def test_what_holds() -> None:
         == "From iteration 1 to 2: multiagent FT +25.0 ± 4.9 points, single-agent FT +0.0 ± 0.0 points."
     )
     assert "multiagent FT 0.50 → 0.60, single-agent FT 0.50 → 0.40" in told[DIVERSE].said
-    assert "+40.0 ± 5.5 points, for 2.5 times the sampled tokens" in told[CRITICS].said
+    assert "multiagent FT − without critics: +40.0 ± 5.5 points, for 2.5 times the sampled tokens" in told[CRITICS].said
     assert "for 1.0 times the sampled tokens" in told[SUMMARIES].said
 
 
@@ -98,6 +98,7 @@ def test_what_does_not_hold() -> None:
     # 2 of 40 problems more, under both seeds: 5.0 points, of which 2 are more than twice the error only over all.
     (matched,) = (c for c in told[BEATS].comparisons if c.of == "multiagent FT − debate, matched")
     assert matched.found.value == pytest.approx(0.05) and not matched.met
+    assert matched.met_together
     met = {c.of: c.met for c in told[LASTS].comparisons}
     assert met == {
         "multiagent FT: iteration 2 − iteration 1": False,

@@ -216,8 +216,8 @@ def _part(measured: Mapping[MethodName, Row], name: MethodName, title: str) -> F
     if comparisons:
         gap, spent = comparisons[0].found, measured[REFERENCE].cost.sampled_tokens
         ratio = spent / max(1, measured[name].cost.sampled_tokens)
-        said = f"{METHODS[REFERENCE].title} − {METHODS[name].title}: {signed(gap.value, gap.standard_error, 'points')}, for {ratio:.1f} "
-        said += "times the sampled tokens."
+        said = f"{comparisons[0].of}: {signed(gap.value, gap.standard_error, 'points')}, "
+        said += f"for {ratio:.1f} times the sampled tokens."
     rule = f"The lead of {METHODS[REFERENCE].title} over “{METHODS[name].title}” is {_ABOVE}."
     return _decided(title, said, rule, comparisons, [] if comparisons else [METHODS[name].title])
 

@@ -82,7 +82,7 @@ def render(report: Report) -> str:
     source = nearest(report.making.problems)
     # Made by us of our own words and numbers, so no part of it is anybody's input.
     drawn = {
-        "accuracy": Markup(plots.accuracy_plot(report.rows)),  # noqa: S704
+        "accuracy": Markup(plots.accuracy_plot(report.rows) or "Not measured."),  # noqa: S704
         "paper": Markup(plots.paper_plot()),  # noqa: S704
         "diversity": [Markup(plot) for plot in plots.diversity_plots(report.rows)],  # noqa: S704
         "cost": Markup(plots.cost_plot(report.rows)),  # noqa: S704

@@ -54,9 +54,14 @@ _NAMESPACE = re.compile(r' (?:xmlns(?::\w+)?|version)="[^"]*"')
 _GROUP = re.compile(r'<g id="[^"]*"')
 
 
-def accuracy_plot(rows: Sequence[Row]) -> str:
-    """Accuracy after every iteration, with bands: multiagent and single-agent finetuning, and untuned debates."""
+def accuracy_plot(rows: Sequence[Row]) -> str | None:
+    """Accuracy after every iteration, with bands: multiagent and single-agent finetuning, and untuned debates.
+
+    None if the benchmark has none of them.
+    """
     series = {METHODS[name].title: (LINES[name], _followed(rows, name, lambda row: row.accuracy)) for name in LINES}
+    if not any(points for _, points in series.values()):
+        return None
     return _over_iterations("accuracy on held-out problems, %", series, 100)
 
 
@@ -110,7 +115,7 @@ def cost_plot(rows: Sequence[Row]) -> str:
         axes.set_xlabel("sampled tokens, millions, for one seed")
         _label(axes, labels)
 
-    return _plot("accuracy on held-out problems, %", draw, HEIGHT + 1.2)
+    return _plot("accuracy, % of held-out problems", draw, HEIGHT + 1.2)
 
 
 def _costs(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
@@ -140,7 +145,7 @@ def _over_iterations(label: str, series: Mapping[str, tuple[tuple[str, str], dic
             labels[title] = x[-1], y[-1], colour
         numbers = sorted({i for _, points in series.values() for i in points})
         axes.set_xticks(numbers[:: 1 + (len(numbers) - 1) // 10])
-        axes.set_xlabel("iteration" if not numbers or numbers[0] else "iteration (0: untuned)")
+        axes.set_xlabel("iteration" if numbers[0] else "iteration (0: untuned)")
         _label(axes, labels)
 
     return _plot(label, draw, HEIGHT)

@@ -121,8 +121,8 @@ def _newest(society: str) -> "Run":
     where = f"at {lineage.client().tracking_uri}"
     experiment = lineage.get_experiment(society)
     wanted = {"maft.kind": "benchmark"}
-    run = experiment and lineage.find_run(experiment.experiment_id, wanted, newest=True, status="FINISHED")
-    if not run:
+    run = lineage.find_run(experiment.experiment_id, wanted, True, "FINISHED") if experiment else None
+    if run is None:
         raise UserError(
             f"society {society!r} has no finished benchmark {where}; `maft benchmark` makes one, and --society names "
             "another society"
@@ -159,7 +159,7 @@ def _scored(run_id: str, outcomes: list[Outcome]) -> list[Scored]:
 
     with tempfile.TemporaryDirectory() as folder:
         path = download_artifacts(run_id=run_id, artifact_path=VALUES, dst_path=folder)
-        groups = dict(iter(pd.read_parquet(path).groupby(["method", "iteration", "seed"])))
+        groups: dict[Any, pd.DataFrame] = dict(iter(pd.read_parquet(path).groupby(["method", "iteration", "seed"])))
     scored = []
     for outcome in outcomes:
         values = groups[outcome.method, outcome.iteration, outcome.seed]

@@ -138,7 +138,8 @@ def _lasts(scored: Sequence[Scored], last: int) -> Finding:
     right: dict[tuple[MethodName, int], dict[int, Mapping[str, float]]] = {}
     for each in scored:
         right.setdefault((each.outcome.method, each.outcome.iteration), {})[each.outcome.seed] = each.right
-    comparisons, told = [], []
+    comparisons: list[Comparison] = []
+    told: list[str] = []
     for name in (REFERENCE, SINGLE):
         if last < 2 or (name, 1) not in right or (name, last) not in right:
             continue
@@ -166,7 +167,9 @@ def _diverse(scored: Sequence[Scored], last: int) -> Finding:
         if each.outcome.diversity and each.outcome.diversity.nll:
             key = each.outcome.method, each.outcome.iteration
             nll.setdefault(key, {})[each.outcome.seed] = each.outcome.diversity.nll
-    comparisons, told, missing = [], [], []
+    comparisons: list[Comparison] = []
+    told: list[str] = []
+    missing: list[str] = []
     for name in (REFERENCE, SINGLE):
         if (name, 1) in nll and (name, last) in nll:
             ends = (math.fsum(each.value for each in nll[name, i].values()) / len(nll[name, i]) for i in (1, last))

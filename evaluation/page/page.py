@@ -19,7 +19,7 @@ from evaluation.methods import METHODS, NAMES, REFERENCE
 from evaluation.page import plots
 from evaluation.page.debates import KINDS, Debate, clipped
 from evaluation.page.findings import Finding, findings, iterations
-from evaluation.page.paper import MODELS, accuracies, nearest
+from evaluation.page.paper import MODELS, Source, accuracies, nearest
 from evaluation.report import percent
 from evaluation.scores import Record
 
@@ -126,7 +126,7 @@ def _table(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def _paper(rows: Sequence[Row], source: Any) -> list[dict[str, Any]]:
+def _paper(rows: Sequence[Row], source: Source) -> list[dict[str, Any]]:
     """A line per method that the paper has too, after one iteration as there."""
     first = {row.method: row for row in rows if row.iteration == (1 if METHODS[row.method].finetuned else 0)}
     lines = []

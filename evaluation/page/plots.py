@@ -155,8 +155,8 @@ def _label(axes: "Axes", labels: Mapping[str, tuple[float, float, str]]) -> None
     """Names right of the plot, at the height of their points but never closer than a line, with a thread to each."""
     axes.margins(x=0.06, y=0.1)
     low, high = axes.get_ylim()
-    inches = axes.get_position().height * axes.get_figure().get_figheight()
-    gap = (high - low) * 1.15 * FONT / 72 / inches
+    points = axes.bbox.height / axes.figure.dpi * 72
+    gap = (high - low) * 1.15 * FONT / points
     places: list[float] = []
     by_height = sorted(labels.items(), key=lambda item: item[1][1])
     for _, (_, y, _) in by_height:

@@ -14,7 +14,7 @@ from evaluation.diversity import Diversity, Estimate
 from evaluation.methods import METHODS, NAMES, REFERENCE, MethodName
 from evaluation.metrics import society_right
 from evaluation.problems.problem import Problem
-from evaluation.scores import Record
+from evaluation.scores import Record, RoundScore
 
 
 class Cost(Record):
@@ -51,6 +51,9 @@ class Outcome(Record):
     training: Cost = Field(default=Cost(), description="Of this iteration alone.")
     answering: Cost = Field(description="The held-out problems.")
     diversity: Diversity | None = None
+    rounds: list[RoundScore] = Field(
+        default_factory=list, description="Every agent and every vote of the answers; of the matched ones not kept."
+    )
 
 
 class Scored(NamedTuple):
@@ -150,10 +153,10 @@ def _row(
         behind=behind,
         pseudo_label_accuracy=math.fsum(labels) / len(labels) if labels else None,
         cost=_mean_cost([*training, *(o.answering for o in outcomes)], len(own)),
-        nll=_mean_estimate([d.nll for d in measured]),
-        kl=_mean_estimate([d.kl for d in measured]),
-        dissimilarity=_mean_estimate([d.dissimilarity for d in measured]),
-        consensus=_mean_estimate([d.consensus for d in measured]),
+        nll=mean_estimate([d.nll for d in measured]),
+        kl=mean_estimate([d.kl for d in measured]),
+        dissimilarity=mean_estimate([d.dissimilarity for d in measured]),
+        consensus=mean_estimate([d.consensus for d in measured]),
     )
 
 
@@ -170,7 +173,7 @@ def _mean_cost(costs: Sequence[Cost], seeds: int) -> Cost:
     )
 
 
-def _mean_estimate(estimates: Sequence[Estimate | None]) -> Estimate | None:
+def mean_estimate(estimates: Sequence[Estimate | None]) -> Estimate | None:
     """Mean over seeds. Its error holds what the seeds vary by, and is never less than what their problems do."""
     known = [each for each in estimates if each is not None]
     if not known:

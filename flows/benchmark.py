@@ -9,7 +9,7 @@ from flows.follow import follow, match
 from infra.benchmark import Benchmark
 from infra.lineage import JobRun, client
 from infra.machine import watched
-from tasks.compare import compare, log_method, open_benchmark
+from tasks.compare import compare, log_method, open_benchmark, report
 from tasks.outcome import Measured
 from tasks.prepare import prepare
 from tasks.weigh import weigh, weigh_encoder
@@ -21,11 +21,13 @@ class Compared(Record):
     rows: list[Row]
     measured: list[Measured]
     job: JobRun
+    report: str
+    """Path of the page that tells of it."""
 
 
 @flow(name="benchmark", flow_run_name="{config.society} · benchmark")
 def benchmark(config: Benchmark) -> Compared:
-    """Every method under every seed, then the table. Started again, it goes on where it was cut off."""
+    """Every method under every seed, then the table and the report. Started again, it goes on where it was cut off."""
     base = weigh(config.base_model, config.trust_remote_code)
     encoder = weigh_encoder(config.encoder) if config.encoder else None
     problems = {seed: prepare(config.problems, seed, 0) for seed in config.seeds}
@@ -44,4 +46,5 @@ def benchmark(config: Benchmark) -> Compared:
                     found[name] = follow(name, settings, base, problems[seed], encoder)
                 log_method(tracking_uri, job, name, seed, found[name])
                 measured += found[name]
-    return Compared(rows=compare(config, job, measured), measured=measured, job=job)
+    rows = compare(config, job, measured)
+    return Compared(rows=rows, measured=measured, job=job, report=report(job))

@@ -1,6 +1,7 @@
 """Reading the config tree from a YAML file and from `--set key.path=value`, with faults named by line and field."""
 
 import difflib
+import json
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +39,28 @@ def load(model: type[T], path: Path | None, assignments: list[str]) -> T:
         return model.model_validate(tree)
     except ValidationError as error:
         raise UserError(_explained(model, error, path, lines, assignments)) from error
+
+
+def assignments(config: BaseModel) -> list[str]:
+    """What `load` makes the same config of, without a file: KEY.PATH=VALUE for all that is not as by default.
+
+    What changes no result (`IMMATERIAL`) is left out.
+    """
+    immaterial = getattr(config, "IMMATERIAL", None)
+    own, usual = (_leaves(each.model_dump(mode="json", exclude=immaterial)) for each in (config, type(config)()))
+    # JSON is YAML; of what could be read as something else, only the quotes tell that it is a text.
+    return [
+        f"{key}={value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)}"
+        for key, value in own.items()
+        if key not in usual or usual[key] != value
+    ]
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return leaves
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:

@@ -4,7 +4,7 @@ prefect/         database, settings and web pages of the Prefect server
 mlflow/          database and artifacts of the MLflow server
 results/         records of finished tasks; what makes a killed run resume
 artifacts/       datasets, transcripts and adapters by SHA-256
-pictures/        plots
+pictures/        plots, and the pages of benchmarks
 slots/           which process is at work on a society
 logs/            output of the servers and of the worker
 servers.json     the servers and the worker that run for this home
@@ -101,7 +101,7 @@ class Home:
 
     @property
     def pictures(self) -> Path:
-        """Plots, named by society and job."""
+        """Plots and pages, named by society and job."""
         return self.path / "pictures"
 
     @property

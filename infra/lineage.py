@@ -285,9 +285,12 @@ def close_job(job: JobRun, status: Literal["FINISHED", "FAILED", "KILLED"]) -> N
     mlflow.set_terminated(job.run_id, status)
 
 
-def find_run(experiment_id: str, tags: Mapping[str, str], newest: bool = False) -> "Run | None":
-    """The oldest (or the newest) run with these tags, deleted ones aside."""
-    wanted = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+def find_run(
+    experiment_id: str, tags: Mapping[str, str], newest: bool = False, status: str | None = None
+) -> "Run | None":
+    """The oldest (or the newest) run with these tags, deleted ones aside; only of this status if one is given."""
+    conditions = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
+    wanted = " AND ".join([*conditions, *([f"attributes.status = '{status}'"] if status else [])])
     order = f"attributes.start_time {'DESC' if newest else 'ASC'}"
     runs = client().search_runs([experiment_id], wanted, max_results=1, order_by=[order])
     return runs[0] if runs else None

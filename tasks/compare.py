@@ -1,8 +1,9 @@
-"""Compare: a benchmark's lineage in MLflow, and its table on both web pages."""
+"""Compare: a benchmark's lineage in MLflow, its table on both web pages, and its report."""
 
 import hashlib
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -12,10 +13,13 @@ from prefect.artifacts import create_markdown_artifact
 from agents.engines.base_model import Base
 from evaluation.benchmark import Outcome, Row, summarise
 from evaluation.benchmark_table import benchmark_markdown
-from evaluation.methods import METHODS, MethodName
+from evaluation.methods import METHODS, REFERENCE, MethodName
+from evaluation.page.debates import Held, worth_reading
 from infra import lineage
 from infra.benchmark import Benchmark
+from infra.benchmark_report import BENCHMARK, DEBATES, VALUES, VERSIONS, page_of, publish, read_benchmark, versions
 from infra.cache import step
+from infra.frames import read_problems, read_responses
 from infra.home import current_home
 from infra.lineage import DatasetRef, JobRun
 from infra.store import Store
@@ -109,11 +113,14 @@ def compare(config: Benchmark, job: JobRun, measured: list[Measured]) -> list[Ro
     rows = summarise([each.scored(store) for each in measured])
     outcomes = [each.outcome.model_dump(mode="json") for each in measured]
     report = {"rows": [row.model_dump(mode="json") for row in rows], "outcomes": outcomes}
-    lineage.log_text(job.run_id, json.dumps(report, indent=1), "benchmark.json")
+    lineage.log_text(job.run_id, json.dumps(report, indent=1), BENCHMARK)
+    debates = [debate.model_dump(mode="json") for debate in worth_reading(_held(store, measured))]
+    lineage.log_text(job.run_id, json.dumps(debates, indent=1), DEBATES)
+    lineage.log_text(job.run_id, json.dumps(versions(), indent=1), VERSIONS)
     with tempfile.TemporaryDirectory() as folder:
-        values = Path(folder) / "values.parquet"
+        values = Path(folder) / Path(VALUES).name
         _all_values(store, measured).to_parquet(values, compression="zstd", index=False)
-        lineage.log_artifacts(job.run_id, [values], "data")
+        lineage.log_artifacts(job.run_id, [values], str(Path(VALUES).parent))
     table = benchmark_markdown(rows, config.society, config.seeds)
     lineage.describe(job.run_id, table)
     create_markdown_artifact(
@@ -123,6 +130,24 @@ def compare(config: Benchmark, job: JobRun, measured: list[Measured]) -> list[Ro
     )
     lineage.close_job(job, "FINISHED")
     return rows
+
+
+@task(task_run_name="write the report")
+def report(job: JobRun) -> str:
+    """The page, from what is in MLflow alone: a file of the home, and an artifact of the benchmark's run."""
+    path = page_of(current_home(), job)
+    publish(read_benchmark(job.society, job.run_id), path)
+    return str(path)
+
+
+def _held(store: Store, measured: list[Measured]) -> Iterator[Held]:
+    """The debates of multiagent finetuning; those of untuned agents where it is not compared."""
+    names = {each.outcome.method for each in measured}
+    name: MethodName = REFERENCE if REFERENCE in names else "debate"
+    for each in measured:
+        if each.outcome.method == name:
+            problems, said = read_problems(store, each.problems), read_responses(store, each.answered)
+            yield Held(name, each.outcome.iteration, each.outcome.seed, problems, said)
 
 
 def _all_values(store: Store, measured: list[Measured]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from agents.society import Society
 from evaluation.benchmark import Cost, Outcome, Scored, problem_values
 from evaluation.diversity import Diversity
 from evaluation.methods import METHODS, MethodName
+from evaluation.metrics import score_debate
 from evaluation.scores import Record
 from infra.cache import step
 from infra.frames import read_problems, read_responses
@@ -22,6 +23,9 @@ class Measured(Record):
     outcome: Outcome
     values: Artifact
     society: Society
+    problems: Artifact
+    answered: list[Artifact]
+    """The responses to them, by round."""
 
     def scored(self, store: Store) -> Scored:
         """With the values read."""
@@ -59,7 +63,8 @@ def measure(
     """
     store = Store(current_home().artifacts)
     responses = read_responses(store, [each.responses for each in answered])
-    right, alone = problem_values(read_problems(store, problems), responses, seed, METHODS[method].answers)
+    asked = read_problems(store, problems)
+    right, alone = problem_values(asked, responses, seed, METHODS[method].answers)
     frame = pd.DataFrame({"problem_id": list(right), "right": list(right.values()), "alone": list(alone.values())})
     sampled, tuned = (learned.sampled, learned.tuned) if learned else ([], [])
     outcome = Outcome(
@@ -84,5 +89,12 @@ def measure(
             seconds=sum(each.seconds for each in answered),
         ),
         diversity=diversity,
+        rounds=[] if METHODS[method].matched else score_debate(asked, responses, seed).rounds,
     )
-    return Measured(outcome=outcome, values=store.put_frame(frame), society=society)
+    return Measured(
+        outcome=outcome,
+        values=store.put_frame(frame),
+        society=society,
+        problems=problems,
+        answered=[each.responses for each in answered],
+    )

@@ -179,6 +179,7 @@ def benchmark(
                 "config": config.model_dump(mode="json"),
                 "rows": [row.model_dump(mode="json") for row in result.rows],
                 "measured": [each.model_dump(mode="json") for each in result.measured],
+                "report": result.report,
                 "mlflow": {
                     "tracking_uri": servers.mlflow_tracking_uri,
                     "experiment_id": result.job.experiment_id,
@@ -193,6 +194,7 @@ def benchmark(
         out.print(methods_table(result.rows, config.society))
         if any(row.iteration for row in result.rows):
             out.print(iterations_table(result.rows, config.society))
+        out.print(f"Report   {result.report}", soft_wrap=True)
         out.print(f"MLflow   {run_url(result.job)}", soft_wrap=True)
         seconds = time.monotonic() - started
         out.print(f"{seconds:.0f} s, {served['cached']} tasks from cache, {served['computed']} computed")

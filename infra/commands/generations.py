@@ -1,4 +1,4 @@
-"""Commands over what was made: compare, ask, promote, rollback."""
+"""Commands over what was made: compare, report, ask, promote, rollback."""
 
 import getpass
 import json
@@ -19,7 +19,8 @@ from infra.commands.shared import (
     serve,
     show,
 )
-from infra.home import DEFAULT
+from infra.errors import UserError
+from infra.home import DEFAULT, Home
 
 WhyOption = Annotated[str, typer.Option(help="The reason, for the record.")]
 
@@ -53,6 +54,52 @@ def compare(
             )
         else:
             show(generations, society)
+
+
+@app.command(rich_help_panel=GENERATIONS)
+def report(
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="[RUN_ID]", help="MLflow run of a benchmark; default: newest finished.")
+    ] = None,
+    society: Annotated[str, typer.Option(help="Whose newest benchmark, where no run is named.")] = "arith",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Where to write the page; default: in the home.")
+    ] = None,
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+) -> None:
+    """Tell of a finished benchmark on one HTML page: which of the paper's findings hold, by how much, at what cost."""
+    with faults():
+        if output and not output.absolute().parent.is_dir():
+            raise UserError(f"--output {output}: there is no folder {output.absolute().parent}")
+        if output and output.is_dir():
+            raise UserError(f"--output {output} is a folder; name a file in it")
+        servers = serve(home)
+        from infra import benchmark_report
+        from infra.lineage import run_url
+
+        made = benchmark_report.read_benchmark(society, run_id)
+        job = benchmark_report.job_of(made)
+        path = (output or benchmark_report.page_of(Home.open(home), job)).absolute()
+        benchmark_report.publish(made, path)
+        findings = made.findings
+        if as_json:
+            told = {
+                "society": job.society,
+                "report": str(path),
+                "findings": [finding.model_dump(mode="json") for finding in findings],
+                "mlflow": {
+                    "tracking_uri": servers.mlflow_tracking_uri,
+                    "experiment_id": job.experiment_id,
+                    "run_id": job.run_id,
+                },
+            }
+            print(json.dumps(told))
+            return
+        for finding in findings:
+            out.print(f"{finding.verdict:<12} {finding.title}", markup=False, highlight=False)
+        out.print(f"Report   {path}", soft_wrap=True, markup=False)
+        out.print(f"MLflow   {run_url(job)}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=GENERATIONS)

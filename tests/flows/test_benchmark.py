@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
+import httpx
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
@@ -221,6 +222,67 @@ def test_mlflow_has_a_run_for_each_method_and_seed(maft: Maft, report: dict) -> 
         assert len(points) == len(iterations(name))
     assert client.get_run(parent).info.status == "FINISHED"
     assert "| multiagent FT |" in client.get_run(parent).data.tags["mlflow.note.content"]
+
+
+def test_the_report_is_whole_and_in_mlflow(maft: Maft, report: dict, home: Path, tmp_path: Path) -> None:
+    page = Path(report["report"]).read_text("utf-8")
+    artifacts = f"{maft.environment['MLFLOW_TRACKING_URI']}/get-artifact?run_uuid={report['mlflow']['run_id']}"
+    logged = httpx.get(f"{artifacts}&path=report.html").raise_for_status().text
+    assert logged == page
+    for row in report["rows"]:
+        assert METHODS[row["method"]].title in page
+    (society,) = (r for r in report["rows"] if (r["method"], r["iteration"]) == ("multiagent-ft", 1))
+    assert f"It answers {100 * society['accuracy']['value']:.1f} % after 1 iteration." in page
+    # From another home, with nothing but MLflow; what it says is what the rows say.
+    elsewhere = ["--home", str(tmp_path / "other")]
+    told = maft.json("report", "--society", "compared", "--output", str(tmp_path / "page.html"), *elsewhere)
+    assert (tmp_path / "page.html").read_text("utf-8") == page and told["mlflow"] == report["mlflow"]
+    behind = {r["method"]: r["behind"] for r in report["rows"] if r["iteration"] in (0, 1) and r["behind"]}
+    named = {c["of"].partition(" − ")[2]: c["found"] for c in told["findings"][0]["comparisons"]}
+    assert len(named) == 9
+    assert named == {METHODS[name].title: found for name, found in behind.items() if METHODS[name].title in named}
+    again = maft("report", report["mlflow"]["run_id"], *elsewhere)
+    assert "Multiagent finetuning beats every baseline" in again.stdout
+    assert list((tmp_path / "other" / "pictures").glob("compared-*.html"))
+
+
+def test_the_report_shows_debates_as_they_were_held(maft: Maft, report: dict, frames: list[pd.DataFrame]) -> None:
+    artifacts = f"{maft.environment['MLFLOW_TRACKING_URI']}/get-artifact?run_uuid={report['mlflow']['run_id']}"
+    debates = httpx.get(f"{artifacts}&path=debates.json").raise_for_status().json()
+    assert 0 < len(debates) <= 5
+    said = {(r.role, r.index, r.round, r.text) for f in frames if "sampled_tokens" in f for r in f.itertuples()}
+    for debate in debates:
+        for turn in debate["turns"]:
+            role, index = turn["agent"].split()
+            assert (role, int(index), turn["round"], turn["text"]) in said
+            assert turn["right"] == (answer_of(turn["text"]) == int(debate["reference"]))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--society", "nobody"], "society 'nobody' has no finished benchmark"),
+        (["0" * 32], "there is no run"),
+        (["--output", "no/where/page.html"], "there is no folder"),
+    ],
+)
+def test_a_report_of_nothing_is_refused(maft: Maft, tmp_path: Path, given: list[str], told: str) -> None:
+    refused = maft("report", *given, "--home", str(tmp_path), status=2)
+    assert told in refused.stderr and refused.stdout == ""
+
+
+def test_a_run_that_is_no_finished_benchmark_has_no_report(maft: Maft, report: dict, tmp_path: Path) -> None:
+    client = MlflowClient(maft.environment["MLFLOW_TRACKING_URI"])
+    experiment, parent = report["mlflow"]["experiment_id"], report["mlflow"]["run_id"]
+    method = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=1)[0].info.run_id
+    assert "is not a benchmark" in maft("report", method, "--home", str(tmp_path), status=2).stderr
+    begun = client.create_run(experiment, tags={"maft.kind": "benchmark"}).info.run_id
+    try:
+        assert "is RUNNING" in maft("report", begun, "--home", str(tmp_path), status=2).stderr
+        client.set_terminated(begun)
+        assert "lacks something" in maft("report", begun, "--home", str(tmp_path), status=2).stderr
+    finally:
+        client.delete_run(begun)
 
 
 def test_only_the_society_has_agents_that_differ(report: dict) -> None:

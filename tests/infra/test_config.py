@@ -11,7 +11,7 @@ from evaluation.methods import METHODS
 from evaluation.problems.settings import Problems
 from infra.benchmark import Benchmark
 from infra.config import Config, Runner
-from infra.config_file import load_config
+from infra.config_file import assignments, load, load_config
 from infra.errors import UserError
 
 
@@ -36,6 +36,23 @@ def test_file_and_assignments_make_one_tree(tmp_path: Path) -> None:
     assert (config.agents, config.finetune.rank, config.finetune.critic_mix) == (4, 8, 0.25)
     assert config.problems.max_value == 20
     assert Config.model_validate(config.model_dump()) == config
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        ["seeds=[4, 5]", "methods=[base, multiagent-ft]", "iterations=3"],
+        ["society=true-north", "problems.train='123.jsonl'", "problems.subjects=['1', 'yes', \"it's\"]"],
+        ["finetune.critic_mix=0.0", "finetune.target_modules=[q_proj]", "problems.train_size=150", "summarize=false"],
+        ["problems.question_field='null'", "encoder='#1: odd'"],
+    ],
+)
+def test_assignments_make_the_same_config_again(given: list[str]) -> None:
+    config = load(Benchmark, None, given)
+    again = load(Benchmark, None, assignments(config))
+    assert again == config and again.problems.model_fields_set >= config.problems.model_fields_set & {"train_size"}
+    assert len(assignments(config)) == len(given)
 
 
 def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""A benchmark's report read back from a real MLflow server. Run: pytest tests/infra/test_benchmark_report.py"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from infra import lineage
+from infra.benchmark import Benchmark
+from infra.benchmark_report import (
+    BENCHMARK,
+    CONFIG,
+    DEBATES,
+    PAGE,
+    VALUES,
+    VERSIONS,
+    job_of,
+    page_of,
+    publish,
+    read_benchmark,
+    versions,
+)
+from infra.errors import UserError
+from infra.home import Home
+from infra.lineage import JobRun
+from tests.evaluation.report_samples import sample
+
+SOCIETY = "reported"
+REPORT = sample(2, 2, ("majority", "single-ft", "multiagent-ft"))
+
+
+def log(folder: Path) -> JobRun:
+    """A benchmark's run as the flow leaves it."""
+    config = Benchmark(society=SOCIETY, seeds=[1, 2], iterations=2, methods=["majority", "single-ft", "multiagent-ft"])
+    job = lineage.open_job(SOCIETY, "a" * 16, "benchmark", {}, {"maft.base_model_sha256": "b" * 64}, kind="benchmark")
+    told = {
+        "rows": [row.model_dump(mode="json") for row in REPORT.rows],
+        "outcomes": [each.outcome.model_dump(mode="json") for each in REPORT.scored],
+    }
+    values = [
+        (*(getattr(each.outcome, name) for name in ("method", "iteration", "seed")), id_, right, each.alone[id_])
+        for each in REPORT.scored
+        for id_, right in each.right.items()
+    ]
+    columns = ["method", "iteration", "seed", "problem_id", "right", "alone"]
+    pd.DataFrame(values, columns=columns).to_parquet(folder / Path(VALUES).name)
+    lineage.log_artifacts(job.run_id, [folder / Path(VALUES).name], str(Path(VALUES).parent))
+    lineage.log_text(job.run_id, json.dumps(told), BENCHMARK)
+    lineage.log_text(job.run_id, json.dumps([each.model_dump(mode="json") for each in REPORT.debates]), DEBATES)
+    lineage.log_text(job.run_id, json.dumps(versions()), VERSIONS)
+    lineage.log_text(job.run_id, config.model_dump_json(exclude={"runner"}), CONFIG)
+    return job
+
+
+def test_a_finished_benchmark_is_read_back_and_told(tracking: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no finished benchmark"):
+        read_benchmark(SOCIETY)
+    job = log(tmp_path)
+    with pytest.raises(UserError, match="has no finished benchmark"):
+        read_benchmark(SOCIETY)
+    with pytest.raises(UserError, match="is RUNNING"):
+        read_benchmark(SOCIETY, job.run_id)
+    lineage.close_job(job, "FINISHED")
+    found = read_benchmark(SOCIETY)
+    assert (found.rows, found.scored, found.debates) == (REPORT.rows, REPORT.scored, REPORT.debates)
+    assert found.findings == REPORT.findings and job_of(found) == job
+    assert "--set 'seeds=[1, 2]'" in found.making.command and found.making.versions == versions()
+    path = page_of(Home.open(tmp_path / "home"), job)
+    publish(found, path)
+    page = path.read_text("utf-8")
+    assert page == lineage.read_text(job.run_id, PAGE) and REPORT.findings[0].said in page
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    with pytest.raises(UserError, match="cannot be written"):
+        publish(found, tmp_path / "nowhere" / "page.html")
+
+
+def test_what_is_no_benchmark_is_refused(tracking: str) -> None:
+    with pytest.raises(UserError, match="there is no run"):
+        read_benchmark(SOCIETY, "0" * 32)
+    job = lineage.open_job("another", "c" * 16, "job", {}, {})
+    with pytest.raises(UserError, match="is not a benchmark"):
+        read_benchmark("another", job.run_id)
+    empty = lineage.open_job("another", "d" * 16, "benchmark", {}, {}, kind="benchmark")
+    lineage.close_job(empty, "FINISHED")
+    with pytest.raises(UserError, match="lacks something"):
+        read_benchmark("another")

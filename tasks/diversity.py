@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from agents.embedding import Encoder
 
 
-@step(*CALLS, "agents.diversity", "agents.likelihood", "agents.embedding", "evaluation", name="{label} · diversity")
+@step(
+    *CALLS,
+    "agents.diversity",
+    "agents.likelihood",
+    "agents.embedding",
+    "evaluation.diversity",
+    "evaluation.metrics",
+    "evaluation.styles",
+    name="{label} · diversity",
+)
 def diversity(
     base: Base,
     agents: list[Agent],

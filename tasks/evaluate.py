@@ -8,10 +8,10 @@ from infra.home import current_home
 from infra.store import Artifact, Store
 from tasks.finetune import Finetuned
 from tasks.sample import Responses, fallback_share
-from tasks.vote import Consensus
+from tasks.vote import VOTING, Consensus
 
 
-@step("evaluation", name="{label} · score")
+@step(*VOTING, name="{label} · score")
 def evaluate(
     generation: int,
     problems: Artifact,

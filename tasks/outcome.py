@@ -14,7 +14,7 @@ from infra.home import current_home
 from infra.store import Artifact, Store
 from tasks.finetune import Finetuned
 from tasks.sample import Responses, fallback_share
-from tasks.vote import Consensus
+from tasks.vote import VOTING, Consensus
 
 
 class Measured(Record):
@@ -43,7 +43,7 @@ class Learned(Record):
     tuned: list[Finetuned]
 
 
-@step("evaluation", name="{label} · score")
+@step(*VOTING, "evaluation.benchmark", "evaluation.methods", name="{label} · score")
 def measure(
     method: MethodName,
     seed: int,

@@ -27,7 +27,9 @@ class Dataset(Record):
     "agents.split",
     "agents.responses",
     "agents.prompts",
-    "evaluation",
+    "evaluation.answers",
+    "evaluation.exact",
+    "evaluation.symbolic",
     name="{label} · split · {agent.name}",
 )
 def split(

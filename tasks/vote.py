@@ -21,7 +21,10 @@ class Consensus(Record):
     dropped_accuracy: float | None
 
 
-@step("evaluation", name="{label} · vote")
+VOTING = ("evaluation.answers", "evaluation.exact", "evaluation.symbolic", "evaluation.metrics")
+
+
+@step(*VOTING, name="{label} · vote")
 def vote(problems: Artifact, last_round: Artifact, round_: int, min_votes: int, seed: int, label: str) -> Consensus:
     """The winning answer to every problem; kept as a pseudo-label if at least `min_votes` agents gave it.
 

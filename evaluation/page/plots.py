@@ -6,7 +6,7 @@ Lines are told apart by colour, dash and a label at their end. Bands and bars ar
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evaluation.benchmark import Row
 from evaluation.diversity import Estimate
@@ -37,7 +37,7 @@ MEASURES = {
 WIDTH, HEIGHT, FONT = 4.6, 2.9, 10.0
 """Inches and points: a plot fits a phone unshrunk."""
 
-_STYLE = {
+_STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": FONT,

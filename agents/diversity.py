@@ -22,6 +22,9 @@ from evaluation.diversity import (
 from evaluation.problems.problem import Problem
 from evaluation.styles import reasoning_style, style_shares
 
+EMBEDDED = 100
+"""Problems whose responses are embedded, the first ones: on a CPU an encoder takes longer than the debate did."""
+
 
 def diversity(
     engine: TransformersEngine,
@@ -61,14 +64,17 @@ def diversity(
     nll = found.nll.reshape(len(agents), *shape)
     # From (other, speaker, problem) to pairs that begin with the speaker.
     kl = np.swapaxes(found.kl.reshape(len(agents), *shape), 0, 1)
-    words = [str(row["text"]) for each in rows for row in each]
+    some = min(EMBEDDED, len(problems))
+    words = [str(row["text"]) for each in rows for row in each[:some]]
     return Diversity(
         agents=len(agents),
         round=round_,
         nll=nll_of_others(nll, tokens),
         own_nll=nll_of_own(nll, tokens),
         kl=kl_divergence(kl, tokens),
-        dissimilarity=embedding_dissimilarity(embed(words).reshape(*shape, -1)) if embed and len(agents) > 1 else None,
+        dissimilarity=embedding_dissimilarity(embed(words).reshape(len(agents), some, -1))
+        if embed and len(agents) > 1
+        else None,
         consensus=consensus([[_answer(row["answer"]) for row in column] for column in zip(*rows, strict=True)]),
         styles=style_shares([[reasoning_style(str(row["text"])) for row in each] for each in rows]),
     )

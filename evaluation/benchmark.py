@@ -39,6 +39,7 @@ class Outcome(Record):
     iteration: int = Field(ge=0)
     seed: int
     problems: int = Field(ge=1)
+    transfer: bool = Field(default=False, description="They are of another kind than those that were trained on.")
     accuracy: float = Field(description="Share of held-out problems that the method answers right.")
     alone: float = Field(description="The same of a single sample of round 1, mean over the agents.")
     pseudo_label_accuracy: float | None = Field(default=None, description="Of the labels learned from, if voted.")
@@ -105,7 +106,7 @@ def problem_values(
 
 
 def summarise(scored: Sequence[Scored]) -> list[Row]:
-    """A row for every method and iteration, in the order of the methods.
+    """A row for every method and iteration, in the order of the methods; of one kind of problems.
 
     Raises:
         ValueError: outcomes of a method are missing for a seed that another has, or are there twice.

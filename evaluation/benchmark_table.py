@@ -13,6 +13,8 @@ from evaluation.report import percent
 
 MAX_ITERATIONS = 6
 """Columns of the second table: the first and the last ones."""
+TRANSFER = ("method", "one sample", "answer", "behind", "95 % interval")
+"""Columns of the third."""
 
 
 def methods_table(rows: Sequence[Row], society: str) -> Table:
@@ -52,8 +54,19 @@ def iterations_table(rows: Sequence[Row], society: str) -> Table:
     return table
 
 
-def benchmark_markdown(rows: Sequence[Row], society: str, seeds: Sequence[int]) -> str:
-    """Both tables for a web page, the second for all iterations."""
+def transfer_table(rows: Sequence[Row], society: str) -> Table:
+    """A line per method: accuracy on problems of another kind than those that were trained on."""
+    table = _table(f"{society}: accuracy on problems of another kind, % ± standard error")
+    table.add_column("method", no_wrap=True)
+    for heading in TRANSFER[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in _last(rows):
+        table.add_row(*_cells(row)[: len(TRANSFER)])
+    return table
+
+
+def benchmark_markdown(rows: Sequence[Row], transfer: Sequence[Row], society: str, seeds: Sequence[int]) -> str:
+    """All tables for a web page, that of accuracies for all iterations."""
     last = _last(rows)
     iterations = sorted({row.iteration for row in rows})
     told = f"{_iterations(iterations[-1])}, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
@@ -65,7 +78,9 @@ def benchmark_markdown(rows: Sequence[Row], society: str, seeds: Sequence[int]) 
     more = markdown_table(["method", *map(str, iterations)], [[name, *cells] for name, cells in curves], names=1)
     about = "\n".join(f"- **{METHODS[row.method].title}**: {escaped(METHODS[row.method].about)}" for row in last)
     title = f"**{escaped(society)}**: accuracy on held-out problems after {told}, % ± standard error"
-    return f"{title}\n\n{main}\n\nAccuracy after each iteration\n\n{more}\n\n{about}"
+    other = markdown_table([*TRANSFER], [_cells(row)[: len(TRANSFER)] for row in _last(transfer)], names=1)
+    elsewhere = f"Accuracy on problems of another kind\n\n{other}\n\n" if transfer else ""
+    return f"{title}\n\n{main}\n\nAccuracy after each iteration\n\n{more}\n\n{elsewhere}{about}"
 
 
 def _table(title: str) -> Table:

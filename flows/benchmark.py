@@ -11,7 +11,7 @@ from infra.lineage import JobRun, client
 from infra.machine import watched
 from tasks.compare import compare, log_method, open_benchmark, report
 from tasks.outcome import Measured
-from tasks.prepare import prepare
+from tasks.prepare import prepare, prepare_transfer
 from tasks.weigh import weigh, weigh_encoder
 
 
@@ -19,6 +19,8 @@ class Compared(Record):
     """What a benchmark came to."""
 
     rows: list[Row]
+    transfer: list[Row]
+    """On problems of another kind, after the last iteration."""
     measured: list[Measured]
     job: JobRun
     report: str
@@ -31,7 +33,11 @@ def benchmark(config: Benchmark) -> Compared:
     base = weigh(config.base_model, config.trust_remote_code)
     encoder = weigh_encoder(config.encoder) if config.encoder else None
     problems = {seed: prepare(config.problems, seed, 0) for seed in config.seeds}
-    job = open_benchmark(config, base, problems)
+    other = {
+        seed: prepare_transfer(config.transfer, config.problems, seed) if config.transfer else None
+        for seed in config.seeds
+    }
+    job = open_benchmark(config, base, problems, other)
     tracking_uri = client().tracking_uri
     measured: list[Measured] = []
     with watched(job.run_id):
@@ -41,10 +47,10 @@ def benchmark(config: Benchmark) -> Compared:
             for name in sorted(config.methods, key=lambda name: (METHODS[name].matched, NAMES.index(name))):
                 settings = config.job(METHODS[name], seed)
                 if METHODS[name].matched:
-                    found[name] = match(name, settings, base, problems[seed], found[REFERENCE])
+                    found[name] = match(name, settings, base, found[REFERENCE])
                 else:
-                    found[name] = follow(name, settings, base, problems[seed], encoder)
+                    found[name] = follow(name, settings, base, problems[seed], other[seed], encoder)
                 log_method(tracking_uri, job, name, seed, found[name])
                 measured += found[name]
-    rows = compare(config, job, measured)
-    return Compared(rows=rows, measured=measured, job=job, report=report(job))
+    rows, transfer = compare(config, job, measured)
+    return Compared(rows=rows, transfer=transfer, measured=measured, job=job, report=report(job))

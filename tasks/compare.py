@@ -22,17 +22,30 @@ from infra.cache import step
 from infra.frames import read_problems, read_responses
 from infra.home import current_home
 from infra.lineage import DatasetRef, JobRun
-from infra.store import Store
+from infra.store import Artifact, Store
 from tasks.begin import current_flow_run_id
 from tasks.outcome import Measured
 from tasks.prepare import PreparedProblems
 
 
 @task(task_run_name="open the MLflow run")
-def open_benchmark(config: Benchmark, base: Base, problems: dict[int, PreparedProblems]) -> JobRun:
+def open_benchmark(
+    config: Benchmark, base: Base, problems: dict[int, PreparedProblems], transfer: dict[int, Artifact | None]
+) -> JobRun:
     """The MLflow run of this benchmark: the one it had before, if it was started before."""
     settings = config.model_dump(mode="json", exclude=config.IMMATERIAL)
-    digests = {seed: [sets.train.sha256, sets.evaluation.sha256] for seed, sets in problems.items()}
+    train = config.problems.train
+    used = [
+        (f"{name}, seed {seed}", artifact, source, context)
+        for seed, sets in problems.items()
+        for name, artifact, source, context in (
+            ("train", sets.train, train, "training"),
+            ("evaluation", sets.evaluation, config.problems.evaluation or train, "evaluation"),
+            ("transfer", transfer[seed], config.transfer.source if config.transfer else "", "transfer"),
+        )
+        if artifact
+    ]
+    digests = {name: artifact.sha256 for name, artifact, _, _ in used}
     identity = json.dumps([settings, base.sha256, digests], sort_keys=True)
     tags = {"prefect.flow_run_id": current_flow_run_id(), "maft.base_model_sha256": base.sha256}
     job = lineage.open_job(
@@ -43,18 +56,11 @@ def open_benchmark(config: Benchmark, base: Base, problems: dict[int, PreparedPr
         tags,
         kind="benchmark",
     )
-    train = config.problems.train
     lineage.log_datasets(
         job.run_id,
         [
-            DatasetRef(
-                name=f"{name}, seed {seed}", sha256=artifact.sha256, rows=artifact.rows, source=source, context=context
-            )
-            for seed, sets in problems.items()
-            for name, artifact, source, context in (
-                ("train", sets.train, train, "training"),
-                ("evaluation", sets.evaluation, config.problems.evaluation or train, "evaluation"),
-            )
+            DatasetRef(name=name, sha256=artifact.sha256, rows=artifact.rows, source=source, context=context)
+            for name, artifact, source, context in used
         ],
     )
     lineage.log_text(job.run_id, config.model_dump_json(indent=2, exclude={"runner"}), "config.json")
@@ -87,6 +93,8 @@ def log_method(tracking_uri: str, job: JobRun, name: MethodName, seed: int, meas
 
 
 def _numbers(outcome: Outcome) -> dict[str, float]:
+    if outcome.transfer:
+        return {"transfer/accuracy": outcome.accuracy, "transfer/accuracy/alone": outcome.alone}
     spread = outcome.diversity
     names = ("nll", "own_nll", "kl", "dissimilarity", "consensus") if spread else ()
     measures = {name: getattr(spread, name) for name in names}
@@ -107,12 +115,20 @@ def _numbers(outcome: Outcome) -> dict[str, float]:
 
 
 @task(task_run_name="compare the methods")
-def compare(config: Benchmark, job: JobRun, measured: list[Measured]) -> list[Row]:
-    """The rows of the table, on both pages and with all values in MLflow; then its run ends."""
+def compare(config: Benchmark, job: JobRun, measured: list[Measured]) -> tuple[list[Row], list[Row]]:
+    """The rows of the table, on both pages and with all values in MLflow; then its run ends.
+
+    Returns:
+        Those of the held-out problems, and those of problems of another kind.
+    """
     store = Store(current_home().artifacts)
-    rows = summarise([each.scored(store) for each in measured])
-    outcomes = [each.outcome.model_dump(mode="json") for each in measured]
-    report = {"rows": [row.model_dump(mode="json") for row in rows], "outcomes": outcomes}
+    scored = [each.scored(store) for each in measured]
+    rows, transfer = (summarise([s for s in scored if s.outcome.transfer == other]) for other in (False, True))
+    report = {
+        "rows": [row.model_dump(mode="json") for row in rows],
+        "transfer": [row.model_dump(mode="json") for row in transfer],
+        "outcomes": [each.outcome.model_dump(mode="json") for each in measured],
+    }
     lineage.log_text(job.run_id, json.dumps(report, indent=1), BENCHMARK)
     debates = [debate.model_dump(mode="json") for debate in worth_reading(_held(store, measured))]
     lineage.log_text(job.run_id, json.dumps(debates, indent=1), DEBATES)
@@ -121,7 +137,7 @@ def compare(config: Benchmark, job: JobRun, measured: list[Measured]) -> list[Ro
         values = Path(folder) / Path(VALUES).name
         _all_values(store, measured).to_parquet(values, compression="zstd", index=False)
         lineage.log_artifacts(job.run_id, [values], str(Path(VALUES).parent))
-    table = benchmark_markdown(rows, config.society, config.seeds)
+    table = benchmark_markdown(rows, transfer, config.society, config.seeds)
     lineage.describe(job.run_id, table)
     create_markdown_artifact(
         f"{table}\n\n[The run in MLflow]({lineage.run_url(job)})",
@@ -129,7 +145,7 @@ def compare(config: Benchmark, job: JobRun, measured: list[Measured]) -> list[Ro
         description=f"Society {config.society}: methods on held-out problems",
     )
     lineage.close_job(job, "FINISHED")
-    return rows
+    return rows, transfer
 
 
 @task(task_run_name="write the report")
@@ -145,17 +161,17 @@ def _held(store: Store, measured: list[Measured]) -> Iterator[Held]:
     names = {each.outcome.method for each in measured}
     name: MethodName = REFERENCE if REFERENCE in names else "debate"
     for each in measured:
-        if each.outcome.method == name:
+        if each.outcome.method == name and not each.outcome.transfer:
             problems, said = read_problems(store, each.problems), read_responses(store, each.answered)
             yield Held(name, each.outcome.iteration, each.outcome.seed, problems, said)
 
 
 def _all_values(store: Store, measured: list[Measured]) -> pd.DataFrame:
-    """method, iteration, seed, problem_id, right, alone."""
+    """method, iteration, seed, transfer, problem_id, right, alone."""
     frames = []
     for each in measured:
         frame = store.frame(each.values)
-        for place, name in enumerate(("method", "iteration", "seed")):
+        for place, name in enumerate(("method", "iteration", "seed", "transfer")):
             frame.insert(place, name, getattr(each.outcome, name))
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)

@@ -53,13 +53,15 @@ def measure(
     answered: list[Responses],
     learned: Learned | None,
     diversity: Diversity | None,
+    transfer: bool,
     label: str,
 ) -> Measured:
     """Score the method's answers to the held-out problems.
 
     Args:
         answered: the rounds of its debate, or of several debates by agents of different index.
-        learned: this iteration's; None before the first.
+        learned: this iteration's; None before the first, and for problems of another kind, which cost no more of it.
+        transfer: whether the problems are of another kind than those that were trained on.
     """
     store = Store(current_home().artifacts)
     responses = read_responses(store, [each.responses for each in answered])
@@ -72,6 +74,7 @@ def measure(
         iteration=iteration,
         seed=seed,
         problems=len(frame),
+        transfer=transfer,
         accuracy=float(frame["right"].mean()),
         alone=float(frame["alone"].mean()),
         pseudo_label_accuracy=learned.consensus.kept_accuracy if learned else None,

@@ -2,7 +2,8 @@
 
 from prefect import task
 
-from evaluation.problems.sources import Problems, load_held_out, load_problems
+from evaluation.problems.settings import Problems, Transfer
+from evaluation.problems.sources import load_held_out, load_problems, load_transfer
 from evaluation.scores import Record
 from infra.frames import problems_frame
 from infra.home import current_home
@@ -35,3 +36,9 @@ def prepare(problems: Problems, seed: int, draw: int) -> PreparedProblems:
 def prepare_held_out(problems: Problems, seed: int) -> Artifact:
     """The problems that a generation is measured on when nothing is learned."""
     return Store(current_home().artifacts).put_frame(problems_frame(load_held_out(problems, seed)))
+
+
+@task(task_run_name="prepare problems of another kind")
+def prepare_transfer(transfer: Transfer, problems: Problems, seed: int) -> Artifact:
+    """Held-out problems of another kind than those of `problems`."""
+    return Store(current_home().artifacts).put_frame(problems_frame(load_transfer(transfer, problems, seed)))

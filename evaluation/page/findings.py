@@ -94,8 +94,8 @@ def _ended(rows: Sequence[Row]) -> tuple[dict[MethodName, Row], int]:
 
 
 def signed(value: float, error: float, unit: str) -> str:
-    """+3.1 ± 0.9 points, or nats with two decimals."""
-    scale, decimals = (100.0, 1) if unit == "points" else (1.0, 2)
+    """+3.1 ± 0.9 points, or nats with four decimals."""
+    scale, decimals = (100.0, 1) if unit == "points" else (1.0, 4)
     return f"{scale * value:+.{decimals}f} ± {scale * error:.{decimals}f} {unit}".replace("-", "−")
 
 
@@ -173,7 +173,7 @@ def _diverse(scored: Sequence[Scored], last: int) -> Finding:
     for name in (REFERENCE, SINGLE):
         if (name, 1) in nll and (name, last) in nll:
             ends = (math.fsum(each.value for each in nll[name, i].values()) / len(nll[name, i]) for i in (1, last))
-            told.append(f"{METHODS[name].title} {' → '.join(f'{end:.2f}' for end in ends)}")
+            told.append(f"{METHODS[name].title} {' → '.join(f'{end:.3f}' for end in ends)}")
     if last > 1 and (REFERENCE, 1) in nll and (REFERENCE, last) in nll:
         change = _independent(nll[REFERENCE, last], nll[REFERENCE, 1])
         of = f"NLL of {METHODS[REFERENCE].title}: iteration {last} − iteration 1"

@@ -33,6 +33,7 @@ class Making(Record):
     base: str
     base_sha256: str
     problems: str = Field(description="Where the training problems are from.")
+    transfer: str | None = Field(default=None, description="Where problems of another kind are from.")
     begun: str = Field(description="Time, UTC.")
     ended: str
     command: str = Field(description="Makes the same again.")
@@ -92,6 +93,7 @@ def render(report: Report) -> str:
         findings=report.findings,
         plots=drawn,
         table=_table(report.rows),
+        transfer=_table(report.transfer),
         models=MODELS,
         source=source,
         paper=_paper(report.rows, source),
@@ -169,7 +171,7 @@ def _agents(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
 
 def _signed(found: Difference, unit: str) -> dict[str, str]:
     """value with error, low and high of the interval, in points or nats."""
-    scale, decimals = (100.0, 1) if unit == "points" else (1.0, 3)
+    scale, decimals = (100.0, 1) if unit == "points" else (1.0, 4)
     value, low, high = (_number(scale * each, decimals) for each in (found.value, found.low, found.high))
     return {"value": f"{value} ± {scale * found.standard_error:.{decimals}f}", "interval": f"{low} to {high}"}
 

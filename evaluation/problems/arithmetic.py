@@ -38,13 +38,17 @@ def draw_values(rng: random.Random, max_value: int) -> Values:
     return a, b, c, d, e, f
 
 
-def arithmetic_problems(seed: int, max_value: int = 30) -> Iterator[Problem]:
-    """An endless stream of distinct reserved problems; the same seed gives the same stream."""
+def arithmetic_problems(seed: int, max_value: int = 30, above: int = 0) -> Iterator[Problem]:
+    """An endless stream of distinct reserved problems; the same seed gives the same stream.
+
+    Args:
+        above: at least one of the six values is greater than this.
+    """
     rng = random.Random(f"arithmetic:{seed}:{max_value}")
     seen: set[str] = set()
     while True:
         values = draw_values(rng, max_value)
         text = question(values)
-        if reserved(text) and text not in seen:
+        if max(values) > above and reserved(text) and text not in seen:
             seen.add(text)
             yield Problem(question=text, answer=str(result(values)))

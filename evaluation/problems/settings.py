@@ -26,6 +26,28 @@ Subjects = Annotated[
 ]
 
 
+MAX_VALUE = Field(
+    default=30,
+    ge=2,
+    le=999,
+    title="Largest value",
+    description="Generated arithmetic draws its six values from 1 to this (paper: 30). Files do not use it.",
+)
+QUESTION_FIELD = Field(
+    default="question",
+    min_length=1,
+    title="Question field",
+    description="Field or column of the files that holds the question.",
+)
+ANSWER_FIELD = Field(
+    default="answer",
+    min_length=1,
+    title="Answer field",
+    description="Field or column with the reference answer: the answer itself, a solution that ends in "
+    "#### ANSWER, or one with \\boxed{ANSWER}.",
+)
+
+
 class Problems(BaseModel):
     """Where questions and answers come from."""
 
@@ -59,31 +81,46 @@ class Problems(BaseModel):
         title="Number of held-out problems",
         description="The same for the held-out problems.",
     )
-    max_value: int = Field(
-        default=30,
-        ge=2,
-        le=999,
-        title="Largest value",
-        description="Generated arithmetic draws its six values from 1 to this (paper: 30). Files do not use it.",
-    )
+    max_value: int = MAX_VALUE
     levels: Levels = None
     subjects: Subjects = None
-    question_field: str = Field(
-        default="question",
-        min_length=1,
-        title="Question field",
-        description="Field or column of the files that holds the question.",
-    )
-    answer_field: str = Field(
-        default="answer",
-        min_length=1,
-        title="Answer field",
-        description="Field or column with the reference answer: the answer itself, a solution that ends in "
-        "#### ANSWER, or one with \\boxed{ANSWER}.",
-    )
+    question_field: str = QUESTION_FIELD
+    answer_field: str = ANSWER_FIELD
 
     @model_serializer(mode="wrap")
     def _leave_unset_sizes_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without this a config that went through JSON would have its default sizes as if somebody had set them."""
         dumped = handler(self)
         return {key: value for key, value in dumped.items() if key not in SIZES or key in self.model_fields_set}
+
+
+class Transfer(BaseModel):
+    """Held-out problems of a kind that nothing is trained on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Transfer")
+
+    source: str = Field(
+        default=ARITHMETIC,
+        min_length=1,
+        title="Source",
+        description="arithmetic, the path of a file, or a data set, as of problems.train. A question that is trained "
+        "on is refused, of a data set left out. Of arithmetic after arithmetic, every question has a value above "
+        "problems.max_value.",
+    )
+    size: int = Field(
+        default=300,
+        ge=1,
+        title="Number of problems",
+        description="Drawn with the seed. Left unset, a file that has fewer gives all; set, it must have that many.",
+    )
+    max_value: int = MAX_VALUE
+    levels: Levels = None
+    subjects: Subjects = None
+    question_field: str = QUESTION_FIELD
+    answer_field: str = ANSWER_FIELD
+
+    @model_serializer(mode="wrap")
+    def _leave_unset_size_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As of `Problems`."""
+        dumped = handler(self)
+        return {key: value for key, value in dumped.items() if key != "size" or key in self.model_fields_set}

@@ -17,7 +17,7 @@ from evaluation.problems.hub import hub_rows, is_hub
 from evaluation.problems.problem import Problem, ProblemFileError
 from evaluation.problems.rows import file_rows
 from evaluation.problems.selection import select
-from evaluation.problems.settings import ARITHMETIC, SIZES, Problems
+from evaluation.problems.settings import ARITHMETIC, SIZES, Problems, Transfer
 from evaluation.scores import Record
 
 SHOWN_OVERLAPS = 10
@@ -70,7 +70,8 @@ def load_problems(config: Problems, seed: int, draw: int = 0) -> ProblemSets:
     )
     # Whole files, so that whether a config is refused does not hang on the seed.
     if is_hub(config.train):
-        train = _without_held_out(config.train, train, evaluation)
+        # A data set is not the user's to mend, so what it shares with the held-out problems is not trained on.
+        train = _without(train, evaluation, config.train, "train", "are held out too, and are not trained on")
     _refuse_overlap(train, evaluation)
     return ProblemSets(
         train=_take(train, config.train, "train_size", config, seed, draw),
@@ -92,13 +93,38 @@ def load_held_out(config: Problems, seed: int) -> list[Problem]:
     return _take(_read(config, source)[source], source, "evaluation_size", config, seed, 0)
 
 
+def load_transfer(config: Transfer, problems: Problems, seed: int) -> list[Problem]:
+    """Held-out problems of another kind than the training problems of `problems`, none of which is among them.
+
+    Of generated arithmetic after generated arithmetic at least one value is above the training problems' largest.
+
+    Raises:
+        ProblemFileError: a file is faulty or has too few problems; see `read_problems`.
+        OverlapError: a file has a question that is trained on; of data sets they are left out, unless that is all.
+        TooFewProblemsError: there are not as many arithmetic problems of such values.
+    """
+    if config.source == ARITHMETIC:
+        above = problems.max_value if problems.train == ARITHMETIC else 0
+        elsewhere = _located(_stream(config.max_value, config.size, seed, above))
+    else:
+        elsewhere = _read(config, config.source)[config.source]
+    if problems.train != ARITHMETIC:
+        trained = _read(problems, problems.train)[problems.train]
+        if is_hub(config.source) or is_hub(problems.train):
+            elsewhere = _without(
+                elsewhere, trained, config.source, "transfer.source", "are trained on, and are left out"
+            )
+        _refuse_overlap(trained, elsewhere)
+    return _take(elsewhere, config.source, "size", config, seed, 0)
+
+
 def _same_source(a: str, b: str) -> bool:
     if a == b or ARITHMETIC in (a, b) or is_hub(a) or is_hub(b):
         return a == b
     return Path(a).resolve() == Path(b).resolve()
 
 
-def _read(config: Problems, *sources: str) -> dict[str, list[Located]]:
+def _read(config: Problems | Transfer, *sources: str) -> dict[str, list[Located]]:
     """The problems of each source, of the levels and subjects that the config chooses."""
     rows = {source: hub_rows(source) if is_hub(source) else [*file_rows(source)] for source in sources}
     return {
@@ -107,14 +133,14 @@ def _read(config: Problems, *sources: str) -> dict[str, list[Located]]:
     }
 
 
-def _without_held_out(source: str, train: list[Located], evaluation: list[Located]) -> list[Located]:
-    """A data set is not the user's to mend, so what it shares with the held-out problems is not trained on."""
-    held_out = {same_question(located.problem.question) for located in evaluation}
-    kept = [located for located in train if same_question(located.problem.question) not in held_out]
-    if len(kept) < len(train):
-        log.warning("%s: %d problems are held out too, and are not trained on", source, len(train) - len(kept))
+def _without(located: list[Located], others: list[Located], source: str, field: str, why: str) -> list[Located]:
+    """Those of `source` whose question is none of the others'."""
+    known = {same_question(other.problem.question) for other in others}
+    kept = [each for each in located if same_question(each.problem.question) not in known]
+    if len(kept) < len(located):
+        log.warning("%s: %d problems %s", source, len(located) - len(kept), why)
     if not kept:
-        raise OverlapError(f"{source}: all of its problems are held out too; name another source in train")
+        raise OverlapError(f"{source}: all of its problems {why.partition(',')[0]}; name another source in {field}")
     return kept
 
 
@@ -127,7 +153,9 @@ def _shuffled(located: list[Located], seed: int) -> list[Problem]:
     return sorted((problem for problem, _ in located), key=rank)
 
 
-def _take(located: list[Located], path: str, name: str, config: Problems, seed: int, draw: int) -> list[Problem]:
+def _take(
+    located: list[Located], path: str, name: str, config: Problems | Transfer, seed: int, draw: int
+) -> list[Problem]:
     size: int = getattr(config, name)
     if len(located) < size and name in config.model_fields_set:
         raise ProblemFileError(
@@ -181,19 +209,25 @@ def _arithmetic_sets(config: Problems, seed: int, draw: int) -> ProblemSets:
 def _generated(config: Problems, name: str, seed: int, draw: int) -> list[Located]:
     """The portion alone, which `_take` then takes whole."""
     size: int = getattr(config, name)
-    problems = _stream(config.max_value, size * (draw + 1), seed)[-size:]
-    return [Located(problem, f"generated arithmetic:{number}") for number, problem in enumerate(problems, start=1)]
+    return _located(_stream(config.max_value, size * (draw + 1), seed)[-size:])
 
 
-def _stream(max_value: int, wanted: int, seed: int) -> list[Problem]:
+def _located(generated: list[Problem]) -> list[Located]:
+    return [Located(problem, f"generated arithmetic:{number}") for number, problem in enumerate(generated, start=1)]
+
+
+def _stream(max_value: int, wanted: int, seed: int, above: int = 0) -> list[Problem]:
     """The first `wanted` generated problems. The stream by itself would search for ever for more than there are."""
-    available = _arithmetic_available(max_value)
+    available = _arithmetic_available(max_value) - _arithmetic_available(above)
     if wanted > available:
         raise TooFewProblemsError(
-            f"problems.max_value={max_value} allows about {available} problems, but the sizes need {wanted}; "
+            f"transfer.max_value={max_value} allows about {max(0, available)} problems with a value above {above}, but "
+            f"transfer.size needs {wanted}; raise transfer.max_value or set a smaller transfer.size"
+            if above
+            else f"problems.max_value={max_value} allows about {available} problems, but the sizes need {wanted}; "
             "raise max_value or set smaller train_size and evaluation_size"
         )
-    return list(islice(arithmetic_problems(seed, max_value), wanted))
+    return list(islice(arithmetic_problems(seed, max_value, above), wanted))
 
 
 def _arithmetic_available(max_value: int) -> int:

@@ -148,13 +148,15 @@ def benchmark(
     started = time.monotonic()
     with faults():
         from agents.engines import base_model, resident
-        from evaluation.problems.sources import load_problems
+        from evaluation.problems.sources import load_problems, load_transfer
         from infra.benchmark import Benchmark
         from infra.config_file import load
 
         config = load(Benchmark, config_file, assignments or [])
         for seed in config.seeds:
             load_problems(config.problems, seed)  # Refused before anything is started or written.
+            if config.transfer:
+                load_transfer(config.transfer, config.problems, seed)
         base_model.check(config.base_model)
         resident.check(config.engine)
         if config.encoder:
@@ -164,7 +166,7 @@ def benchmark(
         servers = serve(home, verbose)
         from prefect.flows import load_flow_from_entrypoint
 
-        from evaluation.benchmark_table import iterations_table, methods_table
+        from evaluation.benchmark_table import iterations_table, methods_table, transfer_table
         from infra.cache import served
         from infra.lineage import run_url
         from infra.terminal import progress_bars
@@ -178,6 +180,7 @@ def benchmark(
                 "home": str(Home.open(home).path),
                 "config": config.model_dump(mode="json"),
                 "rows": [row.model_dump(mode="json") for row in result.rows],
+                "transfer": [row.model_dump(mode="json") for row in result.transfer],
                 "measured": [each.model_dump(mode="json") for each in result.measured],
                 "report": result.report,
                 "mlflow": {
@@ -194,6 +197,8 @@ def benchmark(
         out.print(methods_table(result.rows, config.society))
         if any(row.iteration for row in result.rows):
             out.print(iterations_table(result.rows, config.society))
+        if result.transfer:
+            out.print(transfer_table(result.transfer, config.society))
         out.print(f"Report   {result.report}", soft_wrap=True)
         out.print(f"MLflow   {run_url(result.job)}", soft_wrap=True)
         seconds = time.monotonic() - started

@@ -17,7 +17,8 @@ from evaluation.scores import AgentScore, RoundScore
 LEVEL = {
     "base": 58, "majority": 71, "debate": 75, "majority-matched": 88, "debate-matched": 90, "star": 92,
     "majority-ft": 90, "single-ft": 91, "single-ft-debate": 92, "multiagent-ft": 93, "without-summary": 92,
-    "without-critics": 91, "five-agents": 95, "pooled": 92,
+    "without-critics": 91, "five-agents": 95, "pooled": 92, "ring": 92, "sparse": 92, "personas": 90, "early-stop": 94,
+    "confidence-vote": 93, "json-messages": 85,
 }  # fmt: skip
 TEXT = "First the products.\n17*23=17*20+17*3=340+51=391.\n12*9=108.\n8+391=399. 399+5=404. 404-108=296.\n\\boxed{296}"
 
@@ -99,7 +100,9 @@ def debate(text: str = TEXT, agents: int = 3, **fields: object) -> Debate:
     return Debate.model_validate(own | fields)
 
 
-def sample(iterations: int = 5, seeds: int = 3, names: tuple[MethodName, ...] = NAMES, **making: str) -> Report:
+def sample(
+    iterations: int = 5, seeds: int = 3, names: tuple[MethodName, ...] = NAMES, transfer: bool = True, **making: str
+) -> Report:
     """The report of a benchmark of these methods."""
     outcomes = []
     for name in names:
@@ -111,6 +114,7 @@ def sample(iterations: int = 5, seeds: int = 3, names: tuple[MethodName, ...] = 
         "base": "embedded",
         "base_sha256": "0" * 64,
         "problems": "arithmetic",
+        "transfer": "arithmetic with values up to 40",
         "begun": "2026-11-23 18:02",
         "ended": "2026-11-23 20:44",
         "command": "maft benchmark \\\n  --set 'seeds=[1, 2, 3]'",
@@ -122,7 +126,7 @@ def sample(iterations: int = 5, seeds: int = 3, names: tuple[MethodName, ...] = 
         rows=summarise(outcomes),
         scored=outcomes,
         debates=[debate(kind=kind) for kind in KINDS],
-        transfer=[],
+        transfer=summarise([each for each in outcomes if each.outcome.iteration == iterations]) if transfer else [],
         making=Making.model_validate(own | making),
     )
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation.benchmark import Cost, Outcome, Scored, problem_values, summarise
-from evaluation.benchmark_table import benchmark_markdown, iterations_table, methods_table
+from evaluation.benchmark_table import benchmark_markdown, iterations_table, methods_table, transfer_table
 from evaluation.methods import METHODS, NAMES, MethodName
 from evaluation.problems.problem import Problem
 
@@ -118,13 +118,18 @@ def test_tables_fit_80_columns_uncut() -> None:
         )
     ]
     rows = summarise(everything)
-    for lines in (printed(methods_table(rows, "x" * 41)), printed(iterations_table(rows, "arith"))):
+    for lines in (
+        printed(methods_table(rows, "x" * 41)),
+        printed(transfer_table(rows, "x" * 30)),
+        printed(iterations_table(rows, "arith")),
+    ):
         text = "\n".join(lines)
         assert max(map(len, lines)) <= 80 and "…" not in text
         assert all(sum(line.lstrip().startswith(METHODS[name].title + " ") for line in lines) >= 1 for name in NAMES)
     assert "Iterations 1 to 3 are left out." in text
-    markdown = benchmark_markdown(rows, "arith", [1, 2])
+    markdown = benchmark_markdown(rows, [], "arith", [1, 2])
     assert markdown.count("| multiagent FT |") == 2 and "seeds 1, 2" in markdown
+    assert benchmark_markdown(rows, rows, "arith", [1, 2]).count("| multiagent FT |") == 3
 
 
 def test_a_method_without_a_reference_has_no_difference_to_show() -> None:

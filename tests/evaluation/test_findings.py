@@ -76,7 +76,7 @@ def test_what_holds() -> None:
         told[LASTS].said
         == "From iteration 1 to 2: multiagent FT +25.0 ± 4.9 points, single-agent FT +0.0 ± 0.0 points."
     )
-    assert "multiagent FT 0.50 → 0.60, single-agent FT 0.50 → 0.40" in told[DIVERSE].said
+    assert "multiagent FT 0.500 → 0.600, single-agent FT 0.500 → 0.400" in told[DIVERSE].said
     assert "multiagent FT − without critics: +40.0 ± 5.5 points, for 2.5 times the sampled tokens" in told[CRITICS].said
     assert "for 1.0 times the sampled tokens" in told[SUMMARIES].said
 
@@ -158,4 +158,4 @@ def test_diversity_by_hand() -> None:
 def test_numbers_have_their_sign_and_unit() -> None:
     assert signed(0.0312, 0.009, "points") == "+3.1 ± 0.9 points"
     assert signed(-0.0312, 0.009, "points") == "−3.1 ± 0.9 points"
-    assert signed(-0.16, 0.02, "nats") == "−0.16 ± 0.02 nats"
+    assert signed(-0.16, 0.02, "nats") == "−0.1600 ± 0.0200 nats"

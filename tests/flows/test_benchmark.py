@@ -24,6 +24,7 @@ from tests.conftest import SMALL, Maft
 SEEDS = (1, 2)
 # Of two votes only agreement is learned from, so no label hangs on a draw; with w = 0 no critic's example does.
 SETTINGS = [*SMALL, "--set", "iterations=1", "--set", "finetune.critic_mix=0.0"]
+SETTINGS += ["--set", "transfer.max_value=40", "--set", "transfer.size=6"]
 SETTINGS += ["--set", "sampling.max_new_tokens=120", "--set", "sampling.max_summary_tokens=120"]
 SOME = ["majority", "majority-matched", "star", "multiagent-ft"]
 NUMBERS = ["accuracy", "alone", "pseudo_label_accuracy", "labels", "examples", "unchanged", "diversity"]
@@ -48,7 +49,7 @@ def numbers(report: dict, seeds: Iterable[int] = SEEDS, methods: Iterable[str] =
     outcomes = [each["outcome"] for each in report["measured"]]
     outcomes = [o for o in outcomes if o["method"] in methods and o["seed"] in seeds]
     return {
-        (o["method"], o["iteration"], o["seed"]): [
+        (o["method"], o["iteration"], o["seed"], *(["transfer"] * o["transfer"])): [
             *(o[name] for name in NUMBERS),
             o["training"]["sampled_tokens"],
             o["training"]["trained_tokens"],
@@ -63,9 +64,13 @@ def iterations(name: str) -> list[int]:
 
 
 def test_every_method_is_measured_once_per_iteration_and_seed(report: dict) -> None:
-    keys = Counter((o["method"], o["iteration"], o["seed"]) for o in (each["outcome"] for each in report["measured"]))
+    outcomes = [each["outcome"] for each in report["measured"]]
+    keys = Counter((o["method"], o["iteration"], o["seed"]) for o in outcomes if not o["transfer"])
     expected = [(name, i, seed) for name in NAMES for i in iterations(name) for seed in SEEDS]
     assert keys == Counter(expected)
+    elsewhere = [(o["method"], o["iteration"], o["seed"], o["problems"]) for o in outcomes if o["transfer"]]
+    assert Counter(elsewhere) == Counter((name, iterations(name)[-1], seed, 6) for name in NAMES for seed in SEEDS)
+    assert [(row["method"], row["iteration"]) for row in report["transfer"]] == [(n, iterations(n)[-1]) for n in NAMES]
     assert [(row["method"], row["iteration"]) for row in report["rows"]] == list(dict.fromkeys(e[:2] for e in expected))
     for row in report["rows"]:
         assert (row["behind"] is None) == (row["method"] == "multiagent-ft")
@@ -88,12 +93,13 @@ def test_what_methods_share_is_computed_once(report: dict, maft: Maft, home: Pat
 
 
 def test_matched_methods_have_at_least_the_tokens_of_multiagent_finetuning(report: dict) -> None:
-    found = {(o["method"], o["iteration"], o["seed"]): o for o in (each["outcome"] for each in report["measured"])}
-    for seed, name in product(SEEDS, ["majority", "debate"]):
-        society = found["multiagent-ft", 1, seed]
-        budget = society["training"]["sampled_tokens"] + society["answering"]["sampled_tokens"]
-        spent = found[f"{name}-matched", 1, seed]["answering"]["sampled_tokens"]
-        one_group = found[name, 0, seed]["answering"]["sampled_tokens"]
+    outcomes = [each["outcome"] for each in report["measured"]]
+    found = {(o["method"], o["iteration"], o["seed"], o["transfer"]): o for o in outcomes}
+    for seed, name, other in product(SEEDS, ["majority", "debate"], [False, True]):
+        training = found["multiagent-ft", 1, seed, False]["training"]["sampled_tokens"]
+        budget = training + found["multiagent-ft", 1, seed, other]["answering"]["sampled_tokens"]
+        spent = found[f"{name}-matched", 1, seed, other]["answering"]["sampled_tokens"]
+        one_group = found[name, 0, seed, other]["answering"]["sampled_tokens"]
         # No more than the last group was too much: groups differ a little in length.
         assert budget <= spent < budget + 2 * one_group
 

@@ -36,14 +36,20 @@ def log(folder: Path) -> JobRun:
     job = lineage.open_job(SOCIETY, "a" * 16, "benchmark", {}, {"maft.base_model_sha256": "b" * 64}, kind="benchmark")
     told = {
         "rows": [row.model_dump(mode="json") for row in REPORT.rows],
+        "transfer": [row.model_dump(mode="json") for row in REPORT.transfer],
         "outcomes": [each.outcome.model_dump(mode="json") for each in REPORT.scored],
     }
     values = [
-        (*(getattr(each.outcome, name) for name in ("method", "iteration", "seed")), id_, right, each.alone[id_])
+        (
+            *(getattr(each.outcome, name) for name in ("method", "iteration", "seed", "transfer")),
+            id_,
+            right,
+            each.alone[id_],
+        )
         for each in REPORT.scored
         for id_, right in each.right.items()
     ]
-    columns = ["method", "iteration", "seed", "problem_id", "right", "alone"]
+    columns = ["method", "iteration", "seed", "transfer", "problem_id", "right", "alone"]
     pd.DataFrame(values, columns=columns).to_parquet(folder / Path(VALUES).name)
     lineage.log_artifacts(job.run_id, [folder / Path(VALUES).name], str(Path(VALUES).parent))
     lineage.log_text(job.run_id, json.dumps(told), BENCHMARK)

@@ -32,7 +32,8 @@ REPORT = sample(2, 2, ("majority", "single-ft", "multiagent-ft"))
 
 def log(folder: Path) -> JobRun:
     """A benchmark's run as the flow leaves it."""
-    config = Benchmark(society=SOCIETY, seeds=[1, 2], iterations=2, methods=["majority", "single-ft", "multiagent-ft"])
+    methods = ["majority", "single-ft", "multiagent-ft"]
+    config = Benchmark(society=SOCIETY, seeds=[1, 2], iterations=2, methods=methods, transfer={"max_value": 40})
     job = lineage.open_job(SOCIETY, "a" * 16, "benchmark", {}, {"maft.base_model_sha256": "b" * 64}, kind="benchmark")
     told = {
         "rows": [row.model_dump(mode="json") for row in REPORT.rows],

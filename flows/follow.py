@@ -18,7 +18,7 @@ from infra.store import Artifact
 from tasks.diversity import diversity
 from tasks.finetune import Finetuned
 from tasks.outcome import Learned, Measured, measure
-from tasks.prepare import PreparedProblems
+from tasks.prepare import PreparedProblems, renew
 from tasks.sample import Responses
 from tasks.split import pool
 from tasks.star import rationalise, references
@@ -44,6 +44,8 @@ def follow(
     for iteration in range(1 + config.iterations if method.finetuned else 1):
         label = f"{method.title} · seed {config.seed} · iteration {iteration}"
         if iteration:
+            if config.problems.renew:
+                problems = renew(problems, config.problems, config.seed, iteration - 1)
             learned = learn(method, config, base, society, problems.train, iteration, label)
             society = learned.society
         answering = config.model_copy(update={"rounds": method.rounds(config.rounds, training=False)})

@@ -12,7 +12,7 @@ from infra.occupancy import sole_run
 from tasks.announce import announce, publish
 from tasks.begin import begin
 from tasks.evaluate import evaluate
-from tasks.prepare import prepare
+from tasks.prepare import prepare, renew
 from tasks.promote import Verdict, champion_of, gate
 from tasks.register import open_lineage, record, register
 from tasks.weigh import weigh
@@ -56,6 +56,8 @@ def grow(config: Config) -> Improvement:
         record(tracking_uri, job, config, problems, scores, debated)
         generations = [scores]
         for generation in range(start.first_generation, start.first_generation + config.iterations):
+            if config.problems.renew:
+                problems = renew(problems, config.problems, config.seed, generation - 1)
             new = iterate(config, base, society, problems, generation)
             parent = newest = register(tracking_uri, job, config, base, problems, new, parent)
             society, debated = new.society, new.debated

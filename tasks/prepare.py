@@ -32,6 +32,13 @@ def prepare(problems: Problems, seed: int, draw: int) -> PreparedProblems:
     )
 
 
+@task(task_run_name="renew training problems, portion {draw}")
+def renew(problems: PreparedProblems, config: Problems, seed: int, draw: int) -> PreparedProblems:
+    """Another portion to finetune on, the same held-out problems; no portion has any that are held out."""
+    train = Store(current_home().artifacts).put_frame(problems_frame(load_problems(config, seed, draw).train))
+    return problems.model_copy(update={"train": train})
+
+
 @task(task_run_name="prepare held-out problems")
 def prepare_held_out(problems: Problems, seed: int) -> Artifact:
     """The problems that a generation is measured on when nothing is learned."""

@@ -81,6 +81,12 @@ class Problems(BaseModel):
         title="Number of held-out problems",
         description="The same for the held-out problems.",
     )
+    renew: bool = Field(
+        default=False,
+        title="New problems in every iteration",
+        description="Whether every iteration trains on problems that no iteration before it had, until a file is used "
+        "up; or all on the same (paper).",
+    )
     max_value: int = MAX_VALUE
     levels: Levels = None
     subjects: Subjects = None

@@ -9,7 +9,7 @@ from prefect import flow
 
 from agents.debate import Stream
 from agents.embedding import EncoderRef
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 from agents.society import Society
 from evaluation.methods import METHODS, Method, MethodName
 from flows.iterate import assess, collect, hold_debate, split_among, teach
@@ -26,7 +26,7 @@ from tasks.star import rationalise, references
 
 @flow(name="follow", flow_run_name="{name} · seed {config.seed}", validate_parameters=False)
 def follow(
-    name: MethodName, config: Config, base: Base, problems: PreparedProblems, encoder: EncoderRef | None
+    name: MethodName, config: Config, bases: Bases, problems: PreparedProblems, encoder: EncoderRef | None
 ) -> list[Measured]:
     """The method before any finetuning, and after each iteration if it has them.
 
@@ -38,14 +38,16 @@ def follow(
     for iteration in range(1 + config.iterations if method.finetuned else 1):
         label = f"{method.title} · seed {config.seed} · iteration {iteration}"
         if iteration:
-            learned = learn(method, config, base, society, problems.train, iteration, label)
+            learned = learn(method, config, bases, society, problems.train, iteration, label)
             society = learned.society
         answering = config.model_copy(update={"rounds": method.rounds(config.rounds, training=False)})
-        answered = assess(answering, base, society, problems.evaluation, label)
+        answered = assess(answering, bases, society, problems.evaluation, label)
         spread = None
         if method.finetuned:
             first = answered[0].responses
-            spread = diversity(base, society.generators, problems.evaluation, [first], 1, encoder, config.runner, label)
+            spread = diversity(
+                bases, society.generators, problems.evaluation, [first], 1, encoder, config.runner, label
+            )
         measured.append(
             measure(name, config.seed, iteration, society, problems.evaluation, answered, learned, spread, label)
         )
@@ -53,15 +55,15 @@ def follow(
 
 
 def learn(
-    method: Method, config: Config, base: Base, society: Society, train: Artifact, iteration: int, label: str
+    method: Method, config: Config, bases: Bases, society: Society, train: Artifact, iteration: int, label: str
 ) -> Learned:
     """One iteration: sample, label, split, put together what one model learns from, finetune."""
     config = config.model_copy(update={"rounds": method.rounds(config.rounds, training=True)})
     if method.sees_labels:
         stream = Stream(seed=config.seed, purpose="train", iteration=iteration)
-        (first,) = hold_debate(config, base, society, train, stream, label)
+        (first,) = hold_debate(config, bases, society, train, stream, label)
         retried = rationalise(
-            base,
+            bases,
             society.generators,
             train,
             first.responses,
@@ -74,7 +76,7 @@ def learn(
         y, consensus = [first, retried], references(train, label)
         D = split_among(config, society.agents, train, [retried.responses], consensus, iteration, label)
     else:
-        y, consensus, D = collect(config, base, society, train, iteration, label)
+        y, consensus, D = collect(config, bases, society, train, iteration, label)
 
     examples, n = [D_n.examples for D_n in D], config.agents
     learners = society.agents
@@ -82,7 +84,7 @@ def learn(
         D = [pool(examples[:n], label)] * n + [pool(examples[n:], label)] * n
     elif method.learns == "all":
         learners, D = society.agents[:1], [pool(examples, label)]
-    tuned = teach(config, base, learners, D, iteration, label)
+    tuned = teach(config, bases, learners, D, iteration, label)
     return Learned(society=_after(method, iteration, tuned, n), sampled=y, consensus=consensus, tuned=tuned)
 
 
@@ -95,7 +97,7 @@ def _after(method: Method, iteration: int, tuned: Sequence[Finetuned], n: int) -
 
 @flow(name="match", flow_run_name="{name} · seed {config.seed}", validate_parameters=False)
 def match(
-    name: MethodName, config: Config, base: Base, problems: PreparedProblems, reference: list[Measured]
+    name: MethodName, config: Config, bases: Bases, problems: PreparedProblems, reference: list[Measured]
 ) -> list[Measured]:
     """An untuned method with as many sampled tokens as `reference` took up to each of its iterations, or a little more.
 
@@ -104,7 +106,7 @@ def match(
     """
     method = METHODS[name]
     answering = config.model_copy(update={"rounds": method.rounds(config.rounds, training=False)})
-    groups = _groups(answering, base, problems.evaluation, f"{method.title} · seed {config.seed}")
+    groups = _groups(answering, bases, problems.evaluation, f"{method.title} · seed {config.seed}")
     used: list[list[Responses]] = []
     training, measured = 0, []
     for each in reference[1:]:
@@ -122,12 +124,12 @@ def match(
     return measured
 
 
-def _groups(config: Config, base: Base, held_out: Artifact, label: str) -> Iterator[list[Responses]]:
+def _groups(config: Config, bases: Bases, held_out: Artifact, label: str) -> Iterator[list[Responses]]:
     """Societies without end, no two with the same random choices; the first is that of the other untuned methods."""
     number = 0
     while True:
         society = Society.untuned(config.agents, first=number * config.agents)
-        yield assess(config, base, society, held_out, f"{label} · {number + 1}")
+        yield assess(config, bases, society, held_out, f"{label} · {number + 1}")
         number += 1
 
 

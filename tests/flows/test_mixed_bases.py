@@ -149,3 +149,21 @@ def test_a_generation_is_measured(maft: Maft, report: dict, home: Path, generati
     server = ["--set", "engine={name: openai, url: 'http://127.0.0.1:9/v1'}"]
     refused = maft("evaluate", SOCIETY, *given, *server, status=2)
     assert "base_models names 3 different ones, but engine.name is openai" in refused.stderr
+
+
+def test_a_benchmark_has_a_row_for_them(maft: Maft, tmp_path: Path, names: list[str]) -> None:
+    methods = "methods=[multiagent-ft, mixed-bases]"
+    given = [methods, "seeds=[1]", "iterations=1", "agents=3", f"base_models={json.dumps(names)}", "society=mixed-row"]
+    settings = [part for each in given for part in ("--set", each)]
+    report = maft.json("benchmark", *SMALL, *settings, "--home", str(tmp_path))
+    rows = {(row["method"], row["iteration"]): row for row in report["rows"]}
+    assert rows.keys() == {(name, i) for name in ("multiagent-ft", "mixed-bases") for i in (0, 1)}
+    for iteration in (0, 1):
+        # Of three bases one has other tokens, so nothing is measured per token.
+        assert rows["mixed-bases", iteration]["nll"] is None and rows["mixed-bases", iteration]["kl"] is None
+        assert rows["mixed-bases", iteration]["consensus"] and rows["multiagent-ft", iteration]["nll"]
+    assert rows["mixed-bases", 1]["cost"]["trained_tokens"] > 0
+    assert "different bases" in Path(report["report"]).read_text("utf-8")
+    run = MlflowClient(maft.environment["MLFLOW_TRACKING_URI"]).get_run(report["mlflow"]["run_id"])
+    assert run.data.tags["maft.base_models_sha256"].splitlines() == [base_model.digest(name) for name in names]
+    assert run.data.tags["maft.base_model_sha256"] == base_model.digest("embedded")

@@ -14,9 +14,10 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from agents.engines.mixed_engine import MixedEngine
 from agents.engines.protocol import Engine, EngineError, OnProgress
 from agents.engines.transformers_engine import TransformersEngine
-from agents.likelihood import Text, likelihoods
+from agents.likelihood import Reader, Text, likelihoods
 from agents.responses import Said
 from agents.society import Society
 from evaluation.problems.problem import Problem
@@ -28,7 +29,7 @@ def confidence(
     """The responses of the last round, with the column `weight` as above, in 0..1; 1 for a text without tokens.
 
     Args:
-        engine: the local transformers engine, with the agents' base and the folder of their adapters.
+        engine: the local transformers engine, with the agents' bases and the folder of their adapters.
         society: those who spoke, generators in round 1 and critics afterwards.
         problems: all that there are responses to.
         responses: of all rounds, columns of `agents.responses.COLUMNS`.
@@ -37,22 +38,23 @@ def confidence(
     Raises:
         EngineError: another engine, whose model is not here to read with.
     """
-    if not isinstance(engine, TransformersEngine):
+    if not isinstance(engine, TransformersEngine | MixedEngine):
         raise EngineError("vote is confidence, which takes engine.name transformers; with another engine, use majority")
     said, asked = Said(responses), {problem.id: problem for problem in problems}
     last = responses[responses["round"] == responses["round"].max()].reset_index(drop=True)
     speakers = {(agent.role, agent.index): agent for agent in society.agents}
-    texts: dict[str | None, list[tuple[int, Text]]] = defaultdict(list)
+    texts: dict[Reader, list[tuple[int, Text]]] = defaultdict(list)
     for place, (id_, index, finished) in enumerate(
         zip(last["problem_id"], last["index"], last["finished"], strict=True)
     ):
         problem = asked[id_]
         rounds = said.rounds(problem, index)
         speaker = speakers["generator" if rounds == 1 else "critic", index]
-        texts[speaker.adapter].append((place, Text(said.conversation(problem, index, rounds), 0, bool(finished))))
+        text = Text(said.conversation(problem, index, rounds), 0, bool(finished))
+        texts[Reader(engine.of(index), speaker.adapter)].append((place, text))
     weights, done = np.ones(len(last)), 0
-    for adapter, own in texts.items():
-        found = likelihoods(engine, [adapter], [text for _, text in own], partial(_tell, on_progress, done, len(last)))
+    for reader, own in texts.items():
+        found = likelihoods([reader], [text for _, text in own], partial(_tell, on_progress, done, len(last)))
         weights[[place for place, _ in own]] = np.exp(-found.nll[0] / np.maximum(found.tokens, 1.0))
         done += len(own)
     return last.assign(weight=weights)

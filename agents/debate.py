@@ -53,7 +53,11 @@ def generate(
     given = [personas[agent.index % len(personas)] if personas else None for agent, _ in turns]
     requests = [
         Request(
-            [prompts.solve(p.question, persona)], agent.adapter, stream.seed_of(1, agent, p), sampling.max_new_tokens
+            [prompts.solve(p.question, persona)],
+            agent.adapter,
+            stream.seed_of(1, agent, p),
+            sampling.max_new_tokens,
+            agent.index,
         )
         for (agent, p), persona in zip(turns, given, strict=True)
     ]
@@ -93,6 +97,7 @@ def debate(
             agent.adapter,
             stream.seed_of(round_, agent, p),
             sampling.max_new_tokens,
+            agent.index,
         )
         for (agent, p), each in zip(turns, read, strict=True)
     ]
@@ -111,7 +116,7 @@ def _exchange(
     stream: Stream,
     on_progress: OnProgress,
 ) -> list[Read]:
-    """What each agent reads of round m-1 before its turn: summaries by the base model, or very words; prose or JSON."""
+    """What each agent reads of round m-1 before its turn: summaries by its own base, or very words; prose or JSON."""
     reached = [
         heard(rules.topology, agent.index, said.indices, stream.seed_of(round_, agent, p, "heard"))
         for agent, p in turns
@@ -128,6 +133,7 @@ def _exchange(
             None,
             stream.seed_of(round_, agent, p, "summary"),
             sampling.max_summary_tokens,
+            agent.index,
         )
         for (agent, p), responses in zip(turns, others, strict=True)
     ]

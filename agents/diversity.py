@@ -5,14 +5,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from agents.engines.mixed_engine import MixedEngine
 from agents.engines.protocol import OnProgress
 from agents.engines.transformers_engine import TransformersEngine
-from agents.likelihood import Text, likelihoods
+from agents.likelihood import Reader, Text, UnlikeTokensError, likelihoods
 from agents.responses import Said
 from agents.society import Agent
 from evaluation.diversity import (
     Array,
     Diversity,
+    Estimate,
     consensus,
     embedding_dissimilarity,
     kl_divergence,
@@ -27,7 +29,7 @@ EMBEDDED = 100
 
 
 def diversity(
-    engine: TransformersEngine,
+    engine: TransformersEngine | MixedEngine,
     agents: Sequence[Agent],
     problems: Sequence[Problem],
     responses: pd.DataFrame,
@@ -41,7 +43,7 @@ def diversity(
     summary that it read.
 
     Args:
-        engine: with the base model of the agents and the folder of their adapters.
+        engine: with the base models of the agents and the folder of their adapters.
         agents: those who spoke in this round, generators in round 1 and critics afterwards.
         problems: with a response of every agent in rounds 1..round_.
         responses: with the columns of `agents.responses.COLUMNS`; those of later rounds are not read.
@@ -58,26 +60,34 @@ def diversity(
         for place, agent in enumerate(agents)
         for number, problem in enumerate(problems)
     ]
-    found = likelihoods(engine, [agent.adapter for agent in agents], texts, on_progress)
     shape = len(agents), len(problems)
-    tokens = found.tokens.reshape(shape)
-    nll = found.nll.reshape(len(agents), *shape)
-    # From (other, speaker, problem) to pairs that begin with the speaker.
-    kl = np.swapaxes(found.kl.reshape(len(agents), *shape), 0, 1)
     some = min(EMBEDDED, len(problems))
     words = [str(row["text"]) for each in rows for row in each[:some]]
     return Diversity(
         agents=len(agents),
         round=round_,
-        nll=nll_of_others(nll, tokens),
-        own_nll=nll_of_own(nll, tokens),
-        kl=kl_divergence(kl, tokens),
+        **_judged([Reader(engine.of(agent.index), agent.adapter) for agent in agents], texts, shape, on_progress),
         dissimilarity=embedding_dissimilarity(embed(words).reshape(len(agents), some, -1))
         if embed and len(agents) > 1
         else None,
         consensus=consensus([[_answer(row["answer"]) for row in column] for column in zip(*rows, strict=True)]),
         styles=style_shares([[reasoning_style(str(row["text"])) for row in each] for each in rows]),
     )
+
+
+def _judged(
+    readers: Sequence[Reader], texts: Sequence[Text], shape: tuple[int, int], on_progress: OnProgress
+) -> dict[str, Estimate | None]:
+    """The measures that take the agents' own distributions, over texts that fill the shape (agents, problems)."""
+    try:
+        found = likelihoods(readers, texts, on_progress)
+    except UnlikeTokensError:
+        return dict.fromkeys(("nll", "own_nll", "kl"))
+    tokens = found.tokens.reshape(shape)
+    nll = found.nll.reshape(len(readers), *shape)
+    # From (other, speaker, problem) to pairs that begin with the speaker.
+    kl = np.swapaxes(found.kl.reshape(len(readers), *shape), 0, 1)
+    return {"nll": nll_of_others(nll, tokens), "own_nll": nll_of_own(nll, tokens), "kl": kl_divergence(kl, tokens)}
 
 
 def _answer(value: object) -> str | None:

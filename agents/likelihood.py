@@ -1,11 +1,11 @@
 """What each agent thinks of every agent's responses: log-likelihoods, and divergences of the token distributions.
 
-All agents are the one resident base with an adapter merged for its turn, so the distributions are those that spoke.
+Every agent is a resident base with an adapter merged for its turn, so the distributions are those that spoke.
 Logits over the whole vocabulary are kept for a portion of the texts at a time, under all agents, since a divergence
 needs two at once; how large a portion is, `KEPT_BYTES` says.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,18 @@ KEPT_BYTES = {"cpu": 2**28, "cuda": 2**32}
 """Logits kept at once, all agents together."""
 DOUBLE_VALUES = 2**22
 """Logits of one agent that are in double precision at once."""
+
+
+class UnlikeTokensError(ValueError):
+    """Agents of different bases do not read the texts as the same tokens, so a token is no common unit to them."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who judges texts: an agent's base, and its adapter by SHA-256, None for the base itself."""
+
+    engine: TransformersEngine
+    adapter: str | None
 
 
 @dataclass(frozen=True)
@@ -47,40 +59,41 @@ class Likelihoods:
     """(A, R), nats: KL(p_speaker || p_a), summed over the tokens of each response."""
 
 
-def likelihoods(
-    engine: TransformersEngine, adapters: Sequence[str | None], texts: Sequence[Text], on_progress: OnProgress
-) -> Likelihoods:
+def likelihoods(readers: Sequence[Reader], texts: Sequence[Text], on_progress: OnProgress) -> Likelihoods:
     """The likelihood of every text under every agent, and how far each agent is from its speaker.
 
     Logits are the model's own; what is computed from them is in double precision. Agents that share an adapter cost
-    as much as one.
+    as much as one. Each reads what was asked in the form of its own chat template.
 
     Args:
-        engine: with the base model and the folder of adapters.
-        adapters: by agent, the SHA-256 of its adapter; None for the base itself.
+        readers: the agents.
         texts: of any of these agents; one that is empty and unfinished has no tokens and counts nowhere.
         on_progress: told the texts done.
+
+    Raises:
+        UnlikeTokensError: agents of different bases have other vocabularies or split a text into other tokens.
     """
-    encoded = _encoded(engine, texts)
-    different = list(dict.fromkeys(adapters))
-    which = [different.index(adapter) for adapter in adapters]
+    different = list(dict.fromkeys(readers))
+    which = [different.index(reader) for reader in readers]
+    encoded = {engine: _encoded(engine, texts) for engine in dict.fromkeys(reader.engine for reader in different)}
+    targets = _common_targets(encoded)
     nll = np.zeros((len(different), len(texts)))
     kl = np.zeros((len(different), len(texts)))
     done = 0
-    for places in _portions(engine, encoded, len(different)):
-        rows = [encoded[place] for place in places]
-        counts = [len(row.target) for row in rows]
+    for places in _portions(different, encoded):
+        counts = [len(targets[place]) for place in places]
         logits = []
-        for adapter in different:
-            with speaking_as(engine.model, engine.adapters / adapter if adapter else None):
+        for reader in different:
+            engine, rows = reader.engine, [encoded[reader.engine][place] for place in places]
+            with speaking_as(engine.model, engine.adapters / reader.adapter if reader.adapter else None):
                 logits.append(torch.split(_response_logits(engine, rows), counts))
         for number, place in enumerate(places):
-            target = torch.tensor(encoded[place].target, device=engine.model.device)
+            target = torch.tensor(targets[place], device=logits[0][number].device)
             speaker = which[texts[place].speaker]
             nll[:, place], kl[:, place] = compare([each[number] for each in logits], target, speaker)
         done += len(places)
         on_progress(done, len(texts))
-    tokens = np.array([len(row.target) for row in encoded], dtype=float)
+    tokens = np.array([len(target) for target in targets], dtype=float)
     return Likelihoods(tokens=tokens, nll=nll[which], kl=kl[which])
 
 
@@ -119,15 +132,33 @@ def _encoded(engine: TransformersEngine, texts: Sequence[Text]) -> list[Encoded]
     ]
 
 
-def _portions(engine: TransformersEngine, encoded: Sequence[Encoded], agents: int) -> Iterator[list[int]]:
+def _common_targets(encoded: Mapping[TransformersEngine, Sequence[Encoded]]) -> list[list[int]]:
+    """The tokens of each text, the same to all engines."""
+    by_engine = [[row.target for row in rows] for rows in encoded.values()]
+    vocabularies = [engine.tokenizer.get_vocab() for engine in encoded] if len(encoded) > 1 else []
+    widths = {_width(engine) for engine in encoded}
+    if any(each != by_engine[0] for each in by_engine) or any(each != vocabularies[0] for each in vocabularies):
+        raise UnlikeTokensError("the bases have other tokenizers, so what they think of a text has no common unit")
+    if len(widths) > 1:
+        raise UnlikeTokensError(f"the bases have vocabularies of {sorted(widths)} tokens")
+    return by_engine[0]
+
+
+def _width(engine: TransformersEngine) -> int:
+    return int(engine.model.config.get_text_config().vocab_size)
+
+
+def _portions(
+    readers: Sequence[Reader], encoded: Mapping[TransformersEngine, Sequence[Encoded]]
+) -> Iterator[list[int]]:
     """Places of texts of like length, as many as have their logits kept at once; those without tokens are left out."""
-    config = engine.model.config.get_text_config()
-    size = agents * config.vocab_size * engine.model.dtype.itemsize
-    most = KEPT_BYTES[engine.model.device.type] // size
+    size = sum(_width(reader.engine) * reader.engine.model.dtype.itemsize for reader in readers)
+    most = KEPT_BYTES[readers[0].engine.model.device.type] // size
+    rows = encoded[readers[0].engine]
     portion: list[int] = []
     kept = 0
-    for place in sorted(range(len(encoded)), key=lambda place: len(encoded[place])):
-        tokens = len(encoded[place].target)
+    for place in sorted(range(len(rows)), key=lambda place: max(len(each[place]) for each in encoded.values())):
+        tokens = len(rows[place].target)
         if portion and kept + tokens > most:
             yield portion
             portion, kept = [], 0
@@ -146,7 +177,7 @@ def _response_logits(engine: TransformersEngine, rows: Sequence[Encoded]) -> tor
     logits = []
     start = 0
     while start < len(rows):
-        # In the order of their length, so the last one is the widest.
+        # In the order of their length, so the last one is the widest, or nearly where bases have other templates.
         end = start + 1
         while end < len(rows) and (end + 1 - start) * len(rows[end]) <= most:
             end += 1

@@ -1,4 +1,4 @@
-"""Who is in the society: N generation agents and N critic agents over one base model."""
+"""Who is in the society: N generation agents and N critic agents over one base model or several."""
 
 from pydantic import Field
 

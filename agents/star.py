@@ -47,6 +47,7 @@ def rationalise(
             agent.adapter,
             stream.seed_of(1, agent, p, "rationale"),
             sampling.max_new_tokens,
+            agent.index,
         )
         for agent, p in turns
     ]

@@ -31,7 +31,10 @@ class Estimate(Record):
 
 
 class Diversity(Record):
-    """The diversity of a society's agents in one round. None where there is nothing to measure, as of one agent."""
+    """The diversity of a society's agents in one round. None where there is nothing to measure, as of one agent.
+
+    The measures per token are None too of agents whose bases have different tokenizers: their tokens differ.
+    """
 
     agents: int = Field(ge=1)
     round: int = Field(ge=1)

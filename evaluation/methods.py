@@ -30,6 +30,7 @@ MethodName = Literal[
     "early-stop",
     "confidence-vote",
     "json-messages",
+    "mixed-bases",
 ]
 """In the order of the table."""
 
@@ -57,6 +58,7 @@ class Method(Record):
         description="sample: the mean over N single samples. vote: majority of N samples. debate: of the last round."
     )
     settings: dict[str, JsonValue] = Field(default={}, description="Fields of the config that are not the benchmark's.")
+    mixed: bool = Field(default=False, description="Its agents are of base_models; of all others, of base_model.")
     matched: bool = Field(default=False, description="Has as many sampled tokens as multiagent finetuning took.")
 
     @property
@@ -203,6 +205,15 @@ METHODS: dict[MethodName, Method] = {
         from_debates=True,
         answers="debate",
         settings={"messages": "json"},
+    ),
+    "mixed-bases": Method(
+        title="different bases",
+        about="The agents are finetuned from different base models, those of base_models (a direction that the paper "
+        "names; Wang et al. 2024, arXiv 2406.04692).",
+        learns="own",
+        from_debates=True,
+        answers="debate",
+        mixed=True,
     ),
 }
 NAMES: tuple[MethodName, ...] = get_args(MethodName)

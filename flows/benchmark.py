@@ -30,14 +30,15 @@ class Compared(Record):
 @flow(name="benchmark", flow_run_name="{config.society} · benchmark")
 def benchmark(config: Benchmark) -> Compared:
     """Every method under every seed, then the table and the report. Started again, it goes on where it was cut off."""
-    base = weigh(config.base_model, config.trust_remote_code)
+    bases = weigh([config.base_model], config.trust_remote_code)
+    mixed = weigh(config.base_models, config.trust_remote_code) if config.base_models else None
     encoder = weigh_encoder(config.encoder) if config.encoder else None
     problems = {seed: prepare(config.problems, seed, 0) for seed in config.seeds}
     other = {
         seed: prepare_transfer(config.transfer, config.problems, seed) if config.transfer else None
         for seed in config.seeds
     }
-    job = open_benchmark(config, base, problems, other)
+    job = open_benchmark(config, bases, mixed, problems, other)
     tracking_uri = client().tracking_uri
     measured: list[Measured] = []
     with watched(job.run_id):
@@ -46,10 +47,11 @@ def benchmark(config: Benchmark) -> Compared:
             # Those that are measured by another's tokens come after it.
             for name in sorted(config.methods, key=lambda name: (METHODS[name].matched, NAMES.index(name))):
                 settings = config.job(METHODS[name], seed)
+                own = mixed if mixed and METHODS[name].mixed else bases
                 if METHODS[name].matched:
-                    found[name] = match(name, settings, base, found[REFERENCE])
+                    found[name] = match(name, settings, own, found[REFERENCE])
                 else:
-                    found[name] = follow(name, settings, base, problems[seed], other[seed], encoder)
+                    found[name] = follow(name, settings, own, problems[seed], other[seed], encoder)
                 log_method(tracking_uri, job, name, seed, found[name])
                 measured += found[name]
     rows, transfer = compare(config, job, measured)

@@ -23,7 +23,7 @@ def evaluate(config: Measurement) -> Measured:
     """Let one generation debate over other problems, with the settings that it was made with."""
     found = find_measured(config)
     problems = prepare_held_out(config.held_out, config.seed)
-    debated = assess(found.config, found.base, found.society, problems)
+    debated = assess(found.config, found.bases, found.society, problems)
     scores = score(
         found.society.generation, problems, debated, found.config.seed, f"generation {found.society.generation}"
     )

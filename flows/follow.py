@@ -9,7 +9,7 @@ from prefect import flow
 
 from agents.debate import Stream
 from agents.embedding import EncoderRef
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 from agents.society import Society
 from evaluation.methods import METHODS, Method, MethodName
 from flows.iterate import assess, collect, hold_debate, split_among, teach
@@ -28,7 +28,7 @@ from tasks.star import rationalise, references
 def follow(
     name: MethodName,
     config: Config,
-    base: Base,
+    bases: Bases,
     problems: PreparedProblems,
     transfer: Artifact | None,
     encoder: EncoderRef | None,
@@ -46,34 +46,36 @@ def follow(
         if iteration:
             if config.problems.renew:
                 problems = renew(problems, config.problems, config.seed, iteration - 1)
-            learned = learn(method, config, base, society, problems.train, iteration, label)
+            learned = learn(method, config, bases, society, problems.train, iteration, label)
             society = learned.society
         answering = config.model_copy(update={"rounds": method.rounds(config.rounds, training=False)})
-        answered = assess(answering, base, society, problems.evaluation, label)
+        answered = assess(answering, bases, society, problems.evaluation, label)
         spread = None
         if method.finetuned:
             first = answered[0].responses
-            spread = diversity(base, society.generators, problems.evaluation, [first], 1, encoder, config.runner, label)
+            spread = diversity(
+                bases, society.generators, problems.evaluation, [first], 1, encoder, config.runner, label
+            )
         measured.append(
             measure(name, config.seed, iteration, society, problems.evaluation, answered, learned, spread, False, label)
         )
     if transfer:
         label = f"{label} · other problems"
-        answered = assess(answering, base, society, transfer, label)
+        answered = assess(answering, bases, society, transfer, label)
         measured.append(measure(name, config.seed, iteration, society, transfer, answered, None, None, True, label))
     return measured
 
 
 def learn(
-    method: Method, config: Config, base: Base, society: Society, train: Artifact, iteration: int, label: str
+    method: Method, config: Config, bases: Bases, society: Society, train: Artifact, iteration: int, label: str
 ) -> Learned:
     """One iteration: sample, label, split, put together what one model learns from, finetune."""
     config = config.model_copy(update={"rounds": method.rounds(config.rounds, training=True)})
     if method.sees_labels:
         stream = Stream(seed=config.seed, purpose="train", iteration=iteration)
-        (first,) = hold_debate(config, base, society, train, stream, label)
+        (first,) = hold_debate(config, bases, society, train, stream, label)
         retried = rationalise(
-            base,
+            bases,
             society.generators,
             train,
             first.responses,
@@ -86,7 +88,7 @@ def learn(
         y, consensus = [first, retried], references(train, label)
         D = split_among(config, society.agents, train, [retried.responses], consensus, iteration, label)
     else:
-        y, consensus, D = collect(config, base, society, train, iteration, label)
+        y, consensus, D = collect(config, bases, society, train, iteration, label)
 
     examples, n = [D_n.examples for D_n in D], config.agents
     learners = society.agents
@@ -94,7 +96,7 @@ def learn(
         D = [pool(examples[:n], label)] * n + [pool(examples[n:], label)] * n
     elif method.learns == "all":
         learners, D = society.agents[:1], [pool(examples, label)]
-    tuned = teach(config, base, learners, D, iteration, label)
+    tuned = teach(config, bases, learners, D, iteration, label)
     return Learned(society=_after(method, iteration, tuned, n), sampled=y, consensus=consensus, tuned=tuned)
 
 
@@ -106,7 +108,7 @@ def _after(method: Method, iteration: int, tuned: Sequence[Finetuned], n: int) -
 
 
 @flow(name="match", flow_run_name="{name} · seed {config.seed}", validate_parameters=False)
-def match(name: MethodName, config: Config, base: Base, reference: list[Measured]) -> list[Measured]:
+def match(name: MethodName, config: Config, bases: Bases, reference: list[Measured]) -> list[Measured]:
     """An untuned method with as many sampled tokens as `reference` took up to each of its iterations, or a little more.
 
     Groups of N agents answer the problems that `reference` did until the tokens are spent, those of its training
@@ -123,7 +125,7 @@ def match(name: MethodName, config: Config, base: Base, reference: list[Measured
             label = f"{method.title} · seed {config.seed} · iteration {iteration}{' · other problems' * transfer}"
             while _tokens(used) < _spent(reference, iteration) + each.outcome.answering.sampled_tokens:
                 group = Society.untuned(config.agents, first=len(used) * config.agents)
-                used.append(assess(answering, base, group, each.problems, f"{label} · {len(used) + 1}"))
+                used.append(assess(answering, bases, group, each.problems, f"{label} · {len(used) + 1}"))
             answered = [responses for group in used for responses in group]
             society = Society.untuned(config.agents * len(used))
             measured.append(

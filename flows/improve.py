@@ -40,16 +40,16 @@ def improve(config: Config) -> Improvement:
 
 def grow(config: Config) -> Improvement:
     """The generation that the job starts from, then one more per iteration, then the last against the champion."""
-    base = weigh(config.base_model, config.trust_remote_code)
-    start = begin(config, base)
+    bases = weigh(config.bases, config.trust_remote_code)
+    start = begin(config, bases)
     problems = prepare(config.problems, config.seed, start.first_generation - 1)
-    job = open_lineage(config, base, problems, start)
+    job = open_lineage(config, bases, problems, start)
     announce(config, job, start)
     tracking_uri = client().tracking_uri
 
     with watched(job.run_id):
         society, parent = start.society, start.origin
-        debated = measured = assess(config, base, society, problems.evaluation)
+        debated = measured = assess(config, bases, society, problems.evaluation)
         scores = evaluate(
             society.generation, problems.evaluation, debated, config.seed, f"generation {society.generation}"
         )
@@ -58,14 +58,14 @@ def grow(config: Config) -> Improvement:
         for generation in range(start.first_generation, start.first_generation + config.iterations):
             if config.problems.renew:
                 problems = renew(problems, config.problems, config.seed, generation - 1)
-            new = iterate(config, base, society, problems, generation)
-            parent = newest = register(tracking_uri, job, config, base, problems, new, parent)
+            new = iterate(config, bases, society, problems, generation)
+            parent = newest = register(tracking_uri, job, config, bases, problems, new, parent)
             society, debated = new.society, new.debated
             generations.append(new.scores)
 
-        champion = champion_of(config.society, start.champion, config.agents, base)
+        champion = champion_of(config.society, start.champion, config.agents, bases)
         if champion.version != (start.origin and start.origin.version):
-            measured = assess(config, champion.base, champion.society, problems.evaluation)
+            measured = assess(config, champion.bases, champion.society, problems.evaluation)
         verdict = gate(
             newest,
             champion,

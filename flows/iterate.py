@@ -11,7 +11,7 @@ evaluate   the same debate on held-out problems
 from prefect import flow
 
 from agents.debate import Stream
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 from agents.society import Agent, Society
 from infra.config import Config
 from infra.store import Artifact
@@ -26,26 +26,28 @@ from tasks.vote import Consensus, vote
 
 
 @flow(name="iterate", flow_run_name="{config.society} · generation {iteration}", validate_parameters=False)
-def iterate(config: Config, base: Base, society: Society, problems: PreparedProblems, iteration: int) -> Generation:
+def iterate(config: Config, bases: Bases, society: Society, problems: PreparedProblems, iteration: int) -> Generation:
     """One finetuning iteration: generation `iteration - 1` of the society makes generation `iteration`."""
     label = f"iteration {iteration}"
-    y, consensus, D = collect(config, base, society, problems.train, iteration, label)
-    tuned = teach(config, base, society.agents, D, iteration, label)
+    y, consensus, D = collect(config, bases, society, problems.train, iteration, label)
+    tuned = teach(config, bases, society.agents, D, iteration, label)
     society = Society(
         generation=iteration,
         generators=[result.agent for result in tuned[: config.agents]],
         critics=[result.agent for result in tuned[config.agents :]],
     )
-    held_out = assess(config, base, society, problems.evaluation)
+    held_out = assess(config, bases, society, problems.evaluation)
     scores = evaluate(iteration, problems.evaluation, held_out, config.seed, label, y, consensus, tuned)
     return Generation(society=society, tuned=tuned, datasets=D, debated=held_out, scores=scores)
 
 
 def collect(
-    config: Config, base: Base, society: Society, train: Artifact, iteration: int, label: str
+    config: Config, bases: Bases, society: Society, train: Artifact, iteration: int, label: str
 ) -> tuple[list[Responses], Consensus, list[Dataset]]:
     """From the training problems to one dataset per agent: generate, debate, vote, split."""
-    y = hold_debate(config, base, society, train, Stream(seed=config.seed, purpose="train", iteration=iteration), label)
+    y = hold_debate(
+        config, bases, society, train, Stream(seed=config.seed, purpose="train", iteration=iteration), label
+    )
     responses = [response.responses for response in y]
     consensus = vote(train, responses[-1], config.rounds, config.finetune.min_votes, config.seed, label)
     return y, consensus, split_among(config, society.agents, train, responses, consensus, iteration, label)
@@ -78,11 +80,11 @@ def split_among(
 
 
 def teach(
-    config: Config, base: Base, agents: list[Agent], D: list[Dataset], iteration: int, label: str
+    config: Config, bases: Bases, agents: list[Agent], D: list[Dataset], iteration: int, label: str
 ) -> list[Finetuned]:
     """Each agent finetuned on its own D_n."""
     return finetune(
-        base,
+        bases,
         agents,
         [D_n.examples for D_n in D],
         config.finetune,
@@ -93,14 +95,14 @@ def teach(
     )
 
 
-def assess(config: Config, base: Base, society: Society, held_out: Artifact, label: str = "") -> list[Responses]:
+def assess(config: Config, bases: Bases, society: Society, held_out: Artifact, label: str = "") -> list[Responses]:
     """The debate of one generation over the held-out problems, round by round."""
     stream = Stream(seed=config.seed, purpose="evaluate", iteration=society.generation)
-    return hold_debate(config, base, society, held_out, stream, label or f"evaluate generation {society.generation}")
+    return hold_debate(config, bases, society, held_out, stream, label or f"evaluate generation {society.generation}")
 
 
 def hold_debate(
-    config: Config, base: Base, society: Society, problems: Artifact, stream: Stream, label: str
+    config: Config, bases: Bases, society: Society, problems: Artifact, stream: Stream, label: str
 ) -> list[Responses]:
     """Rounds 1..M of a debate, in each the responses of all N agents; round m reads round m-1 only.
 
@@ -108,7 +110,7 @@ def hold_debate(
     """
     y = [
         generate(
-            base,
+            bases,
             society.generators,
             problems,
             config.personas,
@@ -122,7 +124,7 @@ def hold_debate(
     for m in range(2, config.rounds + 1):
         y.append(
             debate(
-                base,
+                bases,
                 society.critics,
                 problems,
                 [response.responses for response in y],
@@ -136,5 +138,5 @@ def hold_debate(
             )
         )
     if config.vote == "confidence":
-        y[-1] = confidence(base, society, problems, y, config.runner, label)
+        y[-1] = confidence(bases, society, problems, y, config.runner, label)
     return y

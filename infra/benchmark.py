@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agents.embedding import MINILM
+from agents.engines.base_model import BASE_MODEL, BASE_MODELS, TRUST_REMOTE_CODE, BaseModelName, check_several
 from agents.engines.protocol import Sampling
 from agents.engines.settings import EngineSettings
 from agents.rules import (
@@ -25,7 +26,6 @@ from evaluation.methods import METHODS, NAMES, REFERENCE, Method, MethodName
 from evaluation.problems.settings import ARITHMETIC, Problems, Transfer
 from infra.config import (
     AGENTS,
-    BASE_MODEL,
     ENGINE,
     FINETUNE,
     IMMATERIAL,
@@ -33,7 +33,6 @@ from infra.config import (
     RUNNER,
     SAMPLING,
     SOCIETY,
-    TRUST_REMOTE_CODE,
     Config,
     Runner,
     check_votes,
@@ -68,10 +67,10 @@ class Benchmark(BaseModel):
 
     society: str = SOCIETY
     methods: list[MethodName] = Field(
-        default=list(NAMES),
+        default=[name for name in NAMES if not METHODS[name].mixed],
         min_length=1,
         title="Methods",
-        description="What is compared; all of them unless some are named.",
+        description="What is compared; all of them unless some are named, but mixed-bases only where base_models are.",
     )
     seeds: list[Seed] = Field(
         default=[1, 2, 3],
@@ -84,6 +83,7 @@ class Benchmark(BaseModel):
         default=5, ge=1, le=100, title="Iterations", description="L, the number of finetuning iterations (paper: 5)."
     )
     base_model: str = BASE_MODEL
+    base_models: list[BaseModelName] = BASE_MODELS
     problems: Problems = PROBLEMS
     transfer: Transfer | None = Field(
         default=None,
@@ -112,6 +112,13 @@ class Benchmark(BaseModel):
     runner: Annotated[Runner, folded(Runner)] = RUNNER
     trust_remote_code: bool = TRUST_REMOTE_CODE
 
+    @model_validator(mode="before")
+    @classmethod
+    def _all_that_can_be_compared(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("base_models"):
+            return {"methods": list(NAMES), **given}
+        return given
+
     @model_validator(mode="after")
     def _can_be_compared(self) -> "Benchmark":
         check_votes(self.finetune, self.agents, self.vote, self.engine)
@@ -126,6 +133,14 @@ class Benchmark(BaseModel):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} names {max(values, key=values.count)} more than once")
         _check_transfer(self.transfer, self.problems)
+        mixed = [name for name in self.methods if METHODS[name].mixed]
+        if mixed and not self.base_models:
+            raise ValueError(
+                f"methods has {mixed[0]}, but base_models is empty; name the base models of its agents there, or leave "
+                f"{mixed[0]} out of methods"
+            )
+        if mixed:
+            check_several(self.base_models, self.agents, self.engine)
         matched = [name for name in self.methods if METHODS[name].matched]
         if matched and REFERENCE not in self.methods:
             raise ValueError(
@@ -135,5 +150,6 @@ class Benchmark(BaseModel):
 
     def job(self, method: Method, seed: int) -> Config:
         """One method under one seed, as the config of a job."""
-        shared = {name: getattr(self, name) for name in Config.model_fields.keys() & type(self).model_fields.keys()}
+        fields = Config.model_fields.keys() & type(self).model_fields.keys()
+        shared = {name: getattr(self, name) for name in fields - {"base_model" if method.mixed else "base_models"}}
         return Config(**{**shared, **method.settings, "seed": seed})

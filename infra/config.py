@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
+from agents.engines.base_model import BASE_MODEL, BASE_MODELS, TRUST_REMOTE_CODE, BaseModelName, check_several
 from agents.engines.protocol import Sampling
 from agents.engines.settings import EngineSettings
 from agents.rules import (
@@ -74,12 +75,6 @@ IMMATERIAL: dict[str, Any] = {"runner": True, "engine": EngineSettings.IMMATERIA
 """What changes no result, for pydantic's `exclude`."""
 
 # Fields of several trees.
-BASE_MODEL = Field(
-    default="embedded",
-    min_length=1,
-    title="Base model",
-    description="embedded, a local folder, or a hub id such as org/name.",
-)
 PROBLEMS: Any = Field(default_factory=Problems, title="Problems", description="Where questions and answers come from.")
 AGENTS = Field(
     default=3, ge=1, le=64, title="Agents", description="N generation agents and N critic agents (paper: 3)."
@@ -107,9 +102,6 @@ RUNNER: Any = Field(
     title="Runner",
     description="Where and in what portions the work is done. None: the defaults.",
     json_schema_extra=CLOSED,
-)
-TRUST_REMOTE_CODE = Field(
-    default=False, title="Trust remote code", description="Let a hub model run code of its own. Off unless set."
 )
 
 
@@ -150,6 +142,7 @@ class Config(BaseModel):
     )
     seed: int = Field(default=1, ge=0, lt=2**31, title="Seed", description="Root of every random choice of the run.")
     base_model: str = BASE_MODEL
+    base_models: list[BaseModelName] = BASE_MODELS
     problems: Problems = PROBLEMS
     agents: int = AGENTS
     rounds: int = ROUNDS
@@ -172,9 +165,17 @@ class Config(BaseModel):
     trust_remote_code: bool = TRUST_REMOTE_CODE
 
     @model_validator(mode="after")
-    def _votes_within_reach(self) -> "Config":
+    def _within_reach(self) -> "Config":
         check_votes(self.finetune, self.agents, self.vote, self.engine)
+        check_several(self.base_models, self.agents, self.engine)
+        if self.base_models and self.base_model != BASE_MODEL.default:
+            raise ValueError(f"base_model is {self.base_model!r}, but base_models is set too; leave one of them out")
         return self
+
+    @property
+    def bases(self) -> list[str]:
+        """What its agents are of: agent n of the one at n modulo their number."""
+        return self.base_models or [self.base_model]
 
     @property
     def rules(self) -> Rules:

@@ -77,8 +77,8 @@ def register_society(
         society: The generation, 1 or more.
         registered: Its agents' versions, by agent name.
         parent_version: Version of the society it was made from; None for the base.
-        base_model: Name of the base model.
-        base_sha256: Digest of the base model.
+        base_model: Name of the base model; of several, one a line, for `agents.engines.base_model.Bases.read`.
+        base_sha256: Digest of the base model; of several, one a line.
         model_folder: An MLflow model as `infra.society_model.save` writes it; it must hold MLmodel.
         description: A sentence for the version's page, markdown.
     Raises:
@@ -235,7 +235,8 @@ def _accuracy(run: "Run") -> dict[str, str]:
 
 def _facts(job: JobRun, tags: dict[str, str]) -> dict[str, str]:
     parent = tags["parent_version"]
-    base = f"the base model {plain(tags['base_model'])}, SHA-256 `{tags['base_sha256']}`"
+    bases = dict.fromkeys(zip(tags["base_model"].splitlines(), tags["base_sha256"].splitlines(), strict=True))
+    base = " and ".join(f"the base model {plain(name)}, SHA-256 `{sha256}`" for name, sha256 in bases)
     inputs = client().get_run(job.run_id).inputs
     data = [f"{plain(one.dataset.name)} `{one.dataset.digest}`" for one in inputs.dataset_inputs] if inputs else []
     agents = [

@@ -5,7 +5,7 @@ society_pyfunc.py                  the script that loads it; no pickle anywhere
 code/                              agents and evaluation as they were, without the embedded weights
 artifacts/society/society.json     who has which adapter, and how they debate
 artifacts/society/adapters/SHA/    every adapter once, as PEFT saved it
-artifacts/society/base/            the base model, unless it is on a hub: then it is named and not copied
+artifacts/society/bases/SHA/       every base model once, unless it is on a hub: then it is named and not copied
 """
 
 import shutil
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import agents
 import evaluation
 from agents.engines import base_model
-from agents.engines.base_model import Base
+from agents.engines.base_model import Base, Bases
 from agents.engines.protocol import Sampling
 from agents.rules import Rules
 from agents.society import Society
@@ -41,7 +41,7 @@ def save(
     name: str,
     society: Society,
     adapters: Path,
-    base: Base,
+    bases: Bases,
     *,
     rules: Rules,
     sampling: Sampling,
@@ -52,17 +52,17 @@ def save(
         folder: must not exist, or be empty. A killed call leaves it half written: use a temporary one.
         name: of the society.
         adapters: the folder that holds an adapter's folder under its SHA-256.
-        base: a hub id is named in the model; a local folder, the embedded one among them, is copied into it.
+        bases: hub ids are named in the model; local folders, the embedded one among them, are copied into it.
 
     Raises:
-        UserError: the base model is no longer what `base` says.
+        UserError: a base model is no longer what `bases` says.
         FileNotFoundError: an adapter is not there.
     """
     from mlflow.pyfunc import save_model
 
-    from infra.society_pyfunc import ADAPTERS, BASE, CARD, Card
+    from infra.society_pyfunc import ADAPTERS, BASES, CARD, Card
 
-    card = Card(society=society, base=base, rules=rules, sampling=sampling)
+    card = Card(society=society, bases=bases, rules=rules, sampling=sampling)
     with TemporaryDirectory() as temporary:
         content, code = Path(temporary, "society"), Path(temporary, "code")
         content.mkdir()
@@ -70,7 +70,8 @@ def save(
             (content / ADAPTERS / sha256).mkdir(parents=True)
             for file in ADAPTER_FILES:
                 shutil.copyfile(adapters / sha256 / file, content / ADAPTERS / sha256 / file)
-        _copy_base(base, content / BASE)
+        for base in {base.sha256: base for base in bases.each}.values():
+            _copy_base(base, content / BASES / base.sha256)
         (content / CARD).write_text(card.model_dump_json(indent=2), "utf-8")
         save_model(
             folder,
@@ -86,8 +87,8 @@ def save(
             metadata={
                 "society": name,
                 "generation": society.generation,
-                "base_model": base.name,
-                "base_model_sha256": base.sha256,
+                "base_model": bases.name,
+                "base_model_sha256": bases.sha256,
             },
         )
 
@@ -96,7 +97,7 @@ def _copy_base(base: Base, target: Path) -> None:
     source = base_model.locate(base.name)
     if source is None:
         return
-    target.mkdir()
+    target.mkdir(parents=True)
     patterns = (*BASE_FILES, "*.py") if base.trust_remote_code else BASE_FILES
     for file in (file for pattern in patterns for file in source.glob(pattern)):
         shutil.copyfile(file, target / file.name)
@@ -109,11 +110,10 @@ def _copy_base(base: Base, target: Path) -> None:
 
 
 def _copy_code(package: ModuleType, target: Path) -> Path:
-    """A copy of a package's source; the embedded weights travel as the base, where they are the base."""
+    """A copy of a package's Python source; the embedded weights travel as the base, where they are the base."""
     copied = target / package.__name__
-    shutil.copytree(
-        Path(str(package.__file__)).parent, copied, ignore=shutil.ignore_patterns("__pycache__", "embedded")
-    )
+    others = shutil.ignore_patterns("__pycache__", "embedded", "*.html", "*.css")
+    shutil.copytree(Path(str(package.__file__)).parent, copied, ignore=others)
     return copied
 
 

@@ -16,7 +16,7 @@ from mlflow.pyfunc import PythonModel
 
 from agents.answer import Answer, QuestionError, answer
 from agents.engines import base_model
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 from agents.engines.protocol import Sampling
 from agents.rules import Rules
 from agents.society import Society
@@ -24,8 +24,8 @@ from evaluation.scores import Record
 
 CARD = "society.json"
 ADAPTERS = "adapters"
-BASE = "base"
-"""What the artifact `society` holds: the card, adapters under their SHA-256, the base unless it is on a hub."""
+BASES = "bases"
+"""What the artifact `society` holds: the card, adapters and bases under their SHA-256, but for bases on a hub."""
 QUESTION = "question"
 
 
@@ -33,7 +33,7 @@ class Card(Record):
     """Who is in the society and how it debates; all that answering takes but the weights."""
 
     society: Society
-    base: Base
+    bases: Bases
     rules: Rules
     sampling: Sampling
 
@@ -42,20 +42,25 @@ class SocietyModel(PythonModel):
     """Questions in, debated answers out."""
 
     def load_context(self, context: Any) -> None:
-        """Load the base model; adapters are read when their agent speaks.
+        """Load the base models; adapters are read when their agent speaks.
 
         Raises:
-            BaseModelError: the base is on a hub that does not have it.
+            BaseModelError: a base is on a hub that does not have it.
         """
         # Saving runs this script too, and should not wait for torch.
+        from agents.engines.mixed_engine import MixedEngine
         from agents.engines.transformers_engine import TransformersEngine
 
         folder = Path(context.artifacts["society"])
         self.card = Card.model_validate_json((folder / CARD).read_text("utf-8"))
-        name = str(folder / BASE) if (folder / BASE).is_dir() else self.card.base.name
         runner = context.model_config
-        model, tokenizer = base_model.load(name, runner["device"], self.card.base.trust_remote_code)
-        self.engine = TransformersEngine(model, tokenizer, folder / ADAPTERS, runner["batch_rows"])
+        engines = {}
+        for base in dict.fromkeys(self.card.bases.each):
+            copy = folder / BASES / base.sha256
+            name = str(copy) if copy.is_dir() else base.name
+            loaded = base_model.load(name, runner["device"], base.trust_remote_code)
+            engines[base] = TransformersEngine(*loaded, adapters=folder / ADAPTERS, batch_rows=runner["batch_rows"])
+        self.engine = MixedEngine(self.card.bases, engines)
         self.turn = threading.Lock()
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -77,7 +82,7 @@ class SocietyModel(PythonModel):
                 f"the column of the questions must be named `{QUESTION}` and come first; the first is {column!r}"
             )
         seed = int((params or {}).get("seed", 0))
-        # The server answers requests in threads, and an agent speaks by changing the weights of the one base.
+        # The server answers requests in threads, and an agent speaks by changing the weights of its base.
         with self.turn:
             answers = self._ask(model_input[column].tolist(), seed)
         rows = [one.model_dump(mode="json") for one in answers]

@@ -6,7 +6,7 @@ import json
 from prefect import task
 from prefect.context import FlowRunContext
 
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 from agents.society import Society
 from evaluation.scores import Record
 from infra import lineage, promotion
@@ -40,21 +40,21 @@ class Start(Record):
 
 
 @task(task_run_name="start from {config.start_from}")
-def begin(config: Config, base: Base) -> Start:
+def begin(config: Config, bases: Bases) -> Start:
     """Look up where to start, or where this very job started before it was cut off.
 
     Not cached: champions move. A job that began from the champion goes on from that generation when it is started
     again, though it may have made another champion meanwhile.
 
     Raises:
-        UserError: there is no such generation, or it belongs to another base model or number of agents.
+        UserError: there is no such generation, or it belongs to other base models or another number of agents.
     """
     flow_run_id = current_flow_run_id()
     earlier = lineage.find_job(config.society, {"prefect.flow_run_id": flow_run_id}) if flow_run_id else None
     version = earlier.data.tags["maft.start_version"] if earlier else config.start_from
     champion = promotion.champion(config.society)
     origin = promotion.generation(config.society, version)
-    request = _request(config, base, origin)
+    request = _request(config, bases, origin)
     if earlier is None:
         same = lineage.find_job(config.society, {"maft.request": request})
         # The champion of tomorrow is another generation's parent; a version and the base are the same for ever.
@@ -63,7 +63,7 @@ def begin(config: Config, base: Base) -> Start:
     tags = earlier.data.tags if earlier else {}
     first = 1 if config.start_from == "base" else next_generation(config.society)
     return Start(
-        society=_at_hand(origin, config, base) if origin else Society.untuned(config.agents),
+        society=_at_hand(origin, config, bases) if origin else Society.untuned(config.agents),
         origin=origin,
         champion=_or_none(tags["maft.champion"]) if tags else champion.version if champion else None,
         first_generation=int(tags["maft.first_generation"]) if tags else first,
@@ -82,19 +82,21 @@ def _or_none(version: str) -> str | None:
     return None if version == "base" else version
 
 
-def _request(config: Config, base: Base, origin: SocietyVersion | None) -> str:
+def _request(config: Config, bases: Bases, origin: SocietyVersion | None) -> str:
     settings = config.model_dump(mode="json", exclude={**config.IMMATERIAL, "start_from": True})
-    text = json.dumps([settings, base.sha256, origin.version if origin else "base"], sort_keys=True)
+    text = json.dumps([settings, bases.sha256, origin.version if origin else "base"], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _at_hand(origin: SocietyVersion, config: Config, base: Base) -> Society:
+def _at_hand(origin: SocietyVersion, config: Config, bases: Bases) -> Society:
     """The generation, its adapters in the store."""
     where = f"version {origin.version} of society {origin.name!r} (generation {origin.generation})"
-    if origin.base_sha256 != base.sha256:
+    if origin.base_sha256 != bases.sha256:
+        names = origin.base_model.splitlines()
+        right = f"base_models to {names}" if len(names) > 1 else "base_model to that one"
         raise UserError(
-            f"base_model is {config.base_model!r}, but {where} was tuned on {origin.base_model!r} with other weights; "
-            "set base_model to that one, or start_from to base"
+            f"{'base_models' if config.base_models else 'base_model'} is {', '.join(config.bases)!r}, but {where} was "
+            f"tuned on {', '.join(names)!r} with other weights; set {right}, or start_from to base"
         )
     if len(origin.society.generators) != config.agents:
         raise UserError(

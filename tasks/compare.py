@@ -10,7 +10,7 @@ import pandas as pd
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 from evaluation.benchmark import Outcome, Row, summarise
 from evaluation.benchmark_table import benchmark_markdown
 from evaluation.methods import METHODS, REFERENCE, MethodName
@@ -30,9 +30,19 @@ from tasks.prepare import PreparedProblems
 
 @task(task_run_name="open the MLflow run")
 def open_benchmark(
-    config: Benchmark, base: Base, problems: dict[int, PreparedProblems], transfer: dict[int, Artifact | None]
+    config: Benchmark,
+    bases: Bases,
+    mixed: Bases | None,
+    problems: dict[int, PreparedProblems],
+    transfer: dict[int, Artifact | None],
 ) -> JobRun:
-    """The MLflow run of this benchmark: the one it had before, if it was started before."""
+    """The MLflow run of this benchmark: the one it had before, if it was started before.
+
+    Args:
+        bases, mixed: of `config.base_model`, and of `config.base_models` if there are any.
+        problems, transfer: by seed; held-out problems of another kind, if any.
+    """
+    weighed = {"maft.base_model_sha256": bases.sha256, **({"maft.base_models_sha256": mixed.sha256} if mixed else {})}
     settings = config.model_dump(mode="json", exclude=config.IMMATERIAL)
     train = config.problems.train
     used = [
@@ -46,8 +56,8 @@ def open_benchmark(
         if artifact
     ]
     digests = {name: artifact.sha256 for name, artifact, _, _ in used}
-    identity = json.dumps([settings, base.sha256, digests], sort_keys=True)
-    tags = {"prefect.flow_run_id": current_flow_run_id(), "maft.base_model_sha256": base.sha256}
+    identity = json.dumps([settings, weighed, digests], sort_keys=True)
+    tags = {"prefect.flow_run_id": current_flow_run_id(), **weighed}
     job = lineage.open_job(
         config.society,
         hashlib.sha256(identity.encode()).hexdigest()[:16],

@@ -2,7 +2,7 @@
 
 import time
 
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 from agents.engines.resident import resident
 from agents.society import Society
 from infra.cache import step
@@ -16,7 +16,7 @@ from tasks.sample import CALLS, Responses
 
 @step(*CALLS, "agents.confidence", "agents.likelihood", "agents.training.sft", name="{label} · confidence")
 def confidence(
-    base: Base, society: Society, problems: Artifact, debated: list[Responses], runner: Runner, label: str
+    bases: Bases, society: Society, problems: Artifact, debated: list[Responses], runner: Runner, label: str
 ) -> Responses:
     """The last round of a debate, each response with its weight; seconds are those of the round and of reading it."""
     # Imports torch, which a job served from cache should not wait for.
@@ -24,7 +24,7 @@ def confidence(
 
     started = time.monotonic()
     store = Store(current_home().artifacts)
-    engine = resident(base, runner.device, runner.batch_rows, store.folders)
+    engine = resident(bases, runner.device, runner.batch_rows, store.folders)
     said = read_responses(store, [each.responses for each in debated])
     with progress(f"{label} · confidence") as tell:
         frame = core(engine, society, read_problems(store, problems), said, tell)

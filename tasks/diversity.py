@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from agents.diversity import diversity as core
 from agents.embedding import EncoderRef
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 from agents.engines.resident import resident
 from agents.society import Agent
 from evaluation.diversity import Diversity
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     name="{label} · diversity",
 )
 def diversity(
-    base: Base,
+    bases: Bases,
     agents: list[Agent],
     problems: Artifact,
     responses: list[Artifact],
@@ -49,8 +49,8 @@ def diversity(
         encoder: for dissimilarity, see `agents.embedding.Encoder`; None leaves it out.
     """
     store = Store(current_home().artifacts)
-    engine = resident(base, runner.device, runner.batch_rows, store.folders)
-    embed = _encoder(encoder, str(engine.model.device)) if encoder else None
+    engine = resident(bases, runner.device, runner.batch_rows, store.folders)
+    embed = _encoder(encoder, str(engine.of(0).model.device)) if encoder else None
     said = read_responses(store, responses)
     with progress(f"{label} · diversity") as tell:
         return core(engine, agents, read_problems(store, problems), said, round_, embed, tell)

@@ -1,10 +1,11 @@
-"""Finetune: every agent learns from its own dataset, all of them over one base."""
+"""Finetune: every agent learns from its own dataset, all agents of a base together."""
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 
-from agents.engines.base_model import Base
+from agents.engines.base_model import Base, Bases
 from agents.engines.resident import resident
 from agents.seeding import derive_seed
 from agents.society import Agent
@@ -28,12 +29,12 @@ class Finetuned(Record):
     first_loss: float | None = None
     last_loss: float | None = None
     seconds: float = 0.0
-    """Its share, by tokens, of the time that the agents were trained in together."""
+    """Its share, by tokens, of the time in which the agents of its base were trained together."""
 
 
 @step("agents.training", "agents.chat", "agents.seeding", name="{label} · finetune")
 def finetune(
-    base: Base,
+    bases: Bases,
     agents: list[Agent],
     datasets: list[Artifact],
     settings: Finetune,
@@ -43,13 +44,18 @@ def finetune(
     label: str,
 ) -> list[Finetuned]:
     """Train each agent's adapter on its D_n, from the base or from its previous generation; in the agents' order."""
-    learning = [(agent, dataset) for agent, dataset in zip(agents, datasets, strict=True) if dataset.rows]
-    learned = dict(_train_together(base, learning, settings, seed, iteration, runner, label)) if learning else {}
+    learning: dict[Base, list[tuple[Agent, Artifact]]] = defaultdict(list)
+    for agent, dataset in zip(agents, datasets, strict=True):
+        if dataset.rows:
+            learning[bases.of(agent.index)].append((agent, dataset))
+    learned: dict[str, Finetuned] = {}
+    for own in learning.values():
+        learned |= _train_together(bases, own, settings, seed, iteration, runner, label)
     return [learned.get(agent.name) or Finetuned(agent=agent, adapter=None, examples=0) for agent in agents]
 
 
 def _train_together(
-    base: Base,
+    bases: Bases,
     learning: list[tuple[Agent, Artifact]],
     settings: Finetune,
     seed: int,
@@ -57,6 +63,7 @@ def _train_together(
     runner: Runner,
     label: str,
 ) -> Iterator[tuple[str, Finetuned]]:
+    """The agents of one base, by name."""
     # These import torch, which a job served from cache should not wait for, and TRL, which few need.
     from agents.training.adapters import Learner
 
@@ -67,7 +74,7 @@ def _train_together(
 
     started = time.monotonic()
     store = Store(current_home().artifacts)
-    engine = resident(base, runner.device, runner.batch_rows, store.folders)
+    engine = resident(bases, runner.device, runner.batch_rows, store.folders).of(learning[0][0].index)
     learners = []
     for agent, dataset in learning:
         frame = store.frame(dataset)

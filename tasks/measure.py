@@ -6,7 +6,7 @@ import json
 from prefect import task
 
 from agents.engines import base_model
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases, check_several
 from agents.society import Society
 from evaluation.markdown import generations_markdown
 from evaluation.scores import GenerationScores, Record
@@ -28,7 +28,7 @@ class Found(Record):
 
     society: Society
     version: str | None
-    base: Base
+    bases: Bases
     config: Config
 
 
@@ -37,7 +37,7 @@ def find_measured(measurement: Measurement) -> Found:
     """The generation, its adapters at hand. The untuned base is that of the society's newest job, if it has one.
 
     Raises:
-        UserError: the society has no such generation, or its votes take another engine.
+        UserError: the society has no such generation, or its bases or votes take another engine.
     """
     name, which = measurement.society, measurement.generation
     version = promotion.generation(name, which)
@@ -50,14 +50,15 @@ def find_measured(measurement: Measurement) -> Found:
     )
     try:
         check_votes(config.finetune, config.agents, config.vote, config.engine)
+        check_several(config.base_models, config.agents, config.engine)
     except ValueError as error:
         raise UserError(f"society {name!r}: {error}") from error
     if version is None:
-        base = Base(name=config.base_model, sha256=base_model.digest(config.base_model))
-        return Found(society=Society.untuned(config.agents), version=None, base=base, config=config)
+        bases = base_model.weigh(config.bases, config.trust_remote_code)
+        return Found(society=Society.untuned(config.agents), version=None, bases=bases, config=config)
     fetch_adapters(version)
-    base = Base(name=version.base_model, sha256=version.base_sha256, trust_remote_code=config.trust_remote_code)
-    return Found(society=version.society, version=version.version, base=base, config=config)
+    bases = Bases.read(version.base_model, version.base_sha256, config.trust_remote_code)
+    return Found(society=version.society, version=version.version, bases=bases, config=config)
 
 
 @task(task_run_name="file the scores in MLflow")
@@ -67,7 +68,7 @@ def file_scores(
     """A run of its own beside the society's jobs: params, data set, scores, transcripts, debates."""
     which = f"generation {found.society.generation}"
     asked = measurement.model_dump(mode="json", exclude={**measurement.IMMATERIAL, "generation": True})
-    identity = json.dumps([asked, found.version, found.base.sha256, problems.sha256], sort_keys=True)
+    identity = json.dumps([asked, found.version, found.bases.sha256, problems.sha256], sort_keys=True)
     run = lineage.open_job(
         measurement.society,
         hashlib.sha256(identity.encode()).hexdigest()[:16],

@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.events import emit_event
 
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 from agents.society import Society
 from evaluation.mcnemar import Comparison, compare
 from evaluation.metrics import society_right
@@ -22,7 +22,7 @@ class Champion(Record):
 
     version: str | None
     society: Society
-    base: Base
+    bases: Bases
 
 
 class Verdict(Record):
@@ -37,14 +37,14 @@ class Verdict(Record):
 
 
 @task(task_run_name="fetch the champion")
-def champion_of(name: str, version: str | None, agents: int, base: Base) -> Champion:
+def champion_of(name: str, version: str | None, agents: int, bases: Bases) -> Champion:
     """The generation that was the champion when the job began, its adapters at hand."""
     found = find_society(name, version) if version else None
     if found is None:
-        return Champion(version=None, society=Society.untuned(agents), base=base)
+        return Champion(version=None, society=Society.untuned(agents), bases=bases)
     fetch_adapters(found)
-    own = Base(name=found.base_model, sha256=found.base_sha256, trust_remote_code=base.trust_remote_code)
-    return Champion(version=found.version, society=found.society, base=own)
+    own = Bases.read(found.base_model, found.base_sha256, bases.of(0).trust_remote_code)
+    return Champion(version=found.version, society=found.society, bases=own)
 
 
 @task(task_run_name="generation {candidate.generation} · promotion gate")

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 from prefect import task
 
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 from agents.society import Society
 from evaluation.markdown import generations_markdown
 from evaluation.scores import GenerationScores, Record
@@ -45,7 +45,7 @@ class Generation(Record):
 
 
 @task(task_run_name="open the MLflow run")
-def open_lineage(config: Config, base: Base, problems: PreparedProblems, start: Start) -> JobRun:
+def open_lineage(config: Config, bases: Bases, problems: PreparedProblems, start: Start) -> JobRun:
     """The MLflow run of this job: the one it had before, if it was started before."""
     settings = config.model_dump(mode="json", exclude=config.IMMATERIAL)
     identity = json.dumps([start.request, start.first_generation, problems.train.sha256, problems.evaluation.sha256])
@@ -56,7 +56,7 @@ def open_lineage(config: Config, base: Base, problems: PreparedProblems, start: 
         settings,
         {
             "prefect.flow_run_id": start.flow_run_id,
-            "maft.base_model_sha256": base.sha256,
+            "maft.base_model_sha256": bases.sha256,
             "maft.request": start.request,
             "maft.start_version": start.origin.version if start.origin else "base",
             "maft.champion": start.champion or "base",
@@ -103,7 +103,7 @@ def register(
     tracking_uri: str,
     job: JobRun,
     config: Config,
-    base: Base,
+    bases: Bases,
     problems: PreparedProblems,
     new: Generation,
     parent: SocietyVersion | None,
@@ -124,7 +124,7 @@ def register(
             adapter_sha256=result.agent.adapter,
             parent_version=parent.agent_versions[result.agent.name] if parent else None,
             dataset_sha256=dataset.examples.sha256,
-            base_model=base.name,
+            base_model=bases.of(result.agent.index).name,
             examples=result.examples,
             unchanged=result.adapter is None,
         )
@@ -138,7 +138,7 @@ def register(
             config.society,
             new.society,
             store.folders,
-            base,
+            bases,
             rules=config.rules,
             sampling=config.sampling,
         )
@@ -147,8 +147,8 @@ def register(
             new.society,
             versions,
             parent_version=parent.version if parent else None,
-            base_model=base.name,
-            base_sha256=base.sha256,
+            base_model=bases.name,
+            base_sha256=bases.sha256,
             model_folder=model,
             description=f"{100 * new.scores.accuracy:.1f} ± {100 * new.scores.standard_error:.1f} % on "
             f"{new.scores.problems} held-out problems",

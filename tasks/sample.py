@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from agents import debate as core
 from agents.debate import Stream
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 from agents.engines.protocol import Sampling
 from agents.engines.resident import engine_of
 from agents.engines.settings import EngineSettings
@@ -55,7 +55,7 @@ CALLS = (
 
 @step(*CALLS, name="{label} · generate")
 def generate(
-    base: Base,
+    bases: Bases,
     generators: list[Agent],
     problems: Artifact,
     personas: list[str],
@@ -68,7 +68,7 @@ def generate(
     """Round 1: every generation agent answers every problem."""
     started = time.monotonic()
     store = Store(current_home().artifacts)
-    speaking = engine_of(engine, base, runner.device, runner.batch_rows, store.folders)
+    speaking = engine_of(engine, bases, runner.device, runner.batch_rows, store.folders)
     with progress(f"{label} · generate") as tell:
         frame = core.generate(speaking, generators, read_problems(store, problems), sampling, stream, tell, personas)
     return Responses(
@@ -80,7 +80,7 @@ def generate(
 
 @step(*CALLS, name="{label} · debate · round {round_}")
 def debate(
-    base: Base,
+    bases: Bases,
     critics: list[Agent],
     problems: Artifact,
     earlier: list[Artifact],
@@ -95,7 +95,7 @@ def debate(
     """Round m >= 2: every critic agent reads what the others said in round m-1 and answers again."""
     started = time.monotonic()
     store = Store(current_home().artifacts)
-    speaking = engine_of(engine, base, runner.device, runner.batch_rows, store.folders)
+    speaking = engine_of(engine, bases, runner.device, runner.batch_rows, store.folders)
     said = read_responses(store, earlier)
     with progress(f"{label} · debate · round {round_}") as tell:
         frame = core.debate(

@@ -6,7 +6,7 @@ import pandas as pd
 
 from agents import star as core
 from agents.debate import Stream
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 from agents.engines.protocol import Sampling
 from agents.engines.resident import engine_of
 from agents.engines.settings import EngineSettings
@@ -23,7 +23,7 @@ from tasks.vote import Consensus
 
 @step("agents.star", *CALLS, name="{label} · rationalise")
 def rationalise(
-    base: Base,
+    bases: Bases,
     generators: list[Agent],
     problems: Artifact,
     first: Artifact,
@@ -36,7 +36,7 @@ def rationalise(
     """Round 1 with each wrong response replaced by one retry; tokens and seconds are those of the retries."""
     started = time.monotonic()
     store = Store(current_home().artifacts)
-    speaking = engine_of(engine, base, runner.device, runner.batch_rows, store.folders)
+    speaking = engine_of(engine, bases, runner.device, runner.batch_rows, store.folders)
     said = store.frame(first)
     with progress(f"{label} · rationalise") as tell:
         retries = core.rationalise(speaking, generators, read_problems(store, problems), said, sampling, stream, tell)

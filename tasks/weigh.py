@@ -1,18 +1,17 @@
-"""Weigh: say which base model or encoder this is, so that a changed one is never taken for the same."""
+"""Weigh: say which base models or encoder this is, so that a changed one is never taken for the same."""
 
 from prefect import task
 
 from agents import embedding
 from agents.embedding import EncoderRef
 from agents.engines import base_model
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 
 
-@task(task_run_name="weigh base {name}")
-def weigh(name: str, trust_remote_code: bool) -> Base:
-    """Check the base model and take its digest."""
-    base_model.check(name)
-    return Base(name=name, sha256=base_model.digest(name), trust_remote_code=trust_remote_code)
+@task(task_run_name="weigh base {names}")
+def weigh(names: list[str], trust_remote_code: bool) -> Bases:
+    """Check the base models and take their digests."""
+    return base_model.weigh(names, trust_remote_code)
 
 
 @task(task_run_name="weigh encoder {name}")

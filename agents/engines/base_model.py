@@ -1,10 +1,14 @@
-"""Finding, checking and loading the base model that all agents share."""
+"""Finding, checking and loading the base models that agents share: one for all of them, or one for each in turn."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
+from agents.engines.settings import EngineSettings
 from evaluation.scores import Record
 
 if TYPE_CHECKING:
@@ -13,21 +17,75 @@ if TYPE_CHECKING:
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 _KEPT_SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 
+BaseModelName = Annotated[str, Field(min_length=1)]
+BASE_MODEL: Any = Field(
+    default="embedded",
+    min_length=1,
+    title="Base model",
+    description="embedded, a local folder, or a hub id such as org/name.",
+)
+BASE_MODELS: Any = Field(
+    default=[],
+    title="Different base models",
+    description="Base models in place of base_model: the first generator and the first critic are of the first one, "
+    "and so on, from the beginning again where there are fewer than agents. Empty: all are of base_model.",
+)
+TRUST_REMOTE_CODE = Field(
+    default=False, title="Trust remote code", description="Let a hub model run code of its own. Off unless set."
+)
+
 
 class BaseModelError(ValueError):
     """The configured base model cannot be used; the message says why and what would be right."""
 
 
 class Base(Record):
-    """The base model of a run: what it is called and what it is."""
+    """A base model: what it is called and what it is."""
 
     name: str
     sha256: str
     trust_remote_code: bool = False
 
 
-def locate(base_model: str) -> Path | None:
-    """The folder of a local base model, or None for a hub id."""
+class Bases(Record):
+    """The base models of a society: agent n, generator and critic, is of the one at n modulo their number."""
+
+    each: tuple[Base, ...] = Field(min_length=1)
+
+    def of(self, index: int) -> Base:
+        """The base of the agents of this index."""
+        return self.each[index % len(self.each)]
+
+    @classmethod
+    def read(cls, name: str, sha256: str, trust_remote_code: bool) -> "Bases":
+        """What has this `name` and this `sha256`."""
+        lines = zip(name.splitlines(), sha256.splitlines(), strict=True)
+        return cls(each=tuple(Base(name=n, sha256=s, trust_remote_code=trust_remote_code) for n, s in lines))
+
+    @property
+    def name(self) -> str:
+        """Their names, one a line."""
+        return "\n".join(base.name for base in self.each)
+
+    @property
+    def sha256(self) -> str:
+        """Their digests, one a line."""
+        return "\n".join(base.sha256 for base in self.each)
+
+
+def weigh(names: Sequence[str], trust_remote_code: bool) -> Bases:
+    """Check base models and take their digests.
+
+    Raises:
+        BaseModelError: as `check_all`.
+    """
+    check_all(names)
+    each = [Base(name=name, sha256=digest(name), trust_remote_code=trust_remote_code) for name in names]
+    return Bases(each=tuple(each))
+
+
+def locate(base_model: str, field: str = "base_model") -> Path | None:
+    """The folder of a local base model, or None for a hub id; `field` is what an error names."""
     if base_model == "embedded":
         return EMBEDDED
     folder = Path(base_model).expanduser()
@@ -35,30 +93,53 @@ def locate(base_model: str) -> Path | None:
         return folder.resolve()
     if base_model.startswith((".", "/", "~")) or base_model.count("/") != 1:
         raise BaseModelError(
-            f"base_model: {base_model!r} is neither `embedded`, nor a folder that exists, nor a hub id like org/name"
+            f"{field}: {base_model!r} is neither `embedded`, nor a folder that exists, nor a hub id like org/name"
         )
     return None
 
 
-def check(base_model: str) -> None:
+def check_several(base_models: Sequence[str], agents: int, engine: EngineSettings) -> None:
+    """Refuse bases of which no agent would be, and several where an engine has one.
+
+    Raises:
+        BaseModelError: naming both fields.
+    """
+    if len(base_models) > agents:
+        raise BaseModelError(
+            f"base_models names {len(base_models)}, but only agents={agents} are to be of one each; "
+            "name at most as many base models as there are agents"
+        )
+    if len(set(base_models)) > 1 and engine.name != "transformers":
+        raise BaseModelError(
+            f"base_models names {len(set(base_models))} different ones, but engine.name is {engine.name}, which has "
+            "one; set engine.name to transformers, or base_model instead of base_models"
+        )
+
+
+def check_all(names: Sequence[str]) -> None:
+    """As `check`, for all base models of a society."""
+    for name in names:
+        check(name, "base_models" if len(names) > 1 else "base_model")
+
+
+def check(base_model: str, field: str = "base_model") -> None:
     """Refuse what can be seen to be wrong before any weights are loaded.
 
     Raises:
         BaseModelError: a local folder without config, safetensors weights or chat template.
     """
-    folder = locate(base_model)
+    folder = locate(base_model, field)
     if folder is None:
         return
     if not (folder / "config.json").is_file():
-        raise BaseModelError(f"base_model: {folder} has no config.json; a folder written by save_pretrained is needed")
+        raise BaseModelError(f"{field}: {folder} has no config.json; a folder written by save_pretrained is needed")
     if not any(folder.glob("*.safetensors")):
-        raise BaseModelError(f"base_model: {folder} has no *.safetensors; weights in other formats are not loaded")
+        raise BaseModelError(f"{field}: {folder} has no *.safetensors; weights in other formats are not loaded")
     tokenizer_config = folder / "tokenizer_config.json"
     in_config = tokenizer_config.is_file() and "chat_template" in json.loads(tokenizer_config.read_text("utf-8"))
     if not in_config and not (folder / "chat_template.jinja").is_file():
         raise BaseModelError(
-            f"base_model: {folder} has no chat template; use an instruct model, "
-            "or save its tokenizer with a chat_template"
+            f"{field}: {folder} has no chat template; use an instruct model, or save its tokenizer with a chat_template"
         )
 
 

@@ -1,6 +1,6 @@
 """The engine protocol: a batch of requests in, completions in the same order out.
 
-All agents share one resident base model; a request names the adapter that answers it.
+Agents share resident base models, mostly one; a request names the agent, and so the base, and the adapter that answers.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,6 +46,8 @@ class Request:
     adapter: str | None
     seed: int
     max_new_tokens: int
+    agent: int = 0
+    """Index of the agent that asks: where bases differ, its own one answers."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.engines import base_model
-from agents.engines.base_model import Base
+from agents.engines.base_model import Bases
 from agents.engines.protocol import Engine, EngineError
 from agents.engines.settings import EngineSettings
 
 if TYPE_CHECKING:
+    from agents.engines.mixed_engine import MixedEngine
     from agents.engines.openai_engine import OpenAIEngine
     from agents.engines.transformers_engine import TransformersEngine
     from agents.engines.vllm_engine import VllmEngine
@@ -33,25 +34,27 @@ def check(settings: EngineSettings) -> None:
         api_key(str(settings.url))
 
 
-def engine_of(settings: EngineSettings, base: Base, device: str, batch_rows: int, adapters: Path) -> Engine:
+def engine_of(settings: EngineSettings, bases: Bases, device: str, batch_rows: int, adapters: Path) -> Engine:
     """The engine that the settings name; arguments as for `resident`.
 
     Raises:
         EngineError: as `check`.
+        BaseModelError: several bases for an engine that has one.
     """
     check(settings)
+    base_model.check_several([base.name for base in bases.each], len(bases.each), settings)
     if settings.name == "vllm":
-        return _vllm(settings, base, batch_rows, adapters)
+        return _vllm(settings, bases, batch_rows, adapters)
     if settings.name == "openai":
         return _openai(settings, adapters)
-    return resident(base, device, batch_rows, adapters)
+    return resident(bases, device, batch_rows, adapters)
 
 
 @functools.lru_cache(maxsize=1)
-def resident(base: Base, device: str, batch_rows: int, adapters: Path) -> "TransformersEngine":
-    """The transformers engine over `base`, whose model training works on whichever engine speaks.
+def resident(bases: Bases, device: str, batch_rows: int, adapters: Path) -> "TransformersEngine | MixedEngine":
+    """The transformers engine over the bases of a society, whose models training works on whichever engine speaks.
 
-    Loaded at the first call; asking for another base lets go of this one.
+    Loaded at the first call; asking for those of another society lets go of these.
 
     Args:
         device: auto, cpu, cuda or cuda:N.
@@ -59,17 +62,23 @@ def resident(base: Base, device: str, batch_rows: int, adapters: Path) -> "Trans
         adapters: the folder that holds an adapter's folder under its SHA-256.
     """
     # torch, transformers and peft take seconds to import, which a job served from cache should not wait for.
+    from agents.engines.mixed_engine import MixedEngine
     from agents.engines.transformers_engine import TransformersEngine
 
-    model, tokenizer = base_model.load(base.name, device, base.trust_remote_code)
-    return TransformersEngine(model, tokenizer, adapters, batch_rows)
+    engines = {
+        base: TransformersEngine(
+            *base_model.load(base.name, device, base.trust_remote_code), adapters=adapters, batch_rows=batch_rows
+        )
+        for base in dict.fromkeys(bases.each)
+    }
+    return MixedEngine(bases, engines) if len(engines) > 1 else engines[bases.of(0)]
 
 
 @functools.lru_cache(maxsize=1)
-def _vllm(settings: EngineSettings, base: Base, batch_rows: int, adapters: Path) -> "VllmEngine":
+def _vllm(settings: EngineSettings, bases: Bases, batch_rows: int, adapters: Path) -> "VllmEngine":
     from agents.engines.vllm_engine import VllmEngine
 
-    return VllmEngine(settings, base, batch_rows, adapters)
+    return VllmEngine(settings, bases.of(0), batch_rows, adapters)
 
 
 @functools.lru_cache(maxsize=1)

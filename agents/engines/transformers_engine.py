@@ -55,6 +55,10 @@ class TransformersEngine:
         self.end_ids = _end_ids(model, tokenizer)
         use_decode_attention(model)
 
+    def of(self, index: int) -> "TransformersEngine":
+        """Itself, as `agents.engines.mixed_engine` has one for the agents of an index: all are of its base."""
+        return self
+
     def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
         """Completions in the order of the requests; adapters are taken one after another."""
         completions: list[Completion | None] = [None] * len(requests)

@@ -76,6 +76,9 @@ def add_adapter(onto: PreTrainedModel | PeftModel, name: str, learner: Learner, 
             lora_dropout=0.0,
             task_type="CAUSAL_LM",
         )
+    # PEFT names the base in the first adapter only.
+    base: Any = onto.get_base_model() if isinstance(onto, PeftModel) else onto
+    config.base_model_name_or_path = base.name_or_path
     if not isinstance(onto, PeftModel):
         return get_peft_model(onto, config, adapter_name=name)
     onto.add_adapter(name, config)

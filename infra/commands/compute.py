@@ -43,7 +43,7 @@ def run(
 
         config = load_config(config_file, assignments or [])
         load_problems(config.problems, config.seed)  # Refused before anything is started or written.
-        base_model.check(config.base_model)
+        base_model.check_all(config.bases)
         resident.check(config.engine)
         servers = serve(home, verbose)
         from infra import promotion
@@ -157,7 +157,8 @@ def benchmark(
             load_problems(config.problems, seed)  # Refused before anything is started or written.
             if config.transfer:
                 load_transfer(config.transfer, config.problems, seed)
-        base_model.check(config.base_model)
+        base_model.check_all([config.base_model])
+        base_model.check_all(config.base_models)
         resident.check(config.engine)
         if config.encoder:
             from agents.embedding import Encoder

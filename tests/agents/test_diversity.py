@@ -11,7 +11,7 @@ from agents.diversity import diversity
 from agents.engines import base_model
 from agents.engines.protocol import Sampling
 from agents.engines.transformers_engine import TransformersEngine
-from agents.likelihood import Text, likelihoods
+from agents.likelihood import Reader, Text, likelihoods
 from agents.responses import Said
 from agents.rules import Rules
 from agents.society import Agent, Society
@@ -94,7 +94,7 @@ def test_a_critics_words_are_judged_in_its_own_conversation(
         assert [m["role"] for m in conversation] == ["user", "assistant", "user", "assistant"]
         assert conversation[-1]["content"] == row["text"]
         text = Text(conversation, speaker, bool(row["finished"]))
-        alone = likelihoods(engine, [critic.adapter for critic in critics], [text], quiet)
+        alone = likelihoods([Reader(engine, critic.adapter) for critic in critics], [text], quiet)
         sums[:, speaker] += alone.nll[:, 0]
         far[:, speaker] += alone.kl[:, 0]
         tokens[speaker] += alone.tokens[0]

@@ -53,6 +53,7 @@ def trained(loaded: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[list
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_an_agent_learns_in_company_what_it_learns_alone(loaded: Any, trained: Any, place: int) -> None:
     learners, together = trained
+    assert together[place].config.base_model_name_or_path == "embedded"
     (by_itself,) = finetune(*loaded, [learners[place]], SETTINGS, quiet)
     assert off(together[place].weights, by_itself.weights) <= 1e-5
     assert (together[place].first_loss, together[place].last_loss) == pytest.approx(

@@ -11,10 +11,14 @@ from torch.distributions import Categorical, kl_divergence
 from agents import likelihood, prompts
 from agents.engines import base_model
 from agents.engines.transformers_engine import TransformersEngine
-from agents.likelihood import Likelihoods, Text, compare, likelihoods
+from agents.likelihood import Likelihoods, Reader, Text, compare, likelihoods
 from tests.agents.engine_samples import GREEDY, questions, quiet, requests, save_adapters
 
 ADAPTERS = ["one", None, "two"]
+
+
+def agents(engine: TransformersEngine) -> list[Reader]:
+    return [Reader(engine, adapter) for adapter in ADAPTERS]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def texts(engine: TransformersEngine) -> list[Text]:
 
 @pytest.fixture(scope="module")
 def found(engine: TransformersEngine, texts: list[Text]) -> Likelihoods:
-    return likelihoods(engine, ADAPTERS, texts, quiet)
+    return likelihoods(agents(engine), texts, quiet)
 
 
 def reference(engine: TransformersEngine, adapter: str | None, text: Text) -> tuple[torch.Tensor, torch.Tensor]:
@@ -83,7 +87,7 @@ def test_portions_change_nothing(
     monkeypatch.setattr(likelihood, "PORTION_TOKENS", {"cpu": 200})
     monkeypatch.setattr(likelihood, "DOUBLE_VALUES", 512 * 7)
     heard: list[int] = []
-    small = likelihoods(engine, ADAPTERS, texts, lambda done, total: heard.append(done))
+    small = likelihoods(agents(engine), texts, lambda done, total: heard.append(done))
     assert len(heard) > 2 and heard == sorted(heard) and heard[-1] == len(texts)
     np.testing.assert_array_equal(small.tokens, found.tokens)
     np.testing.assert_allclose(small.nll, found.nll, rtol=1e-5)
@@ -92,7 +96,7 @@ def test_portions_change_nothing(
 
 def test_agents_of_one_adapter_are_one(engine: TransformersEngine, texts: list[Text]) -> None:
     twins = [Text(text.messages, min(text.speaker, 1), text.finished) for text in texts]
-    found = likelihoods(engine, [None, None], twins, quiet)
+    found = likelihoods([Reader(engine, None)] * 2, twins, quiet)
     assert (found.kl == 0.0).all()
     np.testing.assert_array_equal(found.nll[0], found.nll[1])
 
@@ -100,7 +104,7 @@ def test_agents_of_one_adapter_are_one(engine: TransformersEngine, texts: list[T
 def test_the_base_is_as_it_was(engine: TransformersEngine, texts: list[Text], found: Likelihoods) -> None:
     fresh, _ = base_model.load("embedded", "cpu")
     expected = fresh.state_dict()
-    likelihoods(engine, ADAPTERS, texts[:2], quiet)
+    likelihoods(agents(engine), texts[:2], quiet)
     after = engine.model.state_dict()
     assert after.keys() == expected.keys()
     assert all(torch.equal(after[name], expected[name]) for name in expected)
@@ -108,11 +112,11 @@ def test_the_base_is_as_it_was(engine: TransformersEngine, texts: list[Text], fo
 
 def test_a_silent_text_counts_nothing(engine: TransformersEngine, texts: list[Text], found: Likelihoods) -> None:
     silent = Text([prompts.solve("?"), {"role": "assistant", "content": ""}], 0, finished=False)
-    more = likelihoods(engine, ADAPTERS, [silent, *texts], quiet)
+    more = likelihoods(agents(engine), [silent, *texts], quiet)
     assert more.tokens[0] == 0.0 and (more.nll[:, 0] == 0.0).all() and (more.kl[:, 0] == 0.0).all()
     np.testing.assert_allclose(more.nll[:, 1:], found.nll, rtol=1e-5)
-    assert likelihoods(engine, ADAPTERS, [], quiet).nll.shape == (3, 0)
-    assert (likelihoods(engine, ADAPTERS, [silent], quiet).tokens == 0.0).all()
+    assert likelihoods(agents(engine), [], quiet).nll.shape == (3, 0)
+    assert (likelihoods(agents(engine), [silent], quiet).tokens == 0.0).all()
 
 
 def test_compare_by_hand() -> None:

@@ -18,7 +18,7 @@ LEVEL = {
     "base": 58, "majority": 71, "debate": 75, "majority-matched": 88, "debate-matched": 90, "star": 92,
     "majority-ft": 90, "single-ft": 91, "single-ft-debate": 92, "multiagent-ft": 93, "without-summary": 92,
     "without-critics": 91, "five-agents": 95, "pooled": 92, "ring": 92, "sparse": 92, "personas": 90, "early-stop": 94,
-    "confidence-vote": 93, "json-messages": 85,
+    "confidence-vote": 93, "json-messages": 85, "mixed-bases": 94,
 }  # fmt: skip
 TEXT = "First the products.\n17*23=17*20+17*3=340+51=391.\n12*9=108.\n8+391=399. 399+5=404. 404-108=296.\n\\boxed{296}"
 

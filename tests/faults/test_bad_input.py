@@ -65,6 +65,7 @@ def test_the_same_question_in_both_sets(lone: Maft, tmp_path: Path) -> None:
         ("finetune.critic_mix=1.2", ["finetune.critic_mix is 1.2"]),
         ("finetune.rnk=3", ["did you mean finetune.rank"]),
         ("base_model=./nowhere", ["./nowhere", "embedded"]),
+        ("base_models=[embedded, ./nowhere]", ["base_models: './nowhere'", "embedded"]),
         ("problems.train=nowhere.jsonl", ["nowhere.jsonl"]),
         ("problems.train=hub:nowhere", ["hub:nowhere", "hub:DATASET:SUBSET:SPLIT"]),
         ("problems.levels=[1, 2]", ["arithmetic", "leave problems.levels unset"]),

@@ -27,6 +27,8 @@ SETTINGS = [*SMALL, "--set", "iterations=1", "--set", "finetune.critic_mix=0.0"]
 SETTINGS += ["--set", "transfer.max_value=40", "--set", "transfer.size=6"]
 SETTINGS += ["--set", "sampling.max_new_tokens=120", "--set", "sampling.max_summary_tokens=120"]
 SOME = ["majority", "majority-matched", "star", "multiagent-ft"]
+# The one base under the name of two: the society of different bases is then that of one.
+SETTINGS += ["--set", "base_models=[embedded, embedded]"]
 NUMBERS = ["accuracy", "alone", "pseudo_label_accuracy", "labels", "examples", "unchanged", "diversity"]
 
 
@@ -86,6 +88,8 @@ def test_what_methods_share_is_computed_once(report: dict, maft: Maft, home: Pat
         assert found["majority", 0, seed][0] == found["star", 0, seed][0] == found["majority-ft", 0, seed][0]
         assert found["base", 0, seed][0] == found["base", 0, seed][1] == found["majority", 0, seed][1]
         assert found["single-ft", 1, seed][-2] == found["single-ft-debate", 1, seed][-2] > 0
+        for i in (0, 1):
+            assert found["mixed-bases", i, seed] == found["multiagent-ft", i, seed]
     # Of one run: the debates of untuned agents, for instance, were there for all but the first method.
     assert report["cached"] > 40
     again = maft.json(*arguments(home))

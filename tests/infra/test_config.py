@@ -72,6 +72,10 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path)
         ("engine:\n  name: openai\n", ["line 1", "engine.name openai needs engine.url", "http://127.0.0.1:8000/v1"]),
         ("topology: star\n", ["line 1", "topology is 'star'", "'all-to-all', 'ring' or 'sparse'"]),
         ("personas:\n- You add.\n- ' '\n", ["line 1", "personas.1 is ' '", "at least 1 character"]),
+        ("base_models: [a/b, '']\n", ["line 1", "base_models.1 is ''", "at least 1 character"]),
+        ("base_model: a/b\nbase_models: [embedded]\n", ["base_model is 'a/b'", "base_models is set", "leave one"]),
+        ("agents: 2\nbase_models: [a/b, c/d, e/f]\n", ["base_models names 3", "agents=2"]),
+        ("base_models: [a/b, c/d]\nengine:\n  name: vllm\n", ["base_models names 2", "engine.name is vllm"]),
         ("vote: confidence\nengine:\n  name: vllm\n", ["vote is confidence", "engine.name is vllm", "majority"]),
         ("engine:\n  url: http://127.0.0.1:8000/v1\n", ["line 1", "engine.url is set", "set engine.name to openai"]),
         ("engine:\n  name: vlm\n", ["line 2", "engine.name is 'vlm'", "'transformers', 'vllm' or 'openai'"]),
@@ -154,6 +158,34 @@ def test_a_benchmark_refuses_a_vote_that_its_engine_cannot_weigh() -> None:
     assert Benchmark(engine=vllm, methods=["debate", "ring"]).methods == ["debate", "ring"]
     with pytest.raises(ValueError, match="vote is confidence"):
         Benchmark(engine=vllm, methods=["debate"], vote="confidence")
+
+
+def test_the_bases_of_a_job_are_the_different_ones_or_the_one() -> None:
+    assert Config().bases == ["embedded"] and Config(base_model="a/b").bases == ["a/b"]
+    config = Config(base_models=["a/b", "embedded", "a/b"])
+    assert config.bases == ["a/b", "embedded", "a/b"]
+    # As a whole, which names every field, it is read back from MLflow.
+    assert Config.model_validate_json(config.model_dump_json()) == config
+    # One base under two fields is one base, whatever the engine.
+    assert Config(base_models=["a/b", "a/b"], engine=EngineSettings(name="vllm")).bases == ["a/b", "a/b"]
+
+
+def test_base_models_of_a_benchmark_are_those_of_one_method() -> None:
+    plain, name = Benchmark(), "mixed-bases"
+    assert name not in plain.methods and {*plain.methods, name} == {*METHODS}
+    mixed = Benchmark(base_model="a/b", base_models=["c/d", "e/f"])
+    assert mixed.methods == [*plain.methods, name]
+    for method, made in METHODS.items():
+        expected = ["c/d", "e/f"] if method == name else ["a/b"]
+        assert mixed.job(made, 1).bases == expected
+    assert Benchmark(base_models=["c/d", "e/f"], methods=["debate"]).methods == ["debate"]
+    assert load(Benchmark, None, assignments(mixed)) == mixed
+    with pytest.raises(ValueError, match="methods has mixed-bases, but base_models is empty; name the base models"):
+        Benchmark(methods=[name])
+    with pytest.raises(ValueError, match=r"base_models names 2 different ones, but engine\.name is vllm"):
+        Benchmark(base_models=["c/d", "e/f"], methods=[name], engine=EngineSettings(name="vllm"))
+    with pytest.raises(ValueError, match="base_models names 4, but only agents=3"):
+        Benchmark(base_models=["a", "b", "c", "d"])
 
 
 def test_the_rules_of_a_job_are_its_fields() -> None:

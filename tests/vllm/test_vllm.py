@@ -15,7 +15,7 @@ import pytest
 
 from agents import prompts
 from agents.engines import base_model
-from agents.engines.base_model import Base
+from agents.engines.base_model import weigh
 from agents.engines.openai_engine import OpenAIEngine
 from agents.engines.protocol import Completion, Engine, EngineError, Request, Sampling
 from agents.engines.resident import engine_of
@@ -41,8 +41,9 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
 
 @pytest.fixture(scope="module")
 def offline(local: TransformersEngine) -> Iterator[VllmEngine]:
-    base = Base(name="embedded", sha256=base_model.digest("embedded"))
-    engine = engine_of(EngineSettings(name="vllm", memory_share=0.1), base, "cpu", 64, local.adapters)
+    engine = engine_of(
+        EngineSettings(name="vllm", memory_share=0.1), weigh(["embedded"], False), "cpu", 64, local.adapters
+    )
     assert isinstance(engine, VllmEngine)
     yield engine
     engine.close()

@@ -12,7 +12,7 @@ from peft import LoraConfig, get_peft_model
 
 from agents.answer import answer
 from agents.engines import base_model
-from agents.engines.base_model import Base
+from agents.engines.base_model import Base, Bases
 from agents.engines.protocol import Sampling
 from agents.engines.transformers_engine import TransformersEngine
 from agents.rules import Rules
@@ -74,7 +74,7 @@ def saved(store: Store, society: Society, tmp_path_factory: pytest.TempPathFacto
 
     def make(base: Base = EMBEDDED) -> Path:
         folder = tmp_path_factory.mktemp("saved") / "model"
-        save(folder, "arith", society, store.folders, base, rules=Rules(), sampling=SAMPLING)
+        save(folder, "arith", society, store.folders, Bases(each=(base,)), rules=Rules(), sampling=SAMPLING)
         return folder
 
     return make

@@ -54,7 +54,7 @@ def test_a_process_without_this_project_answers_the_same_from_a_hub_id(
     (cache / "refs" / "main").write_text("0" * 40)
     shutil.copytree(base_model.EMBEDDED, cache / "snapshots" / ("0" * 40))
     folder = saved(Base(name="maft/embedded", sha256="f" * 64))
-    assert not (folder / "artifacts" / "society" / "base").exists()
+    assert not (folder / "artifacts" / "society" / "bases").exists()
     found = elsewhere(folder, tmp_path, HF_HUB_CACHE=str(tmp_path / "hub"), HF_HUB_OFFLINE="1")
     assert found["rows"] == expected
     code = folder / "code"

@@ -14,7 +14,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from agents.engines import base_model
-from agents.engines.base_model import Base
+from agents.engines.base_model import Base, Bases
 from agents.engines.protocol import Completion
 from agents.engines.transformers_engine import TransformersEngine
 from agents.rules import Rules
@@ -38,13 +38,13 @@ def test_the_folder_is_whole_and_has_nothing_that_it_should_not(folder: Path, so
     }
     assert {f.removeprefix("code/") for f in files if f.startswith("code/")} == own
     content = folder / "artifacts" / "society"
-    assert {p.name for p in content.iterdir()} == {"society.json", "adapters", "base"}
+    assert {p.name for p in content.iterdir()} == {"society.json", "adapters", "bases"}
     digests = {agent.adapter for agent in society.agents if agent.adapter}
     assert {p.name for p in (content / "adapters").iterdir()} == digests and len(digests) == 2
     for sha256 in digests:
         for file in store.folder(sha256).iterdir():
             assert (content / "adapters" / sha256 / file.name).read_bytes() == file.read_bytes()
-    assert base_model.digest(str(content / "base")) == EMBEDDED.sha256
+    assert base_model.digest(str(content / "bases" / EMBEDDED.sha256)) == EMBEDDED.sha256
     for file in files:
         # A pickle of protocol 2 or later starts with 0x80, one that torch saved is a zip.
         assert not (folder / file).read_bytes().startswith((b"\x80", b"PK")), file
@@ -148,7 +148,7 @@ def test_a_local_base_is_copied_without_its_pickles_and_only_if_it_is_still_the_
     shutil.copytree(base_model.EMBEDDED, local)
     (local / "pytorch_model.bin").write_bytes(b"\x80\x04")
     base = Base(name=str(local), sha256=base_model.digest(str(local)))
-    copied = saved(base) / "artifacts" / "society" / "base"
+    copied = saved(base) / "artifacts" / "society" / "bases" / base.sha256
     assert base_model.digest(str(copied)) == base.sha256
     assert not (copied / "pytorch_model.bin").exists()
     (local / "config.json").write_text((local / "config.json").read_text() + "\n")
@@ -172,5 +172,5 @@ def test_a_missing_adapter_is_named(store: Store, tmp_path: Path) -> None:
         critics=[Agent(role="critic", index=0)],
     )
     with pytest.raises(FileNotFoundError, match="a" * 64):
-        save(tmp_path / "m", "arith", lost, store.folders, EMBEDDED, rules=Rules(), sampling=SAMPLING)
+        save(tmp_path / "m", "arith", lost, store.folders, Bases(each=(EMBEDDED,)), rules=Rules(), sampling=SAMPLING)
     assert not (tmp_path / "m").exists()

@@ -1,0 +1,169 @@
+"""A society of three base models, one of them with other tokens, through the whole product.
+
+Run: pytest tests/flows/test_mixed_bases.py
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from safetensors.torch import load_file
+
+from agents.answer import answer
+from agents.engines import base_model
+from agents.engines.base_model import weigh
+from agents.engines.mixed_engine import MixedEngine
+from agents.engines.protocol import Sampling
+from agents.engines.transformers_engine import TransformersEngine
+from agents.rules import Rules
+from agents.seeding import derive_seed
+from agents.training.sft import Finetune, encode
+from infra.asking import ask
+from infra.societies import SocietyVersion, find_society
+from tests.agents import other_bases
+from tests.agents.one_by_one import off, train
+from tests.conftest import SMALL, Maft
+
+QUESTION = "What is the result of 12+7*3+10-5*2?"
+SOCIETY = "mixed"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("bases")
+    return ["embedded", str(other_bases.perturbed(folder / "a")), str(other_bases.renumbered(folder / "b"))]
+
+
+def job(names: list[str], home: Path, *settings: str) -> list[str]:
+    given = [
+        f"society={SOCIETY}",
+        "agents=3",
+        "iterations=1",
+        "finetune.min_votes=1",
+        f"base_models={json.dumps(names)}",
+    ]
+    return [*SMALL, *(part for each in (*given, *settings) for part in ("--set", each)), "--home", str(home)]
+
+
+@pytest.fixture(scope="module")
+def report(maft: Maft, home: Path, names: list[str]) -> dict:
+    return maft.json("run", *job(names, home))
+
+
+@pytest.fixture
+def client(maft: Maft, report: dict, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", maft.environment["MLFLOW_TRACKING_URI"])
+    return MlflowClient()
+
+
+def registered(version: str) -> SocietyVersion:
+    found = find_society(SOCIETY, version)
+    assert found is not None
+    return found
+
+
+def test_every_agent_is_registered_with_its_own_base(client: MlflowClient, names: list[str], tmp_path: Path) -> None:
+    found = registered("1")
+    assert found.base_model.splitlines() == names
+    assert found.base_sha256.splitlines() == [base_model.digest(name) for name in names]
+    page = client.get_model_version(SOCIETY, "1").description
+    assert all(base_model.digest(name) in page for name in names)
+    for agent in found.society.agents:
+        version = client.get_model_version(f"{SOCIETY}-{agent.name}", found.agent_versions[agent.name])
+        assert version.tags["base_model"] == names[agent.index]
+        if agent.adapter:
+            uri = f"models:/{SOCIETY}-{agent.name}/{version.version}"
+            folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path / agent.name)))
+            config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+            assert config["base_model_name_or_path"] == names[agent.index]
+
+
+def test_every_agent_learns_over_its_own_base_as_if_alone(
+    client: MlflowClient, report: dict, home: Path, names: list[str]
+) -> None:
+    found, learned = registered("1"), 0
+    for agent in found.society.agents:
+        if agent.adapter is None:
+            continue
+        tags = client.get_model_version(f"{SOCIETY}-{agent.name}", found.agent_versions[agent.name]).tags
+        frame = pd.read_parquet(home / "artifacts" / "frames" / f"{tags['dataset_sha256']}.parquet")
+        model, tokenizer = base_model.load(names[agent.index], "cpu")
+        settings = Finetune(**report["config"]["finetune"])
+        encoded = encode([json.loads(text) for text in frame["messages"]], tokenizer)
+        expected = train(model, encoded, settings, derive_seed(1, "finetune", 1, agent.name))
+        own = load_file(home / "artifacts" / "folders" / agent.adapter / "adapter_model.safetensors")
+        assert off(own, expected) <= 1e-3
+        learned += 1
+    assert learned >= 4, "with fewer there is little to see"
+
+
+def test_it_is_asked_with_all_its_bases(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, home: Path, names: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    said = ask(SOCIETY, "1", QUESTION, 7)
+    bases, adapters = weigh(names, False), home / "artifacts" / "folders"
+    engines = {b: TransformersEngine(*base_model.load(b.name, "cpu"), adapters=adapters) for b in bases.each}
+    own: Any = MixedEngine(bases, engines)
+    (expected,) = answer(own, registered("1").society, [QUESTION], Rules(), Sampling(), 7)
+    assert {name: said[name] for name in type(expected).model_fields} == expected.model_dump(mode="json")
+
+
+def test_a_finished_job_computes_nothing(maft: Maft, report: dict, home: Path, names: list[str]) -> None:
+    again = maft.json("run", *job(names, home))
+    assert again["generations"] == report["generations"] and again["mlflow"] == report["mlflow"]
+    assert report["cached"] == 0 and again["cached"] > 15
+
+
+def test_it_goes_on_and_is_promoted_and_rolled_back(
+    maft: Maft, client: MlflowClient, report: dict, home: Path, names: list[str]
+) -> None:
+    refused = maft("run", *job([*names[1:], names[0]], home, "start_from=1"), status=2)
+    assert "base_models is" in refused.stderr and "version 1 of society 'mixed'" in refused.stderr
+    refused = maft("run", *SMALL, "--set", "agents=3", "--set", "society=mixed", "--set", "start_from=1", status=2)
+    assert f"set base_models to {names}" in refused.stderr.replace("\n", " ")
+    assert maft.json("promote", SOCIETY, "--version", "1", "--home", str(home))["target"] == "1"
+    second = maft.json("run", *job(names, home, "start_from=champion"))
+    assert [g["generation"] for g in second["generations"]] == [1, 2]
+    assert registered("2").base_model == registered("1").base_model
+    maft("promote", SOCIETY, "--version", "2", "--home", str(home))
+    assert maft.json("rollback", SOCIETY, "--home", str(home))["target"] == "1"
+    assert registered("champion").version == "1"
+
+
+@pytest.mark.parametrize("generation", ["base", "1"])
+def test_a_generation_is_measured(maft: Maft, report: dict, home: Path, generation: str) -> None:
+    given = ["--generation", generation, "--set", "size=4", "--home", str(home)]
+    scores = maft.json("evaluate", SOCIETY, *given)["scores"]
+    assert scores["problems"] == 4 and len(scores["rounds"][0]["agents"]) == 3
+    server = ["--set", "engine={name: openai, url: 'http://127.0.0.1:9/v1'}"]
+    refused = maft("evaluate", SOCIETY, *given, *server, status=2)
+    assert "base_models names 3 different ones, but engine.name is openai" in refused.stderr
+
+
+def test_a_benchmark_has_a_row_for_them(maft: Maft, tmp_path: Path, names: list[str]) -> None:
+    methods = "methods=[multiagent-ft, mixed-bases]"
+    given = [methods, "seeds=[1]", "iterations=1", "agents=3", f"base_models={json.dumps(names)}", "society=mixed-row"]
+    settings = [part for each in given for part in ("--set", each)]
+    report = maft.json("benchmark", *SMALL, *settings, "--home", str(tmp_path))
+    rows = {(row["method"], row["iteration"]): row for row in report["rows"]}
+    assert rows.keys() == {(name, i) for name in ("multiagent-ft", "mixed-bases") for i in (0, 1)}
+    for iteration in (0, 1):
+        # Of three bases one has other tokens, so nothing is measured per token.
+        assert rows["mixed-bases", iteration]["nll"] is None and rows["mixed-bases", iteration]["kl"] is None
+        assert rows["mixed-bases", iteration]["consensus"] and rows["multiagent-ft", iteration]["nll"]
+    assert rows["mixed-bases", 1]["cost"]["trained_tokens"] > 0
+    assert "different bases" in Path(report["report"]).read_text("utf-8")
+    run = MlflowClient(maft.environment["MLFLOW_TRACKING_URI"]).get_run(report["mlflow"]["run_id"])
+    assert run.data.tags["maft.base_models_sha256"].splitlines() == [base_model.digest(name) for name in names]
+    assert run.data.tags["maft.base_model_sha256"] == base_model.digest("embedded")

@@ -37,7 +37,7 @@ MEASURES = {
 WIDTH, HEIGHT, FONT = 4.6, 2.9, 10.0
 """Inches and points: a plot fits a phone unshrunk."""
 
-_STYLE: dict[str, Any] = {
+_STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": FONT,
@@ -184,7 +184,8 @@ def _plot(title: str, draw: Callable[["Axes"], None], height: float) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):  # the salt keeps the ids of two plots apart
+    settings: Any = {**_STYLE, "svg.hashsalt": title}  # the salt keeps the ids of two plots apart
+    with mpl.rc_context(settings):
         figure = Figure(figsize=(WIDTH, height))
         axes = figure.subplots()
         figure.subplots_adjust(left=0.1, right=0.66, top=1 - 0.32 / height, bottom=0.5 / height)

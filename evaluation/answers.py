@@ -84,11 +84,13 @@ def extract_answer(text: str) -> str | None:
 
 
 def _after_phrase(text: str) -> str | None:
-    """What follows the last "the answer is" up to the end of the sentence."""
+    """What follows the last "the answer is" up to the end of the sentence; None if that is a box never closed."""
     ends = [found.end() for found in _PHRASE.finditer(text)]
     if not ends:
         return None
     rest = text[ends[-1] :][: 2 * MAX_ANSWER_CHARS].lstrip(" \t\n:*")
+    if rest.lstrip("$").startswith(("\\boxed", "\\fbox")):
+        return None  # No box is closed: the response was cut, perhaps in the middle of a number.
     end = _SENTENCE_END.search(rest)
     return rest[: end.start() if end else None].strip(" \t*:")
 

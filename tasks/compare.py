@@ -51,7 +51,7 @@ def open_benchmark(
         for name, artifact, source, context in (
             ("train", sets.train, train, "training"),
             ("evaluation", sets.evaluation, config.problems.evaluation or train, "evaluation"),
-            ("transfer", transfer[seed], config.transfer.source if config.transfer else "", "transfer"),
+            ("transfer", transfer[seed], config.transfer.source if config.transfer else "", "evaluation"),
         )
         if artifact
     ]

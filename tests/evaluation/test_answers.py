@@ -37,6 +37,8 @@ from evaluation.exact import canonical, decide
         ("The final answer is **42**.", "42"),
         ("the answer is 3.5 meters.\nOk", "3.5 meters"),
         ("the answer is", None),
+        ("so 128. The answer is \\boxed{12", None),
+        ("The answer is $\\boxed{12", None),
         ("I do not know.", None),
         ("", None),
         (f"\\boxed{{{'9' * (MAX_ANSWER_CHARS + 1)}}}", None),

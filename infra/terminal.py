@@ -11,7 +11,11 @@ from infra.progress import listeners
 
 @contextmanager
 def progress_bars(console: Console) -> Iterator[None]:
-    """Show every step of this process as a bar; a finished one leaves a line. Without a terminal, only the lines."""
+    """Show every step of this process as a bar; a finished one leaves a line. Without a terminal, only the lines.
+
+    Raises:
+        SystemExit: 130, interrupted from the keyboard; said that nothing finished is lost.
+    """
     bars = Progress(
         TextColumn("{task.description:<44}"),
         BarColumn(bar_width=14),
@@ -37,5 +41,8 @@ def progress_bars(console: Console) -> Iterator[None]:
     try:
         with bars:
             yield
+    except KeyboardInterrupt as interrupted:
+        console.print("interrupted; the same command goes on after the last step above", highlight=False)
+        raise SystemExit(130) from interrupted
     finally:
         listeners.remove(listen)

@@ -133,6 +133,23 @@ def evaluate(
         out.print(f"MLflow   {run_url(result.job)}", soft_wrap=True)
 
 
+def _check(config: Any) -> None:
+    """Refuse a benchmark that cannot be run before anything is started or written."""
+    from agents.embedding import Encoder
+    from agents.engines import base_model, resident
+    from evaluation.problems.sources import load_problems, load_transfer
+
+    for seed in config.seeds:
+        load_problems(config.problems, seed)
+        if config.transfer:
+            load_transfer(config.transfer, config.problems, seed)
+    base_model.check_all([config.base_model])
+    base_model.check_all(config.base_models)
+    resident.check(config.engine)
+    if config.encoder:
+        Encoder(config.encoder)
+
+
 @app.command(rich_help_panel=JOBS)
 def benchmark(
     config_file: Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", show_default=False)] = None,
@@ -147,23 +164,11 @@ def benchmark(
     """
     started = time.monotonic()
     with faults():
-        from agents.engines import base_model, resident
-        from evaluation.problems.sources import load_problems, load_transfer
         from infra.benchmark import Benchmark
         from infra.config_file import load
 
         config = load(Benchmark, config_file, assignments or [])
-        for seed in config.seeds:
-            load_problems(config.problems, seed)  # Refused before anything is started or written.
-            if config.transfer:
-                load_transfer(config.transfer, config.problems, seed)
-        base_model.check_all([config.base_model])
-        base_model.check_all(config.base_models)
-        resident.check(config.engine)
-        if config.encoder:
-            from agents.embedding import Encoder
-
-            Encoder(config.encoder)
+        _check(config)
         servers = serve(home, verbose)
         from prefect.flows import load_flow_from_entrypoint
 

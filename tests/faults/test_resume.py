@@ -114,3 +114,21 @@ def test_harmed_results_are_computed_again(maft: Maft, never_cut: tuple[dict, Pa
     again = maft.json(*job("never-cut", home))
     assert numbers(again) == numbers(report)
     assert 0 < again["cached"] < report["cached"] + 40
+
+
+def test_interrupted_from_the_keyboard_it_says_how_to_go_on(
+    maft: Maft, never_cut: tuple[dict, Path], tmp_path: Path
+) -> None:
+    arguments = job("interrupted", tmp_path)
+    # A suite in the background of a shell ignores this signal, and so would its children.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = maft.start(*arguments)
+    signal.signal(signal.SIGINT, handler)
+    assert process.stderr is not None
+    assert any(line.startswith(STAGES[0]) for line in process.stderr)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130 and "Traceback" not in said
+    assert said.splitlines()[-1] == "interrupted; the same command goes on after the last step above"
+    assert numbers(maft.json(*arguments)) == numbers(never_cut[0])

@@ -98,24 +98,29 @@ def publish(report: Report, path: Path) -> None:
         UserError: the file cannot be written.
     """
     page = render(report)
-    try:
-        _write(page, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    write(page.encode(), path)
     lineage.log_text(report.making.run_id, page, PAGE)
 
 
-def _write(text: str, path: Path) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+def write(content: bytes, path: Path) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)  # mkstemp makes files that only their owner can read
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)  # mkstemp makes files that only their owner can read
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _newest(society: str) -> "Run":

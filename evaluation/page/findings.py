@@ -173,7 +173,7 @@ def _diverse(scored: Sequence[Scored], last: int) -> Finding:
     for name in (REFERENCE, SINGLE):
         if (name, 1) in nll and (name, last) in nll:
             ends = (math.fsum(each.value for each in nll[name, i].values()) / len(nll[name, i]) for i in (1, last))
-            told.append(f"{METHODS[name].title} {' → '.join(f'{end:.3f}' for end in ends)}")
+            told.append(f"{METHODS[name].title} {' → '.join(f'{end:.4f}' for end in ends)}")
     if last > 1 and (REFERENCE, 1) in nll and (REFERENCE, last) in nll:
         change = _independent(nll[REFERENCE, last], nll[REFERENCE, 1])
         of = f"NLL of {METHODS[REFERENCE].title}: iteration {last} − iteration 1"
@@ -187,7 +187,24 @@ def _diverse(scored: Sequence[Scored], last: int) -> Finding:
     else:
         missing.append(f"NLL of {METHODS[SINGLE].title}")
     said = f"NLL, nats per token, iteration 1 → {last}: {', '.join(told)}." if told else "Nothing to tell it from."
-    return _decided(title, said, rule, comparisons, missing)
+    return _decided(title, said + _apart(scored, last), rule, comparisons, missing)
+
+
+def _apart(scored: Sequence[Scored], last: int) -> str:
+    """What NLL has of unsureness and what of difference: an agent's own words, and the divergence between agents."""
+    ends = []
+    for iteration in (1, last):
+        outcomes = (each.outcome for each in scored)
+        found = [o for o in outcomes if (o.method, o.iteration) == (REFERENCE, iteration)]
+        pairs = [(d.own_nll.value, d.kl.value) for d in (each.diversity for each in found) if d and d.own_nll and d.kl]
+        if not pairs:
+            return ""
+        ends.append([math.fsum(values) / len(pairs) for values in zip(*pairs, strict=True)])
+    (own, apart), (own_last, apart_last) = ends
+    return (
+        f" For {METHODS[REFERENCE].title}, that of an agent's own responses went {own:.4f} → {own_last:.4f}, "
+        f"and the KL divergence between agents {apart:.4f} → {apart_last:.4f}."
+    )
 
 
 def _independent(a: Mapping[int, Estimate], b: Mapping[int, Estimate]) -> Difference:

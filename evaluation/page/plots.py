@@ -6,6 +6,7 @@ Lines are told apart by colour, dash and a label at their end. Bands and bars ar
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.benchmark import Row
@@ -51,6 +52,7 @@ _STYLE = {
 _PROLOG = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _FONT = re.compile(r' ?font-family: [^;"]+;?')
 _NAMESPACE = re.compile(r' (?:xmlns(?::\w+)?|version)="[^"]*"')
+_SCHEME = re.compile(r":root \{.*?\n\}\n@media [^{]*\{\n  :root \{.*?\n  \}\n\}\n", re.DOTALL)
 _GROUP = re.compile(r'<g id="[^"]*"')
 
 
@@ -116,6 +118,25 @@ def cost_plot(rows: Sequence[Row]) -> str:
         _label(axes, labels)
 
     return _plot("accuracy, % of held-out problems", draw, HEIGHT + 1.2)
+
+
+def pictures(rows: Sequence[Row]) -> dict[str, str]:
+    """Accuracy by iteration, where there is any, and against cost: SVG files of their own, in the page's colours."""
+    drawn = {"accuracy.svg": accuracy_plot(rows), "cost.svg": cost_plot(rows)}
+    return {name: _alone(svg) for name, svg in drawn.items() if svg}
+
+
+def _alone(svg: str) -> str:
+    """A plot that stands in no page: it names its own language, colours, paper and font."""
+    scheme = _SCHEME.match((Path(__file__).parent / "page.css").read_text("utf-8"))
+    if scheme is None:
+        raise ValueError("page.css does not begin with its two colour schemes")
+    style = (
+        f"<style>{scheme[0]}svg {{ background: var(--paper); }}\ntext {{ font-family: system-ui, sans-serif; }}</style>"
+    )
+    language = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    head, end, body = svg.partition(">")
+    return f"{head.replace('<svg', f'<svg {language}', 1)}{end}\n{style}{body}\n"
 
 
 def _costs(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
@@ -188,8 +209,8 @@ def _plot(title: str, draw: Callable[["Axes"], None], height: float) -> str:
     with mpl.rc_context(settings):
         figure = Figure(figsize=(WIDTH, height))
         axes = figure.subplots()
-        figure.subplots_adjust(left=0.1, right=0.66, top=1 - 0.32 / height, bottom=0.5 / height)
-        axes.set_title(title, loc="left", fontsize=FONT, x=-0.13)
+        figure.subplots_adjust(left=0.135, right=0.66, top=1 - 0.32 / height, bottom=0.5 / height)
+        axes.set_title(title, loc="left", fontsize=FONT, x=-0.2)
         axes.grid(axis="y", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)

@@ -65,6 +65,10 @@ def report(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Where to write the page; default: in the home.")
     ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write the page, tables in markdown, pictures and the data there too."),
+    ] = None,
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,
 ) -> None:
@@ -74,19 +78,23 @@ def report(
             raise UserError(f"--output {output}: there is no folder {output.absolute().parent}")
         if output and output.is_dir():
             raise UserError(f"--output {output} is a folder; name a file in it")
+        if folder and not (folder.is_dir() or (folder.absolute().parent.is_dir() and not folder.exists())):
+            raise UserError(f"--folder {folder}: neither a folder nor a new name in one")
         servers = serve(home)
-        from infra import benchmark_report
+        from infra import benchmark_folder, benchmark_report
         from infra.lineage import run_url
 
         made = benchmark_report.read_benchmark(society, run_id)
         job = benchmark_report.job_of(made)
         path = (output or benchmark_report.page_of(Home.open(home), job)).absolute()
         benchmark_report.publish(made, path)
+        files = benchmark_folder.export(made, folder.absolute()) if folder else []
         findings = made.findings
         if as_json:
             told = {
                 "society": job.society,
                 "report": str(path),
+                "files": [str(file) for file in files],
                 "findings": [finding.model_dump(mode="json") for finding in findings],
                 "mlflow": {
                     "tracking_uri": servers.mlflow_tracking_uri,
@@ -99,6 +107,8 @@ def report(
         for finding in findings:
             out.print(f"{finding.verdict:<12} {finding.title}", markup=False, highlight=False)
         out.print(f"Report   {path}", soft_wrap=True, markup=False)
+        if folder:
+            out.print(f"Files    {folder.absolute()}: {', '.join(file.name for file in files)}", soft_wrap=True)
         out.print(f"MLflow   {run_url(job)}", soft_wrap=True)
 
 

@@ -18,8 +18,8 @@ def one(method: MethodName, iteration: int, seed: int, right: int, nll: float | 
         agents=3,
         round=1,
         nll=estimate,
-        own_nll=None,
-        kl=None,
+        own_nll=estimate and Estimate(value=estimate.value * 0.75, standard_error=0.01),
+        kl=estimate and Estimate(value=estimate.value * 0.25, standard_error=0.01),
         dissimilarity=None,
         consensus=Estimate(value=0.5, standard_error=0.1),
         styles=None,
@@ -76,7 +76,11 @@ def test_what_holds() -> None:
         told[LASTS].said
         == "From iteration 1 to 2: multiagent FT +25.0 ± 4.9 points, single-agent FT +0.0 ± 0.0 points."
     )
-    assert "multiagent FT 0.500 → 0.600, single-agent FT 0.500 → 0.400" in told[DIVERSE].said
+    assert told[DIVERSE].said == (
+        "NLL, nats per token, iteration 1 → 2: multiagent FT 0.5000 → 0.6000, single-agent FT 0.5000 → 0.4000. "
+        "For multiagent FT, that of an agent's own responses went 0.3750 → 0.4500, and the KL divergence between "
+        "agents 0.1250 → 0.1500."
+    )
     assert "multiagent FT − without critics: +40.0 ± 5.5 points, for 2.5 times the sampled tokens" in told[CRITICS].said
     assert "for 1.0 times the sampled tokens" in told[SUMMARIES].said
 

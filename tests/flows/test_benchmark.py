@@ -274,6 +274,7 @@ def test_the_report_shows_debates_as_they_were_held(maft: Maft, report: dict, fr
         (["--society", "nobody"], "society 'nobody' has no finished benchmark"),
         (["0" * 32], "there is no run"),
         (["--output", "no/where/page.html"], "there is no folder"),
+        (["--folder", "no/where/files"], "neither a folder nor a new name in one"),
     ],
 )
 def test_a_report_of_nothing_is_refused(maft: Maft, tmp_path: Path, given: list[str], told: str) -> None:

@@ -1,13 +1,17 @@
 """A benchmark's report read back from a real MLflow server. Run: pytest tests/infra/test_benchmark_report.py"""
 
 import json
+import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
 
+from evaluation.page.page import render
 from infra import lineage
 from infra.benchmark import Benchmark
+from infra.benchmark_folder import TABLES, export
 from infra.benchmark_report import (
     BENCHMARK,
     CONFIG,
@@ -27,6 +31,7 @@ from infra.lineage import JobRun
 from tests.evaluation.report_samples import sample
 
 SOCIETY = "reported"
+SVG = "{http://www.w3.org/2000/svg}"
 REPORT = sample(2, 2, ("majority", "single-ft", "multiagent-ft"))
 
 
@@ -80,6 +85,29 @@ def test_a_finished_benchmark_is_read_back_and_told(tracking: str, tmp_path: Pat
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     with pytest.raises(UserError, match="cannot be written"):
         publish(found, tmp_path / "nowhere" / "page.html")
+
+
+def test_a_benchmark_as_files(tracking: str, tmp_path: Path) -> None:
+    found = read_benchmark(SOCIETY)
+    files = {file.name: file for file in export(found, tmp_path / "files")}
+    assert {file.name for file in (tmp_path / "files").iterdir()} == files.keys()
+    assert files[PAGE].read_text("utf-8") == render(found)
+    assert json.loads(files[BENCHMARK].read_text("utf-8"))["rows"] == [
+        row.model_dump(mode="json") for row in REPORT.rows
+    ]
+    right = pd.read_parquet(files[Path(VALUES).name])["right"]
+    assert list(right) == [value for each in REPORT.scored for value in each.right.values()]
+    best = max(REPORT.rows, key=lambda row: (row.method == "multiagent-ft", row.iteration))
+    assert f"| multiagent FT | {100 * best.alone.value:.1f} |" in files[TABLES].read_text("utf-8")
+    for name in ("accuracy.svg", "cost.svg"):
+        root = ElementTree.parse(files[name]).getroot()
+        style = root.findtext(f"{SVG}style") or ""
+        needed = {name for element in root.iter() for name in re.findall(r"var\((--\w+)\)", element.get("style") or "")}
+        assert needed and all(f"{name}:" in style for name in needed) and "prefers-color-scheme: dark" in style
+        assert "multiagent FT" in [element.text for element in root.iter(f"{SVG}text")]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"report\.html: cannot be written"):
+        publish(found, tmp_path / "file" / "report.html")
 
 
 def test_what_is_no_benchmark_is_refused(tracking: str) -> None:

@@ -32,6 +32,15 @@ class Cost(Record):
         )
 
 
+class Changes(Record):
+    """What became of the agents' answers from one round to the next, over all agents, problems and rounds."""
+
+    wrong: int = Field(description="Answers that were wrong, and that their agent could correct.")
+    corrected: int = Field(description="Of those, right in the next round.")
+    right: int
+    spoiled: int = Field(description="Of the right ones, wrong in the next round.")
+
+
 class Outcome(Record):
     """One method after one iteration under one seed; iteration 0 is before any finetuning."""
 
@@ -55,6 +64,7 @@ class Outcome(Record):
     rounds: list[RoundScore] = Field(
         default_factory=list, description="Every agent and every vote of the answers; of the matched ones not kept."
     )
+    changes: Changes | None = Field(default=None, description="From round to round; none where there is one only.")
 
 
 class Scored(NamedTuple):
@@ -103,6 +113,33 @@ def problem_values(
         return alone, alone
     voted = society_right(problems, responses, seed)
     return {problem.id: float(right) for problem, right in zip(problems, voted, strict=True)}, alone
+
+
+def changes(problems: Sequence[Problem], responses: pd.DataFrame) -> Changes | None:
+    """How often agents corrected and spoiled their own answers after reading the others; None for a single round.
+
+    Args:
+        problems, responses: as for `evaluation.metrics.score_debate`.
+    """
+    references = {problem.id: problem.answer for problem in problems}
+    columns = (responses[name] for name in ("problem_id", "index", "round", "answer"))
+    right = {
+        (id_, index, round_): isinstance(answer, str) and equivalent(answer, references[id_])
+        for id_, index, round_, answer in zip(*columns, strict=True)
+    }
+    pairs = [
+        (was, right[id_, index, round_ + 1])
+        for (id_, index, round_), was in right.items()
+        if (id_, index, round_ + 1) in right
+    ]
+    if not pairs:
+        return None
+    return Changes(
+        wrong=sum(not was for was, _ in pairs),
+        corrected=sum(now and not was for was, now in pairs),
+        right=sum(was for was, _ in pairs),
+        spoiled=sum(was and not now for was, now in pairs),
+    )
 
 
 def summarise(scored: Sequence[Scored]) -> list[Row]:

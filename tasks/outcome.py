@@ -3,7 +3,7 @@
 import pandas as pd
 
 from agents.society import Society
-from evaluation.benchmark import Cost, Outcome, Scored, problem_values
+from evaluation.benchmark import Cost, Outcome, Scored, changes, problem_values
 from evaluation.diversity import Diversity
 from evaluation.methods import METHODS, MethodName
 from evaluation.metrics import score_debate
@@ -93,6 +93,7 @@ def measure(
         ),
         diversity=diversity,
         rounds=[] if METHODS[method].matched else score_debate(asked, responses, seed).rounds,
+        changes=changes(asked, responses),
     )
     return Measured(
         outcome=outcome,

@@ -98,6 +98,7 @@ def render(report: Report) -> str:
         source=source,
         paper=_paper(report.rows, source),
         agents=_agents(outcomes),
+        changes=_changes(outcomes),
         debates=report.debates,
         kinds=KINDS,
         methods=METHODS,
@@ -167,6 +168,20 @@ def _agents(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
         cells = [(f"{by[i]:.0f}", round(100 * (by[i] - light) / (dark - light))) if i in by else None for i in numbers]
         rounds[round_].append({"name": name, "cells": cells})
     return {"iterations": numbers, "rounds": dict(sorted(rounds.items()))}
+
+
+def _changes(outcomes: Sequence[Outcome]) -> dict[int, tuple[str, str]]:
+    """By iteration of multiagent finetuning, percent of wrong answers corrected and of right ones spoiled."""
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for outcome in outcomes:
+        if outcome.method == REFERENCE and (own := outcome.changes):
+            counts = (own.corrected, own.wrong, own.spoiled, own.right)
+            sums[outcome.iteration] = [a + b for a, b in zip(sums[outcome.iteration], counts, strict=True)]
+    return {i: (_share(*each[:2]), _share(*each[2:])) for i, each in sorted(sums.items())}
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f}" if whole else "–"
 
 
 def _signed(found: Difference, unit: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ import random
 import sys
 from pathlib import Path
 
-from evaluation.benchmark import Cost, Outcome, Scored, summarise
+from evaluation.benchmark import Changes, Cost, Outcome, Scored, summarise
 from evaluation.diversity import Diversity, Estimate
 from evaluation.methods import METHODS, NAMES, MethodName
 from evaluation.page.debates import KINDS, Debate, Turn, Voted
@@ -68,6 +68,7 @@ def scored(method: MethodName, iteration: int, seed: int, problems: int = 300) -
         answering=Cost(sampled_tokens=60_000 * (1 + METHODS[method].matched * 6 * iteration), seconds=30.0),
         diversity=spread if METHODS[method].finetuned else None,
         rounds=rounds,
+        changes=Changes(wrong=40, corrected=10 + iteration, right=200, spoiled=20 - iteration),
     )
     return Scored(outcome, right, dict.fromkeys(right, outcome.alone))
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from evaluation.benchmark import Cost, Outcome, Scored, problem_values, summarise
+from evaluation.benchmark import Changes, Cost, Outcome, Scored, changes, problem_values, summarise
 from evaluation.benchmark_table import benchmark_markdown, iterations_table, methods_table, transfer_table
 from evaluation.methods import METHODS, NAMES, MethodName
 from evaluation.problems.problem import Problem
@@ -94,6 +94,22 @@ def test_values_of_problems_by_hand() -> None:
     first = frame[frame["round"] == 1]
     assert problem_values(problems, first[first["index"] < 2], 1, "vote")[0] == {five: 1.0, six: 1.0}
     assert problem_values(problems, first, 1, "sample") == (alone, alone)
+
+
+def test_changes_by_hand() -> None:
+    problems = [Problem(question=f"What is {n}?", answer=str(n)) for n in (5, 6)]
+    five, six = (problem.id for problem in problems)
+    # Of three rounds; agent 1 says nothing readable in the second.
+    said = {
+        (five, 0): ["5", "5", "4"],
+        (five, 1): ["4", None, "5"],
+        (six, 0): ["6", "5", "5"],
+        (six, 1): ["5", "6", "6"],
+    }
+    rows = [(id_, n, i, answer) for (id_, n), answers in said.items() for i, answer in enumerate(answers, start=1)]
+    frame = pd.DataFrame(rows, columns=["problem_id", "index", "round", "answer"]).sample(frac=1, random_state=1)
+    assert changes(problems, frame) == Changes(wrong=4, corrected=2, right=4, spoiled=2)
+    assert changes(problems, frame[frame["round"] == 1]) is None
 
 
 def printed(table: Table) -> list[str]:

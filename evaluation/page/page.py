@@ -15,7 +15,7 @@ from pydantic import Field
 
 from evaluation.benchmark import Outcome, Row, Scored
 from evaluation.clustered import Difference
-from evaluation.methods import METHODS, NAMES, REFERENCE
+from evaluation.methods import METHODS, NAMES, REFERENCE, MethodName
 from evaluation.page import plots
 from evaluation.page.debates import KINDS, Debate, clipped
 from evaluation.page.findings import Finding, findings, iterations
@@ -24,6 +24,8 @@ from evaluation.report import percent
 from evaluation.scores import Record
 
 TEMPLATE = "page.html"
+DEBATING: tuple[MethodName, ...] = (REFERENCE, "single-ft-debate")
+"""Whose changes of mind are shown: those of critics, and those of one model that debates with itself."""
 
 
 class Making(Record):
@@ -170,14 +172,22 @@ def _agents(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
     return {"iterations": numbers, "rounds": dict(sorted(rounds.items()))}
 
 
-def _changes(outcomes: Sequence[Outcome]) -> dict[int, tuple[str, str]]:
-    """By iteration of multiagent finetuning, percent of wrong answers corrected and of right ones spoiled."""
-    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+def _changes(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
+    """By iteration, percent of wrong answers corrected and of right ones spoiled, by critics and by a single model."""
+    sums: dict[tuple[MethodName, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for outcome in outcomes:
-        if outcome.method == REFERENCE and (own := outcome.changes):
+        if outcome.method in DEBATING and (own := outcome.changes):
             counts = (own.corrected, own.wrong, own.spoiled, own.right)
-            sums[outcome.iteration] = [a + b for a, b in zip(sums[outcome.iteration], counts, strict=True)]
-    return {i: (_share(*each[:2]), _share(*each[2:])) for i, each in sorted(sums.items())}
+            before = sums[outcome.method, outcome.iteration]
+            before[:] = [a + b for a, b in zip(before, counts, strict=True)]
+    numbers = sorted({i for _, i in sums})
+    lines = [
+        (kind, METHODS[name].title, [_share(*sums[name, i][place : place + 2]) for i in numbers])
+        for place, kind in ((0, "wrong ones corrected"), (2, "right ones spoiled"))
+        for name in DEBATING
+        if any(method == name for method, _ in sums)
+    ]
+    return {"iterations": numbers, "lines": lines} if lines else None
 
 
 def _share(part: int, whole: int) -> str:

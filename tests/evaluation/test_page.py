@@ -115,12 +115,15 @@ def test_the_page_says_what_was_found(page: str) -> None:
     assert "--set 'seeds=[1, 2, 3]'" in text
 
 
-def test_the_page_says_what_critics_corrected_and_spoiled(page: str) -> None:
-    rows = re.findall(r"<th>of the (\w+) ones, \w+</th>((?:<td>[^<]+</td>)+)", page)
-    assert {kind: re.findall(r"<td>([^<]+)", cells) for kind, cells in rows} == {
-        "wrong": ["25.0", "27.5", "30.0", "32.5", "35.0", "37.5"],
-        "right": ["10.0", "9.5", "9.0", "8.5", "8.0", "7.5"],
-    }
+def test_the_page_says_what_was_corrected_and_spoiled(page: str) -> None:
+    rows = re.findall(r"<th>(\w+) ones (\w+), ([^<]+)</th>((?:<td>[^<]+</td>)+)", page)
+    corrected, spoiled = ["25.0", "27.5", "30.0", "32.5", "35.0", "37.5"], ["10.0", "9.5", "9.0", "8.5", "8.0", "7.5"]
+    assert [(*names, re.findall(r"<td>([^<]+)", cells)) for *names, cells in rows] == [
+        ("wrong", "corrected", "multiagent FT", corrected),
+        ("wrong", "corrected", "single FT, debate", corrected),
+        ("right", "spoiled", "multiagent FT", spoiled),
+        ("right", "spoiled", "single FT, debate", spoiled),
+    ]
 
 
 def test_the_paper() -> None:

@@ -7,6 +7,7 @@ from evaluation.benchmark_table import benchmark_markdown
 from evaluation.page.page import Report, render
 from evaluation.page.plots import pictures
 from infra.benchmark_report import BENCHMARK, CONFIG, DEBATES, PAGE, VALUES, VERSIONS, write
+from infra.errors import UserError
 
 TABLES = "tables.md"
 
@@ -36,7 +37,10 @@ def export(report: Report, folder: Path) -> list[Path]:
         for name in (BENCHMARK, VALUES, DEBATES, CONFIG, VERSIONS):
             path = Path(download_artifacts(run_id=report.making.run_id, artifact_path=name, dst_path=downloaded))
             files[path.name] = path.read_bytes()
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made: {error.strerror or error}") from error
     for name, content in files.items():
         write(content, folder / name)
     return [folder / name for name in files]

@@ -55,6 +55,7 @@ class Maft:
 
     def __call__(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments)
+        # A benchmark of all methods takes ten minutes beside another process.
         out, err = process.communicate(timeout=1800)
         assert process.returncode == status, f"maft {' '.join(arguments)}: status {process.returncode}\n{out}\n{err}"
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)

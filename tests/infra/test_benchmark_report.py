@@ -88,7 +88,9 @@ def test_a_finished_benchmark_is_read_back_and_told(tracking: str, tmp_path: Pat
 
 
 def test_a_benchmark_as_files(tracking: str, tmp_path: Path) -> None:
-    found = read_benchmark(SOCIETY)
+    job = log(tmp_path)
+    lineage.close_job(job, "FINISHED")
+    found = read_benchmark(SOCIETY, job.run_id)
     files = {file.name: file for file in export(found, tmp_path / "files")}
     assert {file.name for file in (tmp_path / "files").iterdir()} == files.keys()
     assert files[PAGE].read_text("utf-8") == render(found)
@@ -106,6 +108,8 @@ def test_a_benchmark_as_files(tracking: str, tmp_path: Path) -> None:
         assert needed and all(f"{name}:" in style for name in needed) and "prefers-color-scheme: dark" in style
         assert "multiagent FT" in [element.text for element in root.iter(f"{SVG}text")]
     (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file: cannot be made"):
+        export(found, tmp_path / "file")
     with pytest.raises(UserError, match=r"report\.html: cannot be written"):
         publish(found, tmp_path / "file" / "report.html")
 

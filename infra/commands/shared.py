@@ -55,6 +55,8 @@ def connect(home: Home, servers: Any, verbose: bool = False) -> None:
     from infra.settings import apply_environment
 
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if verbose else "WARNING")
+    if not verbose:
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS", "infra.console_log.BriefConsoleHandler")
     apply_environment(home, servers.prefect_api_url, servers.mlflow_tracking_uri)
 
 

@@ -48,3 +48,6 @@ def test_a_server_that_is_gone_ends_the_job_with_one_line(maft: Maft, tmp_path: 
     gone = ["--set", "engine.attempts=1", "--home", str(tmp_path)]
     said = maft("run", *through("http://127.0.0.1:9/v1"), *gone, status=2)
     assert "maft: engine.url http://127.0.0.1:9/v1: gave up after 1 attempts" in said.stderr.splitlines()[-1]
+    assert "Traceback" not in said.stderr
+    in_full = maft("run", *through("http://127.0.0.1:9/v1"), *gone, "--verbose", status=2)
+    assert "Traceback" in in_full.stderr, "where it came from is told to who asks"

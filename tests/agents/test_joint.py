@@ -15,7 +15,7 @@ from agents.training.adapters import Learner, Trained
 from agents.training.joint import finetune, portions, rectangles
 from agents.training.packing import Block
 from agents.training.sft import Encoded, Finetune, encode
-from tests.agents.one_by_one import off, train
+from tests.agents.one_by_one import off, off_but_flips, train
 
 SETTINGS = Finetune(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
 
@@ -67,8 +67,7 @@ def test_the_result_is_that_of_peft_and_torch_alone(loaded: Any, trained: Any, p
     model, tokenizer = loaded
     learner, examples = trained[0][place], encode(trained[0][place].examples, tokenizer)
     expected = train(model, examples, SETTINGS, learner.seed, learner.start_from)
-    # AdamW divides by the size of a gradient, so rounding of the small ones shows.
-    assert off(trained[1][place].weights, expected) <= 1e-3
+    assert off_but_flips(trained[1][place].weights, expected) <= 1e-3
 
 
 def test_portions_of_any_size_give_the_same(loaded: Any, trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:

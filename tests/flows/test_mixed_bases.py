@@ -26,7 +26,7 @@ from agents.training.sft import Finetune, encode
 from infra.asking import ask
 from infra.societies import SocietyVersion, find_society
 from tests.agents import other_bases
-from tests.agents.one_by_one import off, train
+from tests.agents.one_by_one import off_but_flips, train
 from tests.conftest import SMALL, Maft
 
 QUESTION = "What is the result of 12+7*3+10-5*2?"
@@ -102,7 +102,7 @@ def test_every_agent_learns_over_its_own_base_as_if_alone(
         encoded = encode([json.loads(text) for text in frame["messages"]], tokenizer)
         expected = train(model, encoded, settings, derive_seed(1, "finetune", 1, agent.name))
         own = load_file(home / "artifacts" / "folders" / agent.adapter / "adapter_model.safetensors")
-        assert off(own, expected) <= 1e-3
+        assert off_but_flips(own, expected) <= 1e-3
         learned += 1
     assert learned >= 4, "with fewer there is little to see"
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -47,3 +48,18 @@ def test_every_command_is_described(command: str) -> None:
 def test_every_method_is_described() -> None:
     for name, method in METHODS.items():
         assert f"| `{name}` | {method.title} |" in README
+
+
+def test_the_results_are_those_of_the_benchmark_in_docs() -> None:
+    folder = Path(__file__).parent.parent / "docs" / "benchmark"
+    tables = (folder / "tables.md").read_text("utf-8")
+    main = [line for line in tables.partition("Accuracy after each iteration")[0].splitlines() if line.startswith("|")]
+    assert len(main) > 13, "a heading, its rule, and a line for each method at the least of the paper"
+    assert "\n".join(main) in README
+    values = pd.read_parquet(folder / "values.parquet")
+    values = values[~values["transfer"]]
+    last = values[values["iteration"] == values.groupby("method")["iteration"].transform("max")]
+    assert set(values["seed"]) == {1, 2, 3} and values["iteration"].max() == 5
+    for method, right in last.groupby("method")["right"]:
+        (line,) = (line for line in main if line.startswith(f"| {METHODS[method].title} |"))
+        assert f"| {100 * right.mean():.1f}±" in line, line

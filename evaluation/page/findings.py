@@ -76,13 +76,14 @@ def findings(rows: Sequence[Row], scored: Sequence[Scored], transfer: Sequence[R
         transfer: rows of the same methods on problems of another source than they were trained on, if measured.
     """
     measured, last = _ended(rows)
+    first = {row.method: row for row in rows if row.iteration == 1 < last}
     return [
         _beats(measured, last),
         _lasts(scored, last),
         _diverse(scored, last),
-        _part(measured, "without-critics", "Critics are worth their cost"),
-        _part(measured, "without-summary", "Summaries are worth their cost"),
-        _part(measured, "pooled", "Learning from one's own words alone helps"),
+        _part(measured, first, "without-critics", "Critics are worth their cost"),
+        _part(measured, first, "without-summary", "Summaries are worth their cost"),
+        _part(measured, first, "pooled", "Learning from one's own words alone helps"),
         _transfers(_ended(transfer)[0]),
     ]
 
@@ -229,8 +230,8 @@ def _independent(a: Mapping[int, Estimate], b: Mapping[int, Estimate]) -> Differ
     )
 
 
-def _part(measured: Mapping[MethodName, Row], name: MethodName, title: str) -> Finding:
-    """What multiagent finetuning has and an ablation has not."""
+def _part(measured: Mapping[MethodName, Row], first: Mapping[MethodName, Row], name: MethodName, title: str) -> Finding:
+    """What multiagent finetuning has and an ablation has not; `first` are the rows after one of several iterations."""
     comparisons = _behind(measured[name]) if name in measured else []
     said = "Nothing to tell it from."
     if comparisons:
@@ -238,6 +239,10 @@ def _part(measured: Mapping[MethodName, Row], name: MethodName, title: str) -> F
         ratio = spent / max(1, measured[name].cost.sampled_tokens)
         said = f"{comparisons[0].of}: {signed(gap.value, gap.standard_error, 'points')}, "
         said += f"for {ratio:.1f} times the sampled tokens."
+        early = first[name].behind if name in first else None
+        if early:
+            said += " After one iteration it was "
+            said += f"{signed(early.value, early.standard_error, 'points')}."
     rule = f"The lead of {METHODS[REFERENCE].title} over “{METHODS[name].title}” is {_ABOVE}."
     return _decided(title, said, rule, comparisons, [] if comparisons else [METHODS[name].title])
 

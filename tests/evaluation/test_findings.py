@@ -109,6 +109,8 @@ def test_what_does_not_hold() -> None:
         "single-agent FT: iteration 2 − iteration 1": False,
     }
     assert [c.met for c in told[DIVERSE].comparisons] == [False, False]
+    # 20 against 12 of 40: the standard error is the root of 0.2 * 0.8 / 39, over that of two seeds.
+    assert told[CRITICS].said.endswith("After one iteration it was +20.0 ± 4.5 points.")
 
 
 def test_what_was_not_measured_is_said() -> None:
@@ -116,6 +118,7 @@ def test_what_was_not_measured_is_said() -> None:
     assert [each.verdict for each in told] == ["not measured"] * 7
     assert [c.met for c in told[BEATS].comparisons] == [True, True]
     assert told[BEATS].missing == [METHODS[name].title for name in BASELINES if name not in ("base", "majority")]
+    assert "After one iteration" not in told[CRITICS].said
     assert told[CRITICS].missing == ["without critics"] and told[SUMMARIES].missing == ["without summary"]
     assert told[LASTS].said == "It takes two iterations or more to tell."
     without = found(made({"base": [10]}))

@@ -1,17 +1,22 @@
 """The training corpus of the embedded base model: an endless, seeded stream of conversations.
 
-Four kinds, in the very prompts of `agents.prompts`: `solve` a question, `summarise` the others, `debate` (solve again
-after reading a summary, or the very words, of the others), and short `drill`s of one sum or one product. Solutions in
-the context hold random wrong steps, so that a critic learns to compute and not to copy; targets hold none.
+Four kinds, in the very prompts of `agents.prompts`: `solve` a question, `summarise` the others, `debate` (after
+reading a summary, or the very words, of the others), and short `drill`s of one sum or one product.
+
+In the first stages products are written out, and a debater solves the problem anew. Solutions in the context hold
+random wrong steps, so that a debater learns to compute and not to copy; targets hold none. In the last stages products
+are remembered (`agents.pretraining.memory`), and a debater keeps its answer or, now and then, writes a solution out.
 """
 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents import prompts
+from agents.pretraining.memory import HARD, remembered
 from agents.pretraining.solutions import STYLES, Solution, Writer, summary, write
 from evaluation.problems.arithmetic import Values, draw_values, question, reserved
 
@@ -22,6 +27,14 @@ SMALL_SHARE, SMALL_VALUE, FULL_VALUE = 0.25, 12, 30
 """A quarter of the problems have values up to 12, the rest up to 30."""
 
 
+CONTEXT_SLIP = 0.4
+"""Share of solutions in the context that make the slip of their style, while products are written out."""
+HARD_SHARE = 0.5
+"""Share of problems whose products are all remembered, once products are."""
+REHEARSED = 0.5
+"""Share of debates that teach how a solution is written out and not when."""
+
+
 class Mixture(BaseModel):
     """What one stage of pretraining is made of."""
 
@@ -30,18 +43,21 @@ class Mixture(BaseModel):
     weights: tuple[float, float, float, float] = Field(
         default=(0.60, 0.08, 0.20, 0.12), description="Shares of solve, summarise, debate and drill."
     )
-    solve_slip: float = Field(default=0.0, description="Share of round-1 targets that make the slip of their style.")
-    debate_slip: float = Field(default=0.0, description="Share of debate targets that make the slip of their style.")
-    context_slip: float = Field(default=0.4, description="Share of solutions in the context that make their slip.")
+    check: float | None = Field(
+        default=None,
+        description="None: products are written out, and debaters solve the problem anew. Else products are "
+        "remembered, and this share of the debaters write them out; the others keep their answer.",
+    )
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of a conversation; `learn` says whether its tokens carry loss."""
+    """One turn of a conversation; `learn` says whether its tokens carry loss, but for its first words, if `given`."""
 
     role: str
     content: str
     learn: bool = False
+    given: str = ""
 
 
 def conversations(seed: int, mixture: Mixture) -> Iterator[list[Turn]]:
@@ -52,12 +68,12 @@ def conversations(seed: int, mixture: Mixture) -> Iterator[list[Turn]]:
         if kind == "drill":
             yield _drill(rng)
             continue
-        values = draw_values(rng, SMALL_VALUE if rng.random() < SMALL_SHARE else FULL_VALUE)
+        values = _values(rng, mixture)
         text = question(values)
         if reserved(text):
             continue
         if kind == "solve":
-            target = _solution(values, rng, mixture.solve_slip)
+            target = _solution(values, rng, mixture.check is not None)
             yield [_user(prompts.solve(text)), Turn("assistant", target.text, learn=True)]
         elif kind == "summarise":
             others = _others(values, rng, mixture)
@@ -71,14 +87,27 @@ def _user(message: prompts.Message) -> Turn:
     return Turn("user", message["content"])
 
 
-def _solution(values: Values, rng: random.Random, slip: float) -> Solution:
-    return write(values, rng.choice(STYLES), Writer(rng), rng.random() < slip)
+def _values(rng: random.Random, mixture: Mixture) -> Values:
+    if mixture.check is None:
+        return draw_values(rng, SMALL_VALUE if rng.random() < SMALL_SHARE else FULL_VALUE)
+    a, b, c, d, e, f = draw_values(rng, FULL_VALUE)
+    if rng.random() < HARD_SHARE:
+        b, c, e, f = (rng.randint(HARD, FULL_VALUE) for _ in range(4))
+    return a, b, c, d, e, f
+
+
+def _solution(values: Values, rng: random.Random, from_memory: bool) -> Solution:
+    style = rng.choice(STYLES)
+    rng.random()  # Serves nothing, but the weights that ship were trained on a stream that has it.
+    return write(values, style, Writer(rng, memory=partial(remembered, style) if from_memory else None))
 
 
 def _read(values: Values, rng: random.Random, mixture: Mixture) -> tuple[Solution, bool]:
     """A solution that stands in a context, and whether it is free of random wrong steps."""
-    writer = Writer(rng, CONTEXT_CORRUPTION if rng.random() < 0.6 else 0.0)
-    solution = write(values, rng.choice(STYLES), writer, rng.random() < mixture.context_slip)
+    corruption, style = CONTEXT_CORRUPTION if rng.random() < 0.6 else 0.0, rng.choice(STYLES)
+    slips, remembers = rng.random() < CONTEXT_SLIP, mixture.check is not None
+    writer = Writer(rng, corruption, partial(remembered, style) if remembers else None)
+    solution = write(values, style, writer, slips and not remembers)
     return solution, not writer.corrupted
 
 
@@ -90,9 +119,10 @@ def _others(values: Values, rng: random.Random, mixture: Mixture) -> list[Soluti
 def _debate(values: Values, text: str, rng: random.Random, mixture: Mixture) -> list[Turn]:
     """A solve turn, then one debate turn, or two in a tenth of the cases."""
     own, clean = _read(values, rng, mixture)
+    answer = own.answer
     turns = [
         _user(prompts.solve(text)),
-        Turn("assistant", own.text, learn=clean and mixture.context_slip == mixture.solve_slip),
+        Turn("assistant", own.text, learn=clean and mixture.check is not None),
     ]
     rounds = 2 if rng.random() < 0.1 else 1
     for number in range(rounds):
@@ -100,8 +130,13 @@ def _debate(values: Values, text: str, rng: random.Random, mixture: Mixture) -> 
         words = summary(others) if rng.random() < 0.92 else prompts.listed([s.text for s in others])
         turns.append(_user(prompts.debate(text, words)))
         last = number == rounds - 1
-        target = _solution(values, rng, mixture.debate_slip)
-        turns.append(Turn("assistant", f"Checking. {target.text}", learn=last))
+        solution = _solution(values, rng, from_memory=False)
+        rehearsed = mixture.check is not None and rng.random() < REHEARSED
+        if mixture.check is None or rehearsed or rng.random() < mixture.check:
+            said, answer = f"Checking. {solution.text}", solution.answer
+        else:
+            said = f"I keep mine. The answer is \\boxed{{{answer}}}."
+        turns.append(Turn("assistant", said, learn=last, given="Checking." if rehearsed else ""))
     return turns
 
 

@@ -4,17 +4,21 @@
     steps      Left to right. 5. Add 17*23=...=391: 5+391=396. Add 8: 396+8=404. Take 12*9=108: 404-108=296. ...
     groups     Gains and losses. 17*23=...=391, 5+8=13, 391+13=404. Loss 12*9=108. 404-108=296. ...
 
-The slips are what makes the base model weak, and what finetuning on the consensus can learn away: `products` forgets
-the lone summand d, `steps` adds the second product instead of taking it away, `groups` loses the zero of a partial
-product (17*23=17*2+17*3). Three styles that err differently make the vote worth having.
+Solutions that a model reads while it learns to compute hold slips, so that it does not learn to copy: `products`
+forgets the lone summand d, `steps` adds the second product instead of taking it away, `groups` loses the zero of a
+partial product (17*23=17*2+17*3).
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from evaluation.problems.arithmetic import Values
 
 STYLES = ("products", "steps", "groups")
+
+Memory = Callable[[int, int], int]
+"""b and c to what is remembered of b*c."""
 
 
 @dataclass
@@ -32,6 +36,7 @@ class Writer:
 
     rng: random.Random
     corruption: float = 0.0
+    memory: Memory | None = None
     corrupted: bool = field(default=False, init=False)
 
     def number(self, value: int) -> int:
@@ -42,7 +47,10 @@ class Writer:
         return value
 
     def product(self, b: int, c: int, lose_zero: bool = False) -> tuple[str, int]:
-        """b*c written out; two-digit c is split into partial products."""
+        """b*c written out; two-digit c is split into partial products. With a `memory`, what that has."""
+        if self.memory:
+            value = self.number(self.memory(b, c))
+            return f"{b}*{c}={value}", value
         tens, ones = c - c % 10, c % 10
         if not tens or (not ones and not lose_zero):
             value = self.number(b * c)
@@ -83,7 +91,7 @@ def _places(a: int, b: int) -> list[str]:
     return parts
 
 
-def write(values: Values, style: str, writer: Writer, slip: bool) -> Solution:
+def write(values: Values, style: str, writer: Writer, slip: bool = False) -> Solution:
     """One solution in `style`, with the slip of that style or without."""
     a, b, c, d, e, f = values
     lose_zero = slip and style == "groups"

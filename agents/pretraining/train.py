@@ -1,8 +1,9 @@
 """Training of the embedded base model from scratch, in stages.
 
-The first stages teach arithmetic on solutions without slips, the rate first constant, then falling. In the last it
-falls to zero, on solutions that make the slip of their style. The result is a model that can do it but often does not:
-what finetuning on the consensus has to win back.
+The first two stages teach arithmetic that is written out, the rate falling. The third goes on, at a rate that falls to
+zero, with products that are remembered, many of them wrongly, and with debates in which few write a solution out to
+check their answer; the fourth has some more do so. The result is a model that can do it but mostly does not: what
+finetuning on the consensus has to win back.
 """
 
 import itertools
@@ -40,10 +41,16 @@ STAGES = (
     Stage(name="learn", tokens=7_000_000, batch_tokens=6144, rate=(1.0, 0.4)),
     Stage(name="practise", tokens=9_000_000, mixture=Mixture(weights=(0.74, 0.04, 0.10, 0.12)), rate=(0.4, 0.1)),
     Stage(
-        name="weaken",
-        tokens=4_000_000,
-        mixture=Mixture(weights=(0.52, 0.10, 0.30, 0.08), solve_slip=0.40, debate_slip=0.33),
-        rate=(0.1, 0.0),
+        name="remember",
+        tokens=7_000_000,
+        mixture=Mixture(weights=(0.52, 0.07, 0.36, 0.05), check=0.15),
+        rate=(0.7, 0.0),
+    ),
+    Stage(
+        name="doubt",
+        tokens=800_000,
+        mixture=Mixture(weights=(0.45, 0.07, 0.43, 0.05), check=0.35),
+        rate=(0.2, 0.0),
     ),
 )
 
@@ -89,9 +96,10 @@ def encode(turns: list[Turn], tokenizer: PreTrainedTokenizerFast) -> tuple[list[
     ids: list[int] = []
     learned: list[bool] = []
     for turn in turns:
-        tokens = tokenizer(f"<|{turn.role}|>{turn.content}<|end|>")["input_ids"]
-        ids += tokens
-        learned += [False, *([turn.learn] * (len(tokens) - 1))]
+        given = tokenizer(f"<|{turn.role}|>{turn.given}")["input_ids"]
+        tokens = tokenizer(f"{turn.content.removeprefix(turn.given)}<|end|>")["input_ids"]
+        ids += given + tokens
+        learned += [False] * len(given) + [turn.learn] * len(tokens)
     return ids, learned
 
 

@@ -93,6 +93,9 @@ class Course:
             for epoch in range(settings.epochs)
             for batch in ordered_batches(examples, settings.batch_size, derive_seed(seed, epoch))
         ]
+        # The same for a token of any batch. Batches are of like length, and in the mean of its own batch a token of a
+        # long response would count for less: agents would learn to be brief.
+        self.weight = len(self.batches) / (settings.epochs * sum(len(example.target) for example in examples) or 1)
         self.parameters = [p for name, p in tuned.named_parameters() if f".{adapter}." in name]
         for parameter in self.parameters:
             parameter.requires_grad_(True)
@@ -104,8 +107,7 @@ class Course:
     def blocks(self, step: int, padding: float) -> list[Block]:
         """The batch of a step, in blocks at most that share of which is padding."""
         rows = sorted(self.batches[step], key=len)
-        weight = 1.0 / sum(len(row.target) for row in rows)
-        return [Block(self.adapter, like, weight) for like in rectangles(rows, padding)]
+        return [Block(self.adapter, like, self.weight) for like in rectangles(rows, padding)]
 
     def advance(self, step: int, loss: torch.Tensor) -> None:
         """Make the optimizer's step: a linear warm-up, then a cosine to zero; gradients clipped to the norm 1."""

@@ -35,7 +35,7 @@ class Block:
     adapter: str
     rows: Sequence[Encoded]
     weight: float
-    """Of each target token in the loss: 1 / the target tokens of the adapter's whole batch makes that batch's mean."""
+    """Of each target token in the loss: 1 / the mean of the target tokens of the adapter's batches."""
 
     @property
     def width(self) -> int:

@@ -35,9 +35,9 @@ class Finetune(BaseModel):
         description="Peak; cosine to zero after a 5 % warm-up.",
     )
     epochs: int = Field(
-        default=2, ge=1, le=1000, title="Epochs", description="Passes over an agent's dataset (paper: 2)."
+        default=3, ge=1, le=1000, title="Epochs", description="Passes over an agent's dataset (paper: 2)."
     )
-    batch_size: int = Field(default=8, ge=1, le=4096, title="Batch size", description="Examples per optimizer step.")
+    batch_size: int = Field(default=4, ge=1, le=4096, title="Batch size", description="Examples per optimizer step.")
     min_votes: int = Field(
         default=2,
         ge=1,
@@ -45,7 +45,7 @@ class Finetune(BaseModel):
         description="Agents that must agree for a consensus to be learned from (1 = the paper).",
     )
     critic_mix: float = Field(
-        default=0.2,
+        default=0.5,
         ge=0.0,
         le=1.0,
         title="Critic mix",

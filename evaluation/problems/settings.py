@@ -69,7 +69,7 @@ class Problems(BaseModel):
         "out.",
     )
     train_size: int = Field(
-        default=150,
+        default=300,
         ge=1,
         title="Number of training problems",
         description="Drawn with the seed. Left unset, a file that has fewer gives all it has (half, where it serves "

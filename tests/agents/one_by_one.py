@@ -59,13 +59,15 @@ def train(
     optimizer = torch.optim.AdamW(own, lr=settings.learning_rate, weight_decay=0.0)
     steps = settings.epochs * math.ceil(len(examples) / settings.batch_size)
     warmup = max(1, round(0.05 * steps))
+    of_a_batch = settings.epochs * sum(len(example.target) for example in examples) / steps
     step = 0
     for epoch in range(settings.epochs):
         for batch in ordered_batches(examples, settings.batch_size, derive_seed(seed, epoch)):
             progress = max(0, step - warmup) / max(1, steps - warmup)
             factor = min(1.0, (step + 1) / warmup) * 0.5 * (1.0 + math.cos(math.pi * progress))
             optimizer.param_groups[0]["lr"] = settings.learning_rate * factor
-            mean_loss(tuned, batch).backward()
+            own_share = sum(len(example.target) for example in batch) / of_a_batch
+            (mean_loss(tuned, batch) * own_share).backward()
             torch.nn.utils.clip_grad_norm_(own, 1.0)
             optimizer.step()
             optimizer.zero_grad()

@@ -34,7 +34,7 @@ from tests.agents.engine_samples import GREEDY, quiet, requests, save_adapters
 
 PROBLEMS = list(itertools.islice(arithmetic_problems(6), 4))
 STREAM = Stream(seed=1, purpose="train", iteration=1)
-SAMPLING = Sampling(max_new_tokens=90, max_summary_tokens=60)
+SAMPLING = Sampling(max_new_tokens=150, max_summary_tokens=60)
 ADAPTER = ["one", None, "two"]
 SOCIETY = Society(
     generation=1,
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mixed(folder: Path) -> MixedEngine:
     """Agents 0 and 2 are of the embedded model, agent 1 of another one."""
     save_adapters(folder / "adapters", ["one", "two"])
-    return engine(folder, "embedded", str(other_bases.perturbed(folder / "perturbed")))
+    return engine(folder, "embedded", str(other_bases.perturbed(folder / "perturbed", share=0.2)))
 
 
 def engine(folder: Path, *names: str) -> MixedEngine:

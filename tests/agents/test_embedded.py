@@ -1,4 +1,4 @@
-"""The shipped base model is what its card says: a weak solver, in three styles, whom debate does not harm."""
+"""The shipped base model is what its card says: a weak solver in three styles, whose critics could do better."""
 
 import itertools
 from collections import Counter
@@ -37,6 +37,25 @@ def test_one_sample_is_right_between_40_and_65_percent(responses: pd.DataFrame) 
 def test_debate_is_no_worse_than_the_majority_vote(responses: pd.DataFrame) -> None:
     first, second = score_debate(PROBLEMS, responses, 1).rounds
     assert second.majority_accuracy >= first.majority_accuracy - first.majority_standard_error
+
+
+def test_twelve_votes_are_hardly_worth_more_than_three(responses: pd.DataFrame) -> None:
+    """Errors are shared by all samples."""
+    first = responses[responses["round"] == 1]
+    engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=Path("none"))
+    stream = Stream(seed=20_001, purpose="evaluate", iteration=0)
+    more = generate(engine, Society.untuned(9, first=3).generators, PROBLEMS, Sampling(), stream, lambda d, t: None)
+    (three,) = score_debate(PROBLEMS, first, 1).rounds
+    (twelve,) = score_debate(PROBLEMS, pd.concat([first, more], ignore_index=True), 1).rounds
+    assert twelve.majority_accuracy <= three.majority_accuracy + 0.08
+
+
+def test_a_critic_checks_now_and_then_and_is_then_right(responses: pd.DataFrame) -> None:
+    answers = {problem.id: problem.answer for problem in PROBLEMS}
+    second = responses[responses["round"] == 2]
+    checked = second[second["text"].str.startswith("Checking.")]
+    assert 0.15 <= len(checked) / len(second) <= 0.40
+    assert (checked["answer"] == checked["problem_id"].map(answers)).mean() >= 0.85
 
 
 def test_three_styles_are_spoken(responses: pd.DataFrame) -> None:

@@ -15,7 +15,7 @@ from agents.training.adapters import Learner, Trained
 from agents.training.joint import finetune, portions, rectangles
 from agents.training.packing import Block
 from agents.training.sft import Encoded, Finetune, encode
-from tests.agents.one_by_one import off, off_but_flips, train
+from tests.agents.one_by_one import mean_loss, off, off_but_flips, train
 
 SETTINGS = Finetune(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
 
@@ -68,6 +68,18 @@ def test_the_result_is_that_of_peft_and_torch_alone(loaded: Any, trained: Any, p
     learner, examples = trained[0][place], encode(trained[0][place].examples, tokenizer)
     expected = train(model, examples, SETTINGS, learner.seed, learner.start_from)
     assert off_but_flips(trained[1][place].weights, expected) <= 1e-3
+
+
+def test_a_token_of_a_long_response_counts_as_much_as_one_of_a_brief_one(loaded: Any) -> None:
+    """Batches are of like length: were each its own mean, what is said in brief would be learned the better."""
+    model, tokenizer = loaded
+    examples = [*said(8, "No."), *said(8, "Yes, and I will say at length why that is so. ")]
+    still = SETTINGS.model_copy(update={"epochs": 1, "learning_rate": 1e-12})
+    (learned,) = finetune(model, tokenizer, [Learner(examples, seed=1)], still, quiet)
+    each = [(float(mean_loss(model, [example])), len(example.target)) for example in encode(examples, tokenizer)]
+    assert learned.first_loss == pytest.approx(
+        sum(loss * tokens for loss, tokens in each) / sum(tokens for _, tokens in each), rel=1e-4
+    )
 
 
 def test_portions_of_any_size_give_the_same(loaded: Any, trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:

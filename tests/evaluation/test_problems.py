@@ -274,7 +274,7 @@ def test_unset_sizes_take_what_there_is_and_set_ones_must_be_there(tmp_path: Pat
     assert sizes(train=path, train_size=2) == (2, 7)
     assert sizes(train=path, evaluation=other) == (9, 4)
     assert sizes(train=path, evaluation=other, train_size=9) == (9, 4)
-    assert sizes(train="arithmetic", evaluation=other) == (150, 4)
+    assert sizes(train="arithmetic", evaluation=other) == (300, 4)
     assert sizes(train=path, evaluation="arithmetic", evaluation_size=3) == (9, 3)
     with pytest.raises(ProblemFileError, match=r"a\.jsonl: has 9 problems, but train_size asks for 10.*at most 9"):
         sizes(train=path, evaluation=other, train_size=10)
@@ -332,4 +332,4 @@ def test_gsm8k_as_published() -> None:
     assert all(problem.answer.lstrip("-").replace(".", "").isdigit() for problem, _ in train + test)
     sets = load_problems(Problems(train=str(GSM8K_TRAIN), evaluation=str(GSM8K_TEST), evaluation_size=500), seed=1)
     assert isinstance(sets, ProblemSets)
-    assert (len(sets.train), len(sets.evaluation)) == (150, 500)
+    assert (len(sets.train), len(sets.evaluation)) == (300, 500)

@@ -25,7 +25,7 @@ def refused(tmp_path: Path, text: str, *assignments: str) -> str:
 
 def test_defaults_follow_the_paper() -> None:
     config = load_config(None, [])
-    assert (config.agents, config.rounds, config.finetune.epochs) == (3, 2, 2)
+    assert (config.agents, config.rounds) == (3, 2)
     assert (config.sampling.temperature, config.sampling.top_p) == (1.0, 0.9)
 
 

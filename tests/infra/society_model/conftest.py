@@ -21,7 +21,7 @@ from infra.society_model import save
 from infra.store import Store
 
 SAMPLING = Sampling(max_new_tokens=160, max_summary_tokens=60)
-QUESTIONS = ["What is the result of 25+3*13+27-15*1?", "What is the result of 18+8*14+16-4*1?"]
+QUESTIONS = ["What is the result of 25+13*19+27-17*26?", "What is the result of 18+8*14+16-4*1?"]
 EMBEDDED = Base(name="embedded", sha256=base_model.digest("embedded"))
 COLUMNS = ["question", "answer", "votes", "consensus", "transcript"]
 

@@ -75,7 +75,8 @@ def test_agents_with_adapters_of_their_own_differ(engine: TransformersEngine) ->
     responses = debated(engine, society)
     for round_, agents in ((1, society.generators), (2, society.critics)):
         found = measure(engine, agents, responses, round_)
-        assert found.kl is not None and found.kl.value > 0.001, "of one model it is 0.0"
+        # Critics that only keep their answers say little in which they could differ; of one model it is 0.0.
+        assert found.kl is not None and found.kl.value > (0.01 if round_ == 1 else 0.001)
         assert found.nll is not None and found.own_nll is not None
         assert found.nll.value > found.own_nll.value
 

@@ -43,13 +43,13 @@ def test_a_job_cut_off_resumes_and_a_finished_one_can_be_run_again(maft: Maft, t
     own = [*job("pruned", tmp_path), "--set", "seed=77"]
     kill_after(maft, own, "iteration 1 · debate · round 2")
     time.sleep(2)  # task runs reach the Prefect server in batches
-    results = stored(tmp_path, "results")
+    killed = stored(tmp_path, "results")
     planned = plan(aged(tmp_path))
     assert any("(Running)" in run for run in planned.unfinished)
     carry_out(planned)
-    assert len(stored(tmp_path, "results")) >= len(results) - 1, "less the one it had no time to tell the server of"
+    assert len(stored(tmp_path, "results")) >= len(killed) - 1, "less the one it had no time to tell the server of"
     resumed = maft.json(*own)
-    assert resumed["cached"] >= len(results) - 1 >= 4
+    assert resumed["cached"] >= len(killed) - 1 >= 4
 
     assert plan(Home.open(tmp_path)).garbage == [], "nothing so young is touched"
     adapters, results = stored(tmp_path, "artifacts/folders"), stored(tmp_path, "results")
@@ -61,9 +61,7 @@ def test_a_job_cut_off_resumes_and_a_finished_one_can_be_run_again(maft: Maft, t
     assert planned.bytes > 10_000
     assert stored(tmp_path, "artifacts/folders") == adapters
     kept = stored(tmp_path, "results")
-    assert kept < results and len(kept) < len(results) / 2, (
-        "those of the flow run that was killed, which is Running yet"
-    )
+    assert kept <= killed < results, "those of the flow run that was killed, which is Running yet"
     again = maft.json(*own)
     assert numbers(again) == numbers(resumed)
     assert again["cached"] <= len(kept), "most was computed again"

@@ -61,7 +61,8 @@ def test_down_leaves_a_run_waiting_and_up_lets_it_go_on(operated: Operated, kill
     wait_for(journal.exists, 60, "start")
     family = processes.members(operated.home, WORKER, processes.read_records(operated.home)[WORKER])
     assert servers.down(operated.home) == [WORKER, "prefect", "mlflow"]
-    assert len(family) == 3 and not any(process.is_running() for process in family)
+    # The worker, the run's process and its child; a fourth where one of them was just asking the system something.
+    assert len(family) >= 3 and not any(process.is_running() for process in family)
     operated.operate()
     found = operated.until(run, "COMPLETED", "FAILED", "CRASHED")
     assert found["state"]["type"] == "COMPLETED" and found["run_count"] == 2

@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-vllm lint browser bench bench-vllm clean
+.PHONY: run test test-cuda test-vllm lint browser bench bench-cuda bench-vllm clean
 
 run: .venv/.installed
 	$(BIN)/maft run
 
 test: .venv/.installed
 	$(BIN)/python -m pytest
+
+# On a GPU; `make test` skips these without one.
+test-cuda: .venv/.installed
+	$(BIN)/python -m pytest -n 0 tests/cuda
 
 # Against a real vLLM on the CPU, in an environment of its own, since it pins what the rest leaves open.
 test-vllm: .venv-vllm/.installed
@@ -25,6 +29,9 @@ browser: .venv/.installed
 
 bench: .venv/.installed
 	$(BIN)/python -m tests.bench
+
+bench-cuda: .venv/.installed
+	$(BIN)/python -m tests.bench.gpu
 
 bench-vllm: .venv-vllm/.installed
 	.venv-vllm/bin/python -m tests.bench.against_vllm

@@ -25,11 +25,13 @@ from agents.engines.protocol import Completion, Request, Sampling
 from agents.engines.transformers_engine import TransformersEngine
 from agents.training.sft import ALL_LINEAR, Finetune
 from evaluation.problems.arithmetic import arithmetic_problems
-from tests.bench.measure import Row, compared, quiet, rate, table
+from tests.bench.measure import DEVICE, Row, compared, quiet, rate, table
 
 AGENTS = [f"{n}" * 64 for n in range(3)]
 BATCH = 200
 TOKENS = 160
+ALONE = 12 if DEVICE == "cpu" else 2
+"""Prompts that are answered one at a time."""
 
 
 def asked(adapters: Sequence[str | None], count: int = BATCH) -> list[Request]:
@@ -42,12 +44,12 @@ def asked(adapters: Sequence[str | None], count: int = BATCH) -> list[Request]:
     ]
 
 
-def save_adapters(folder: Path) -> None:
+def save_adapters(folder: Path, base: str) -> None:
     """One for each of `AGENTS`, as PEFT saves them."""
     settings = Finetune()
     for seed, name in enumerate(AGENTS):
         torch.manual_seed(seed)
-        model, _ = base_model.load("embedded", "cpu")
+        model, _ = base_model.load(base, DEVICE)
         tuned = get_peft_model(model, LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=ALL_LINEAR))
         for parameter_name, parameter in tuned.named_parameters():
             if "lora_B" in parameter_name:
@@ -55,17 +57,17 @@ def save_adapters(folder: Path) -> None:
         tuned.save_pretrained(str(folder / name), save_embedding_layers=False)
 
 
-def rows() -> Iterator[Row]:
-    """All agents against one prompt at a time, against PEFT, against the floor of the machine."""
+def rows(base: str = "embedded") -> Iterator[Row]:
+    """All agents against one prompt at a time, against PEFT, and on a CPU against the floor of the machine."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        save_adapters(folder)
-        engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=folder, batch_rows=BATCH)
+        save_adapters(folder, base)
+        engine = TransformersEngine(*base_model.load(base, DEVICE), adapters=folder, batch_rows=BATCH)
 
         def ours() -> int:
             return sampled(engine.complete(asked(AGENTS), Sampling(), quiet))
 
-        model, tokenizer = base_model.load("embedded", "cpu")
+        model, tokenizer = base_model.load(base, DEVICE)
         yield compared(
             "generation by 3 agents, tokens/s: engine / the base, one prompt at a time",
             rate(ours),
@@ -81,7 +83,8 @@ def rows() -> Iterator[Row]:
             rate(by_peft(tuned, tokenizer)),
             1.6,
         )
-        yield from floors(engine)
+        if DEVICE == "cpu":
+            yield from floors(engine)
 
 
 def sampled(completions: Sequence[Completion]) -> int:
@@ -89,11 +92,11 @@ def sampled(completions: Sequence[Completion]) -> int:
 
 
 def one_at_a_time(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Callable[[], int]:
-    """transformers' generate without any adapter, a dozen prompts."""
+    """transformers' generate without any adapter, a few prompts."""
 
     def work() -> int:
         tokens = 0
-        for ids in prompt_ids(tokenizer, [request.messages for request in asked([None], 12)]):
+        for ids in prompt_ids(tokenizer, [request.messages for request in asked([None], ALONE)]):
             out = generate(model, torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long))
             tokens += out.shape[1] - len(ids)
         return tokens
@@ -122,8 +125,14 @@ def by_peft(tuned: Any, tokenizer: PreTrainedTokenizerBase) -> Callable[[], int]
 
 def generate(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return model.generate(
-        input_ids=ids, attention_mask=mask, do_sample=True, temperature=1.0, top_p=0.9, top_k=0, max_new_tokens=TOKENS
-    )
+        input_ids=ids.to(DEVICE),
+        attention_mask=mask.to(DEVICE),
+        do_sample=True,
+        temperature=1.0,
+        top_p=0.9,
+        top_k=0,
+        max_new_tokens=TOKENS,
+    ).cpu()
 
 
 def floors(engine: TransformersEngine) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 
 REPEATS = 5
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 Row = tuple[str, str, str, str, str]
 """Measure, ours, against, ratio, goal."""
 
@@ -21,6 +22,8 @@ def rate(work: Callable[[], int]) -> Callable[[], float]:
     def timed() -> float:
         started = time.perf_counter()
         tokens = work()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
         return tokens / (time.perf_counter() - started)
 
     return timed

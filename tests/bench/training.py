@@ -25,7 +25,7 @@ from agents.training.adapters import Learner
 from agents.training.joint import finetune
 from agents.training.sft import ALL_LINEAR, Finetune, encode, ordered_batches, padded
 from evaluation.problems.arithmetic import arithmetic_problems
-from tests.bench.measure import REPEATS, Row, compared, quiet, rate, spread, table
+from tests.bench.measure import DEVICE, REPEATS, Row, compared, quiet, rate, spread, table
 
 MIB = 2**20
 EXAMPLES = 120
@@ -56,7 +56,8 @@ def rows() -> Iterator[Row]:
     name = "training of all agents (N=3), tokens/s: joint / TRL, agent by agent"
     yield against_trl(name, 3, EXAMPLES, default, True, 2)
     yield against_trl("  the base loaded before", 3, EXAMPLES, default, False, 2)
-    yield from memory_rows()
+    if DEVICE == "cpu":
+        yield from memory_rows()
     for agents, size, count in [(5, 8, 16), (10, 8, 8), (3, 2, 16), (3, 16, 32)]:
         settings = Finetune(epochs=1, batch_size=size)
         yield against_trl(f"training, N={agents}, batches of {size}", agents, count, settings, False, None)
@@ -65,8 +66,8 @@ def rows() -> Iterator[Row]:
 def against_bare_passes(settings: Finetune) -> Row:
     """One adapter, everything included, against forward and backward of the whole base on its batches."""
     (data,) = datasets(1, 240)[:1]
-    model, tokenizer = base_model.load("embedded", "cpu")
-    raw, _ = base_model.load("embedded", "cpu")
+    model, tokenizer = base_model.load("embedded", DEVICE)
+    raw, _ = base_model.load("embedded", DEVICE)
     raw.requires_grad_(True)
     encoded = encode(data, tokenizer)
 
@@ -76,22 +77,24 @@ def against_bare_passes(settings: Finetune) -> Row:
     def bare() -> int:
         for batch in ordered_batches(encoded, settings.batch_size, 1):
             ids, labels = padded(batch)
-            raw(input_ids=ids, labels=labels).loss.backward()
+            raw(input_ids=ids.to(DEVICE), labels=labels.to(DEVICE)).loss.backward()
             raw.zero_grad(set_to_none=True)
         return sum(map(len, encoded))
 
     return compared("training of one adapter, tokens/s: ours / bare passes of the base", rate(tuned), rate(bare), 0.8)
 
 
-def against_trl(name: str, agents: int, count: int, settings: Finetune, loads: bool, goal: float | None) -> Row:
+def against_trl(
+    name: str, agents: int, count: int, settings: Finetune, loads: bool, goal: float | None, base: str = "embedded"
+) -> Row:
     """Joint training of 2 x `agents` adapters against as many runs of TRL."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
     data = datasets(agents, count)
-    model, tokenizer = base_model.load("embedded", "cpu")
+    model, tokenizer = base_model.load(base, DEVICE)
     tokens = sum(t.tokens for t in finetune(model, tokenizer, [Learner(d, 1) for d in data], settings, quiet))
 
     def together() -> int:
-        loaded = base_model.load("embedded", "cpu") if loads else (model, tokenizer)
+        loaded = base_model.load(base, DEVICE) if loads else (model, tokenizer)
         trained = finetune(*loaded, [Learner(d, 1) for d in data], settings, quiet)
         for adapter in trained:
             with tempfile.TemporaryDirectory() as folder:
@@ -101,7 +104,7 @@ def against_trl(name: str, agents: int, count: int, settings: Finetune, loads: b
     def run_by_run() -> int:
         for examples in data:
             with tempfile.TemporaryDirectory() as folder:
-                trl_run(folder, base_model.load("embedded", "cpu") if loads else (model, tokenizer), examples, settings)
+                trl_run(folder, base_model.load(base, DEVICE) if loads else (model, tokenizer), examples, settings)
         return tokens
 
     return compared(name, rate(together), rate(run_by_run), goal)
@@ -125,8 +128,8 @@ def trl_run(folder: str, loaded: tuple, examples: list[list[Message]], settings:
         max_grad_norm=1.0,
         weight_decay=0.0,
         max_length=None,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=False,
+        use_cpu=DEVICE == "cpu",
+        bf16=model.dtype == torch.bfloat16,
         gradient_checkpointing=False,
         completion_only_loss=True,
         report_to="none",
@@ -181,11 +184,9 @@ def adapter_parameters() -> int:
 
 
 def memory(agents: int) -> float:
-    """Peak MiB of this process, or of the GPU where there is one, after two joint steps."""
-    loaded = base_model.load("embedded", "auto")
+    """Peak MiB of this process after joint steps."""
+    loaded = base_model.load("embedded", "cpu")
     finetune(*loaded, [Learner(d, 1) for d in datasets(agents, 16)], Finetune(epochs=1), quiet)
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / MIB
     # Not getrusage's: that is never less than what the process that started this one had.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) * 1024 / MIB

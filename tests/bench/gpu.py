@@ -51,25 +51,26 @@ def save_large(folder: Path) -> None:
 
 
 def rows() -> Iterator[Row]:
-    """The small base, the large one, and what joint training of the large one's adapters takes."""
-    settings = Finetune(epochs=1)
+    """The large base, what joint training of its adapters takes, and the small one."""
     print(torch.cuda.get_device_name())
-    with tempfile.TemporaryDirectory() as temporary:
-        save_large(Path(temporary))
+    with tempfile.TemporaryDirectory() as large:
+        save_large(Path(large))
         torch.cuda.empty_cache()
-        for name, base in [("embedded", "embedded"), ("1.2 billion parameters, bfloat16", temporary)]:
-            yield name, "", "", "", ""
-            yield from generation.rows(base)
+        yield "**1.2 billion parameters, bfloat16**", "", "", "", ""
+        yield from memory_rows(large)
+        for base in (large, "embedded"):
             yield training.against_trl(
                 "training of all agents (N=3), tokens/s: joint / TRL, agent by agent, the base loaded before",
                 3,
                 EXAMPLES,
-                settings,
+                Finetune(epochs=1),
                 False,
                 2,
                 base,
             )
-        yield from memory_rows(temporary)
+            yield from generation.rows(base)
+            if base == large:
+                yield "**the embedded base**", "", "", "", ""
 
 
 def memory_rows(base: str) -> Iterator[Row]:

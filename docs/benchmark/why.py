@@ -1,0 +1,118 @@
+"""Counts in the agents' words what this folder's README says of how they answered.
+
+    python docs/benchmark/why.py [HOME]
+
+HOME (default .maft) is where `maft benchmark docs/benchmark/benchmark.yaml` ran. Of all that was scored there, what
+came to the values of `values.parquet` beside this file is counted. The embedded model says "Checking." before it writes
+its products out (agents/embedded/README.md).
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from evaluation.methods import METHODS, NAMES
+from infra.frames import read_problems, read_responses
+from infra.store import Store
+from tasks.outcome import Measured
+
+LARGEST = 30
+"""The largest value that the base was trained on."""
+PRODUCT = re.compile(r"(?<!\d)(\d+)\*(\d+)=([0-9*+=]*?)(\d+)(?=[:.,\s]|$)")
+"""A product in a response: its factors, what is written between, and what it comes to."""
+
+
+def scored(home: Path) -> Iterator[Measured]:
+    """All that was scored in a home."""
+    for record in sorted((home / "results").iterdir()):
+        result = json.loads(record.read_text("utf-8")).get("result")
+        if isinstance(result, str) and "tasks.outcome.Measured" in result[:100]:
+            yield Measured.model_validate(json.loads(result)["data"])
+
+
+def turns(store: Store, measured: Measured) -> pd.DataFrame:
+    """The answers of the last round, with the columns text, right, vote, checks and beyond: a factor above LARGEST."""
+    problems = {problem.id: problem for problem in read_problems(store, measured.problems)}
+    frame = read_responses(store, measured.answered)
+    frame = frame[frame["round"] == frame["round"].max()]
+    asked = [problems[key] for key in frame["problem_id"]]
+    votes = store.frame(measured.values).set_index("problem_id")["right"]
+    return frame.assign(
+        vote=frame["problem_id"].map(votes),
+        right=[str(answer) == problem.answer for answer, problem in zip(frame["answer"], asked, strict=True)],
+        checks=frame["text"].str.contains("Checking."),
+        beyond=[any(beyond(*pair) for pair in re.findall(r"(\d+)\*(\d+)", problem.question)) for problem in asked],
+    )
+
+
+def beyond(one: str, other: str) -> bool:
+    """Whether a factor is larger than any that the base saw."""
+    return max(int(one), int(other)) > LARGEST
+
+
+def share(values: "pd.Series[bool]") -> str:
+    """A share in %, and nothing where there is nothing to count."""
+    return f"{100 * values.mean():.0f}" if len(values) >= 20 else "-"
+
+
+def checking(counted: pd.DataFrame) -> Table:
+    """How often and how well agents check, by method and iteration, over all seeds."""
+    table = Table("method", "iter.", "vote right", "alone right", "checks", "of checks right", "of others right")
+    for name in NAMES:
+        for iteration, found in counted[counted["method"] == name].groupby("iteration"):
+            of, others = found[found["checks"]]["right"], found[~found["checks"]]["right"]
+            shares = (found["vote"], found["right"], found["checks"], of, others)
+            table.add_row(METHODS[name].title, str(iteration), *map(share, shares))
+    return table
+
+
+def products(counted: pd.DataFrame) -> Table:
+    """How far problems of another kind were solved, and how often products that were written out are right."""
+    table = Table("method", "right", f"no factor > {LARGEST}", f"products ≤ {LARGEST} right", f"> {LARGEST} right")
+    for name in NAMES:
+        found = counted[counted["method"] == name]
+        if len(found):
+            written = [each for text in found["text"] for each in PRODUCT.findall(text) if each[2]]
+            right: dict[bool, list[bool]] = {False: [], True: []}
+            for one, other, _, value in written:
+                right[beyond(one, other)].append(int(one) * int(other) == int(value[:9]))
+            shares = (found["vote"], found[~found["beyond"]]["vote"], *map(pd.Series, right.values()))
+            table.add_row(METHODS[name].title, *map(share, shares))
+    return table
+
+
+def kept(folder: Path) -> dict[tuple[object, ...], "pd.Series[float]"]:
+    """What this benchmark came to, by method, seed, iteration and kind of problem; not the votes over thousands."""
+    values = pd.read_parquet(folder / "values.parquet")
+    values = values[~values["method"].map(lambda name: METHODS[name].matched)]
+    groups = values.set_index("problem_id").sort_index().groupby(["method", "seed", "iteration", "transfer"])
+    return {key: group["right"] for key, group in groups}  # type: ignore[misc]
+
+
+def main(home: Path) -> None:
+    """Read, count, print."""
+    store = Store(home / "artifacts")
+    wanted = kept(Path(__file__).parent)
+    found = {}
+    for measured in scored(home):
+        of = measured.outcome
+        key = (of.method, of.seed, of.iteration, of.transfer)
+        values = store.frame(measured.values).set_index("problem_id").sort_index()
+        if key in wanted and wanted[key].equals(values["right"]):
+            found[key] = turns(store, measured).assign(method=of.method, iteration=of.iteration, transfer=of.transfer)
+    console = Console()
+    console.print(f"{len(found)} of {len(wanted)} outcomes found in {home}; shares in %, over all seeds and agents")
+    if found:
+        counted = pd.concat(found.values(), ignore_index=True)
+        console.print(checking(counted[~counted["transfer"]]))
+        console.print(products(counted[counted["transfer"]]))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else ".maft"))

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -61,20 +62,33 @@ def share(values: "pd.Series[bool]") -> str:
     return f"{100 * values.mean():.0f}" if len(values) >= 20 else "-"
 
 
+def listing(title: str, *columns: str) -> Table:
+    """An empty table with a column of methods before the others."""
+    table = Table(title=title, box=SIMPLE_HEAD)
+    table.add_column("method", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
 def checking(counted: pd.DataFrame) -> Table:
-    """How often and how well agents check, by method and iteration, over all seeds."""
-    table = Table("method", "iter.", "vote right", "alone right", "checks", "of checks right", "of others right")
+    """How often and how well agents check, over all seeds; of the methods whose agents do."""
+    table = listing("turns, %", "iter.", "vote right", "alone right", "checks", "right then", "right else")
     for name in NAMES:
-        for iteration, found in counted[counted["method"] == name].groupby("iteration"):
-            of, others = found[found["checks"]]["right"], found[~found["checks"]]["right"]
-            shares = (found["vote"], found["right"], found["checks"], of, others)
+        found = counted[counted["method"] == name]
+        for iteration, turns in found.groupby("iteration") if found["checks"].any() else ():
+            checked, others = turns[turns["checks"]]["right"], turns[~turns["checks"]]["right"]
+            shares = (turns["vote"], turns["right"], turns["checks"], checked, others)
             table.add_row(METHODS[name].title, str(iteration), *map(share, shares))
     return table
 
 
 def products(counted: pd.DataFrame) -> Table:
     """How far problems of another kind were solved, and how often products that were written out are right."""
-    table = Table("method", "right", f"no factor > {LARGEST}", f"products ≤ {LARGEST} right", f"> {LARGEST} right")
+    table = listing(
+        f"problems with a value > {LARGEST}, and products written out in them, %",
+        *("right", f"no factor > {LARGEST}", f"products ≤ {LARGEST}", f"products > {LARGEST}"),
+    )
     for name in NAMES:
         found = counted[counted["method"] == name]
         if len(found):
@@ -107,7 +121,7 @@ def main(home: Path) -> None:
         if key in wanted and wanted[key].equals(values["right"]):
             found[key] = turns(store, measured).assign(method=of.method, iteration=of.iteration, transfer=of.transfer)
     console = Console()
-    console.print(f"{len(found)} of {len(wanted)} outcomes found in {home}; shares in %, over all seeds and agents")
+    console.print(f"{len(found)} of {len(wanted)} outcomes found in {home}")
     if found:
         counted = pd.concat(found.values(), ignore_index=True)
         console.print(checking(counted[~counted["transfer"]]))

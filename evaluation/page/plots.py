@@ -26,6 +26,7 @@ VARIABLES = {INK: "ink", FAINT: "rule", SOCIETY: "society", AGENT: "agent", UNTU
 LINES: Mapping[MethodName, tuple[str, str]] = {
     REFERENCE: (SOCIETY, "o-"),
     SINGLE: (AGENT, "s--"),
+    "single-ft-debate": (INK, "^-."),
     "debate-matched": (UNTUNED, "D:"),
 }
 """Colour, and marker with dash, of the methods that are followed over the iterations."""
@@ -57,7 +58,7 @@ _GROUP = re.compile(r'<g id="[^"]*"')
 
 
 def accuracy_plot(rows: Sequence[Row]) -> str | None:
-    """Accuracy after every iteration, with bands: multiagent and single-agent finetuning, and untuned debates.
+    """Accuracy after every iteration, with bands: multiagent and single-agent finetuning, and matched untuned debates.
 
     None if the benchmark has none of them.
     """

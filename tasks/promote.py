@@ -77,8 +77,10 @@ def gate(
         for debated in (candidate_debated, champion_debated)
     )
     comparison = compare(ours, theirs, level)
-    theirs_name = f"generation {champion.society.generation}"
-    text = comparison.describe(f"generation {candidate.generation}", theirs_name)
+    names = [f"generation {candidate.generation}", f"generation {champion.society.generation}"]
+    if names[0] == names[1]:  # of two jobs that began from the base
+        names = [f"{names[0]} (version {candidate.version})", f"{names[1]} (version {champion.version})"]
+    text = comparison.describe(*names)
     verdict = Verdict(
         candidate=candidate.version,
         champion=champion.version,

@@ -28,7 +28,7 @@ class Finetune(BaseModel):
         "own words on the same problem that do not.",
     )
     learning_rate: float = Field(
-        default=2e-3,
+        default=1e-3,
         gt=0.0,
         le=1.0,
         title="Learning rate",

@@ -112,3 +112,10 @@ def test_promote_rollback_ask_and_status(maft: Maft, client: MlflowClient, secon
     assert "critic-1" in shown and max(map(len, shown.splitlines())) <= 80
     maft("rollback", "goes-on", *at)
     assert maft.json("status", "--society", "goes-on", *at)["champion"] == before
+
+
+def test_generations_of_the_same_number_are_told_apart_by_their_versions(maft: Maft, second: dict, home: Path) -> None:
+    maft("promote", "goes-on", "--version", "1", "--home", str(home))
+    another = maft.json("run", *SETTINGS, "--set", "seed=2", "--home", str(home))
+    assert "generation 1 (version 3) " in another["verdict"]["text"]
+    assert " generation 1 (version 1): " in another["verdict"]["text"]

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from operating import ENDED, Operated
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
+from infra.config import Config
 from infra.lineage import JobRun, generations_url
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -81,7 +82,7 @@ def test_a_run_started_from_its_form_completes_and_tells_its_story(
     operated: Operated, page: Page, run: dict[str, Any]
 ) -> None:
     assert (run["state"]["type"], run["name"]) == ("COMPLETED", f"{SOCIETY} · {MADE}")
-    assert run["parameters"]["config"]["problems"]["train_size"] == (150 if SHOTS else 10)
+    assert run["parameters"]["config"]["problems"]["train_size"] == (Config().problems.train_size if SHOTS else 10)
     page.goto(operated.page(run["id"]))
     expect(page.get_by_text("Completed").first).to_be_visible()
     shoot(page, "run")

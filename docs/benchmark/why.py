@@ -111,6 +111,9 @@ def kept(folder: Path) -> dict[tuple[object, ...], "pd.Series[float]"]:
 
 def main(home: Path) -> None:
     """Read, count, print."""
+    if not (home / "results").is_dir():
+        print(f"{home}: no home of maft; `maft benchmark docs/benchmark/benchmark.yaml` makes .maft", file=sys.stderr)
+        sys.exit(2)
     store = Store(home / "artifacts")
     wanted = kept(Path(__file__).parent)
     found = {}

@@ -78,6 +78,8 @@ def report(
             raise UserError(f"--output {output}: there is no folder {output.absolute().parent}")
         if output and output.is_dir():
             raise UserError(f"--output {output} is a folder; name a file in it")
+        if output and output.suffix != ".html":
+            raise UserError(f"--output {output}: the page is HTML; name a file that ends in .html")
         if folder and not (folder.is_dir() or (folder.absolute().parent.is_dir() and not folder.exists())):
             raise UserError(f"--folder {folder}: neither a folder nor a new name in one")
         servers = serve(home)

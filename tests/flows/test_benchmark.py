@@ -274,6 +274,7 @@ def test_the_report_shows_debates_as_they_were_held(maft: Maft, report: dict, fr
         (["--society", "nobody"], "society 'nobody' has no finished benchmark"),
         (["0" * 32], "there is no run"),
         (["--output", "no/where/page.html"], "there is no folder"),
+        (["--output", "page.pdf"], "--output page.pdf: the page is HTML"),
         (["--folder", "no/where/files"], "neither a folder nor a new name in one"),
     ],
 )

@@ -40,7 +40,7 @@ def export(report: Report, folder: Path) -> list[Path]:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise UserError(f"--folder {folder}: cannot be made: {error.strerror or error}") from error
+        raise UserError(f"{folder}: cannot be made: {error.strerror or error}") from error
     for name, content in files.items():
         write(content, folder / name)
     return [folder / name for name in files]

@@ -78,7 +78,7 @@ def gate(
     )
     comparison = compare(ours, theirs, level)
     names = [f"generation {candidate.generation}", f"generation {champion.society.generation}"]
-    if names[0] == names[1]:  # of two jobs that began from the base
+    if names[0] == names[1]:  # of two jobs that began from the same one
         names = [f"{names[0]} (version {candidate.version})", f"{names[1]} (version {champion.version})"]
     text = comparison.describe(*names)
     verdict = Verdict(

@@ -1,4 +1,4 @@
-"""Counts in the agents' words what this folder's README says of how they answered.
+"""The differences by iteration of this folder's README, and counts in the agents' words of how they answered.
 
     python docs/benchmark/why.py [HOME]
 
@@ -18,6 +18,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from evaluation.clustered import Values, difference
 from evaluation.methods import METHODS, NAMES
 from infra.frames import read_problems, read_responses
 from infra.store import Store
@@ -109,8 +110,33 @@ def kept(folder: Path) -> dict[tuple[object, ...], "pd.Series[float]"]:
     return {key: group["right"] for key, group in groups}  # type: ignore[misc]
 
 
+def differences(folder: Path) -> Table:
+    """What a method gained between iterations, and how far the single model that debates is behind, from the values."""
+    values = pd.read_parquet(folder / "values.parquet")
+    values = values[~values["transfer"]]
+
+    def of(method: str, iteration: int) -> Values:
+        rows = values[(values["method"] == method) & (values["iteration"] == iteration)]
+        return {seed: dict(zip(each["problem_id"], each["right"], strict=True)) for seed, each in rows.groupby("seed")}
+
+    society, single = "multiagent-ft", "single-ft-debate"
+    pairs = [((method, end), (method, begin)) for method in (society, single) for begin, end in ((1, 5), (4, 5))]
+    pairs += [((society, iteration), (single, iteration)) for iteration in range(1, 6)]
+    table = Table("% ± standard error", "all seeds", "by seed", box=SIMPLE_HEAD)
+    for a, b in pairs:
+        found = difference(of(*a), of(*b))
+        each = [f"{100 * seed.value:+.1f} ± {100 * seed.standard_error:.1f}" for seed in found.seeds.values()]
+        names = (f"{METHODS[method].title} {iteration}" for method, iteration in (a, b))  # type: ignore[index]
+        table.add_row(
+            " − ".join(names), f"{100 * found.value:+.1f} ± {100 * found.standard_error:.1f}", ", ".join(each)
+        )
+    return table
+
+
 def main(home: Path) -> None:
     """Read, count, print."""
+    console = Console()
+    console.print(differences(Path(__file__).parent))
     if not (home / "results").is_dir():
         print(f"{home}: no home of maft; `maft benchmark docs/benchmark/benchmark.yaml` makes .maft", file=sys.stderr)
         sys.exit(2)
@@ -123,7 +149,6 @@ def main(home: Path) -> None:
         values = store.frame(measured.values).set_index("problem_id").sort_index()
         if key in wanted and wanted[key].equals(values["right"]):
             found[key] = turns(store, measured).assign(method=of.method, iteration=of.iteration, transfer=of.transfer)
-    console = Console()
     console.print(f"{len(found)} of {len(wanted)} outcomes found in {home}")
     if found:
         counted = pd.concat(found.values(), ignore_index=True)

@@ -117,7 +117,8 @@ def differences(folder: Path) -> Table:
 
     def of(method: str, iteration: int) -> Values:
         rows = values[(values["method"] == method) & (values["iteration"] == iteration)]
-        return {seed: dict(zip(each["problem_id"], each["right"], strict=True)) for seed, each in rows.groupby("seed")}
+        by_seed = {int(seed): rows[rows["seed"] == seed] for seed in rows["seed"].unique()}
+        return {seed: dict(zip(each["problem_id"], each["right"], strict=True)) for seed, each in by_seed.items()}
 
     society, single = "multiagent-ft", "single-ft-debate"
     pairs = [((method, end), (method, begin)) for method in (society, single) for begin, end in ((1, 5), (4, 5))]

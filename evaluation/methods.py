@@ -73,7 +73,11 @@ class Method(Record):
 
 
 METHODS: dict[MethodName, Method] = {
-    "base": Method(title="base", about="One sample of the base (Table 1).", answers="sample"),
+    "base": Method(
+        title="base",
+        about="One sample of the base (Table 1), as the mean of N; it is charged for all of them.",
+        answers="sample",
+    ),
     "majority": Method(title="majority", about="Vote over N samples of the base (Table 1).", answers="vote"),
     "debate": Method(title="debate", about="N untuned agents debate for M rounds (Table 1).", answers="debate"),
     "majority-matched": Method(

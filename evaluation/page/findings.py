@@ -1,7 +1,7 @@
 """Which of the paper's findings hold in a benchmark, decided from its numbers by a rule that is said beside each.
 
 Every finding is a set of comparisons, each a difference with its standard error, over all seeds and for each alone.
-It holds if all are as the paper has them and none is missing, and fails if one is not.
+It holds if all are as the paper has them and none is missing, and does not if one is not.
 """
 
 import math
@@ -25,7 +25,7 @@ BASELINES: tuple[MethodName, ...] = (
     "single-ft-debate",
 )  # fmt: skip
 
-Verdict = Literal["holds", "fails", "not measured"]
+Verdict = Literal["holds", "does not hold", "not measured"]
 _ABOVE = "clear over all seeds together and on each seed alone; clear is more than twice its standard error"
 
 
@@ -103,7 +103,7 @@ def signed(value: float, error: float, unit: str) -> str:
 def _decided(title: str, said: str, rule: str, comparisons: list[Comparison], missing: Iterable[str]) -> Finding:
     missing = list(missing)
     failed = not all(each.met for each in comparisons)
-    verdict: Verdict = "fails" if failed else "not measured" if missing or not comparisons else "holds"
+    verdict: Verdict = "does not hold" if failed else "not measured" if missing or not comparisons else "holds"
     return Finding(title=title, verdict=verdict, said=said, rule=rule, comparisons=comparisons, missing=missing)
 
 

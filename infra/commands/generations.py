@@ -107,7 +107,7 @@ def report(
             print(json.dumps(told))
             return
         for finding in findings:
-            out.print(f"{finding.verdict:<12} {finding.title}", markup=False, highlight=False)
+            out.print(f"{finding.verdict:<13} {finding.title}", markup=False, highlight=False)
         out.print(f"Report   {path}", soft_wrap=True, markup=False)
         if folder:
             out.print(f"Files    {folder.absolute()}: {', '.join(file.name for file in files)}", soft_wrap=True)

@@ -10,7 +10,7 @@ its products out (agents/embedded/README.md).
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -18,8 +18,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from evaluation.clustered import Values, difference
-from evaluation.methods import METHODS, NAMES
+from evaluation.clustered import Difference, Estimate, Values, difference
+from evaluation.methods import METHODS, NAMES, MethodName
 from infra.frames import read_problems, read_responses
 from infra.store import Store
 from tasks.outcome import Measured
@@ -110,34 +110,51 @@ def kept(folder: Path) -> dict[tuple[object, ...], "pd.Series[float]"]:
     return {key: group["right"] for key, group in groups}  # type: ignore[misc]
 
 
-def differences(folder: Path) -> Table:
-    """What a method gained between iterations, and how far the single model that debates is behind, from the values."""
+def differences(folder: Path) -> Iterator[Table]:
+    """What methods gained between iterations, and how far multiagent FT is ahead of others, from the values."""
     values = pd.read_parquet(folder / "values.parquet")
     values = values[~values["transfer"]]
+    seeds = sorted(map(int, values["seed"].unique()))
 
-    def of(method: str, iteration: int) -> Values:
+    def of(method: MethodName, iteration: int) -> Values:
         rows = values[(values["method"] == method) & (values["iteration"] == iteration)]
-        by_seed = {int(seed): rows[rows["seed"] == seed] for seed in rows["seed"].unique()}
+        by_seed = {seed: rows[rows["seed"] == seed] for seed in seeds}
         return {seed: dict(zip(each["problem_id"], each["right"], strict=True)) for seed, each in by_seed.items()}
 
-    society, single = "multiagent-ft", "single-ft-debate"
-    pairs = [((method, end), (method, begin)) for method in (society, single) for begin, end in ((1, 5), (4, 5))]
-    pairs += [((society, iteration), (single, iteration)) for iteration in range(1, 6)]
-    table = Table("% ± standard error", "all seeds", "by seed", box=SIMPLE_HEAD)
-    for a, b in pairs:
-        found = difference(of(*a), of(*b))
-        each = [f"{100 * seed.value:+.1f} ± {100 * seed.standard_error:.1f}" for seed in found.seeds.values()]
-        names = (f"{METHODS[method].title} {iteration}" for method, iteration in (a, b))  # type: ignore[index]
-        table.add_row(
-            " − ".join(names), f"{100 * found.value:+.1f} ± {100 * found.standard_error:.1f}", ", ".join(each)
+    def listed(title: str, first: str, rows: Iterable[tuple[str, Values, Values]]) -> Table:
+        table = Table(first, title=title, box=SIMPLE_HEAD)
+        for column in ("all seeds", *(f"seed {seed}" for seed in seeds)):
+            table.add_column(column, justify="right", no_wrap=True)
+        for name, a, b in rows:
+            found = difference(a, b)
+            each: list[Difference | Estimate] = [found, *(found.seeds[seed] for seed in seeds)]
+            table.add_row(name, *(f"{100 * one.value:+.1f} ± {100 * one.standard_error:.1f}" for one in each))
+        return table
+
+    society: MethodName = "multiagent-ft"
+    others: tuple[MethodName, ...] = ("single-ft-debate", "pooled")
+    yield listed(
+        "gained, points ± standard error",
+        "from iteration … to …",
+        (
+            (f"{METHODS[method].title}, {begin} to {end}", of(method, end), of(method, begin))
+            for method in (society, *others)
+            for begin, end in ((1, 5), (4, 5))
+        ),
+    )
+    for other in others:
+        yield listed(
+            f"{METHODS[society].title} − {METHODS[other].title}, points ± standard error",
+            "iteration",
+            ((str(iteration), of(society, iteration), of(other, iteration)) for iteration in range(1, 6)),
         )
-    return table
 
 
 def main(home: Path) -> None:
     """Read, count, print."""
     console = Console()
-    console.print(differences(Path(__file__).parent))
+    for table in differences(Path(__file__).parent):
+        console.print(table)
     if not (home / "results").is_dir():
         print(f"{home}: no home of maft; `maft benchmark docs/benchmark/benchmark.yaml` makes .maft", file=sys.stderr)
         sys.exit(2)

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from evaluation.scores import Record, Role
+from evaluation.record import Record, Role
 
 
 class Agent(Record):

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from agents.prompts import Message
-from agents.responses import Said
+from agents.debate.responses import Said
+from agents.engines.chat import Message
 from agents.society import Agent
-from evaluation.answers import equivalent
+from evaluation.answers.equality import equivalent
 from evaluation.problems.problem import Problem
 
 Example = list[Message]
@@ -37,7 +37,7 @@ def split(
     """The dataset of one agent.
 
     Args:
-        responses: the responses of all agents in all rounds, columns of `agents.responses.COLUMNS`.
+        responses: the responses of all agents in all rounds, columns of `agents.debate.responses.COLUMNS`.
         consensus: y^ by problem id; problems without a consensus are left out of it and so of every dataset.
         critic_mix: w.
         seed: of the draw that brings D^C- and D^C+ to their proportions.
@@ -79,7 +79,7 @@ def preferences(
     not: to correct itself where it did, to hold its ground where it was talked out of it.
 
     Args:
-        responses: the responses of all agents in all rounds, columns of `agents.responses.COLUMNS`.
+        responses: the responses of all agents in all rounds, columns of `agents.debate.responses.COLUMNS`.
         consensus: y^ by problem id; problems without a consensus are left out of it and so of every dataset.
     """
     said = Said(responses)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from agents import prompts
-from agents.debate import Stream
+from agents.debate import prompts
+from agents.debate.generate import Stream
+from agents.debate.responses import Said, frame_of
 from agents.engines.protocol import Engine, OnProgress, Request, Sampling
-from agents.responses import Said, frame_of
 from agents.society import Agent
-from evaluation.answers import equivalent
+from evaluation.answers.equality import equivalent
 from evaluation.problems.problem import Problem
 
 
@@ -28,7 +28,7 @@ def rationalise(
     The hint comes as advice does in a debate, which is how the agents are used to reading of an answer.
 
     Args:
-        first: the responses of all agents in round 1, columns of `agents.responses.COLUMNS`.
+        first: the responses of all agents in round 1, columns of `agents.debate.responses.COLUMNS`.
 
     Returns:
         The retries as responses of round 1, with the same columns; none where all were right.

@@ -4,17 +4,9 @@ Accuracies are shares in 0..1 over the held-out problems; an unparsable answer c
 that of a mean over problems, sd / sqrt(n) with the n-1 estimate of sd.
 """
 
-from typing import Literal
+from pydantic import Field
 
-from pydantic import BaseModel, ConfigDict, Field
-
-Role = Literal["generator", "critic"]
-
-
-class Record(BaseModel):
-    """A value that crosses a border: immutable, and strict about its fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from evaluation.record import Record, Role
 
 
 class AgentScore(Record):

@@ -2,13 +2,14 @@
 
 from prefect import flow
 
-from evaluation.benchmark import Row
-from evaluation.methods import METHODS, NAMES, REFERENCE, MethodName
-from evaluation.scores import Record
-from flows.follow import follow, match
-from infra.benchmark import Benchmark
-from infra.lineage import JobRun, client
-from infra.machine import watched
+from evaluation.benchmark.methods import METHODS, NAMES, REFERENCE, MethodName
+from evaluation.benchmark.results import Row
+from evaluation.record import Record
+from flows.method import follow, match
+from infra.config.benchmark import Benchmark
+from infra.lineage.records import JobRun
+from infra.lineage.runs import client
+from infra.lineage.system_metrics import watched
 from tasks.compare import compare, log_method, open_benchmark, report
 from tasks.outcome import Measured
 from tasks.prepare import prepare, prepare_transfer

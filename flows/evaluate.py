@@ -2,10 +2,11 @@
 
 from prefect import flow
 
-from evaluation.scores import GenerationScores, Record
+from evaluation.record import Record
+from evaluation.scores import GenerationScores
 from flows.iterate import assess
-from infra.config import Measurement
-from infra.lineage import JobRun
+from infra.config.job import Measurement
+from infra.lineage.records import JobRun
 from tasks.evaluate import evaluate as score
 from tasks.measure import file_scores, find_measured
 from tasks.prepare import prepare_held_out

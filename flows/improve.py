@@ -3,12 +3,14 @@
 from prefect import flow
 
 from agents.society import Society
-from evaluation.scores import GenerationScores, Record
+from evaluation.record import Record
+from evaluation.scores import GenerationScores
 from flows.iterate import assess, iterate
-from infra.config import Config
-from infra.lineage import JobRun, client
-from infra.machine import watched
-from infra.occupancy import sole_run
+from infra.config.job import Config
+from infra.lineage.records import JobRun
+from infra.lineage.runs import client
+from infra.lineage.system_metrics import watched
+from infra.operation.one_run_per_society import sole_run
 from tasks.announce import announce, publish
 from tasks.begin import begin
 from tasks.evaluate import evaluate

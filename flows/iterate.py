@@ -10,11 +10,11 @@ evaluate   the same debate on held-out problems
 
 from prefect import flow
 
-from agents.debate import Stream
+from agents.debate.generate import Stream
 from agents.engines.base_model import Bases
 from agents.society import Agent, Society
-from infra.config import Config
-from infra.store import Artifact
+from agents.store import Artifact
+from infra.config.job import Config
 from tasks.confidence import confidence
 from tasks.evaluate import evaluate
 from tasks.finetune import Finetuned, finetune

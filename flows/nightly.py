@@ -5,8 +5,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
 
 from flows.improve import Improvement, grow
-from infra.config import Config
-from infra.occupancy import SocietyBusy, sole_run
+from infra.config.job import Config
+from infra.operation.one_run_per_society import SocietyBusy, sole_run
 
 FROM_CHAMPION = Config(start_from="champion", iterations=1)
 

@@ -1,5 +1,5 @@
 """`python -m infra` is `maft`."""
 
-from infra.cli import main
+from infra.cli.main import main
 
 main()

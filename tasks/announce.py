@@ -7,13 +7,13 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.utilities.urls import url_for
 
-from evaluation.markdown import generations_markdown
-from evaluation.pictures import agents_heatmap, generations_picture
+from evaluation.reporting.markdown import generations_markdown
+from evaluation.reporting.pictures import agents_heatmap, generations_picture
 from evaluation.scores import GenerationScores
-from infra import lineage
-from infra.config import Config
-from infra.home import current_home
-from infra.lineage import JobRun
+from infra.config.job import Config
+from infra.home.home import current_home
+from infra.lineage import runs
+from infra.lineage.records import JobRun
 from tasks.begin import Start, current_flow_run_id
 from tasks.promote import Verdict
 
@@ -26,7 +26,7 @@ def announce(config: Config, job: JobRun, start: Start) -> None:
         with get_client(sync_client=True) as client:
             client.update_flow_run(UUID(start.flow_run_id), name=f"{job.society} · {made}")
     create_link_artifact(
-        link=lineage.run_url(job), link_text="the run in MLflow", key="mlflow-run", description=f"{job.society}, {made}"
+        link=runs.run_url(job), link_text="the run in MLflow", key="mlflow-run", description=f"{job.society}, {made}"
     )
 
 
@@ -37,17 +37,17 @@ def publish(job: JobRun, generations: list[GenerationScores], verdict: Verdict) 
     curves, heat = pictures / f"{job.society}-{job.job}.png", pictures / f"{job.society}-{job.job}-agents.png"
     generations_picture(generations, job.society, curves)
     agents_heatmap(generations, job.society, heat)
-    lineage.log_artifacts(job.run_id, [curves, heat], "pictures")
+    runs.log_artifacts(job.run_id, [curves, heat], "pictures")
     # The verdict first: the pages show a few lines of a description, the rest on demand.
     table = f"**{verdict.text}**\n\n{generations_markdown(generations, job.society)}"
-    lineage.describe(verdict.run_id, table)
+    runs.describe(verdict.run_id, table)
     page = url_for("flow-run", obj_id=current_flow_run_id())
-    compare = f"[All generations, to compare]({lineage.generations_url(job)})"
-    lineage.describe(job.run_id, f"{table}\n\n{compare} · [The flow run in Prefect]({page})")
-    picture = f"![accuracy over generations]({lineage.artifact_url(job, f'pictures/{curves.name}')})"
+    compare = f"[All generations, to compare]({runs.generations_url(job)})"
+    runs.describe(job.run_id, f"{table}\n\n{compare} · [The flow run in Prefect]({page})")
+    picture = f"![accuracy over generations]({runs.artifact_url(job, f'pictures/{curves.name}')})"
     create_markdown_artifact(
-        f"{table}\n\n{picture}\n\n[The run in MLflow]({lineage.run_url(job)}) · {compare}",
+        f"{table}\n\n{picture}\n\n[The run in MLflow]({runs.run_url(job)}) · {compare}",
         key=f"{job.society}-generations",
         description=f"Society {job.society}: its generations on held-out problems",
     )
-    lineage.close_job(job, "FINISHED")
+    runs.close_job(job, "FINISHED")

@@ -8,15 +8,14 @@ from prefect.context import FlowRunContext
 
 from agents.engines.base_model import Bases
 from agents.society import Society
-from evaluation.scores import Record
-from infra import lineage, promotion
-from infra.adapters import fetch_adapter
-from infra.config import Config
+from agents.store import Store
+from evaluation.record import Record
+from infra.config.job import Config
 from infra.errors import UserError
-from infra.home import current_home
-from infra.registry import model_name
-from infra.societies import SocietyVersion, next_generation
-from infra.store import Store
+from infra.home.home import current_home
+from infra.lineage import champion, runs
+from infra.lineage.agents import fetch_adapter, model_name
+from infra.lineage.societies import SocietyVersion, next_generation
 
 
 class Start(Record):
@@ -50,13 +49,13 @@ def begin(config: Config, bases: Bases) -> Start:
         UserError: there is no such generation, or it belongs to other base models or another number of agents.
     """
     flow_run_id = current_flow_run_id()
-    earlier = lineage.find_job(config.society, {"prefect.flow_run_id": flow_run_id}) if flow_run_id else None
+    earlier = runs.find_job(config.society, {"prefect.flow_run_id": flow_run_id}) if flow_run_id else None
     version = earlier.data.tags["maft.start_version"] if earlier else config.start_from
-    champion = promotion.champion(config.society)
-    origin = promotion.generation(config.society, version)
+    best = champion.champion(config.society)
+    origin = champion.generation(config.society, version)
     request = _request(config, bases, origin)
     if earlier is None:
-        same = lineage.find_job(config.society, {"maft.request": request})
+        same = runs.find_job(config.society, {"maft.request": request})
         # The champion of tomorrow is another generation's parent; a version and the base are the same for ever.
         again = config.start_from not in {"champion", "candidate"}
         earlier = same if same and (again or same.info.status != "FINISHED") else None
@@ -65,7 +64,7 @@ def begin(config: Config, bases: Bases) -> Start:
     return Start(
         society=_at_hand(origin, config, bases) if origin else Society.untuned(config.agents),
         origin=origin,
-        champion=_or_none(tags["maft.champion"]) if tags else champion.version if champion else None,
+        champion=_or_none(tags["maft.champion"]) if tags else best.version if best else None,
         first_generation=int(tags["maft.first_generation"]) if tags else first,
         request=request,
         flow_run_id=flow_run_id,

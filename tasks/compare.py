@@ -11,18 +11,18 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
 from agents.engines.base_model import Bases
-from evaluation.benchmark import Outcome, Row, summarise
-from evaluation.benchmark_table import benchmark_markdown
-from evaluation.methods import METHODS, REFERENCE, MethodName
-from evaluation.page.debates import Held, worth_reading
-from infra import lineage
-from infra.benchmark import Benchmark
-from infra.benchmark_report import BENCHMARK, DEBATES, VALUES, VERSIONS, page_of, publish, read_benchmark, versions
-from infra.cache import step
-from infra.frames import read_problems, read_responses
-from infra.home import current_home
-from infra.lineage import DatasetRef, JobRun
-from infra.store import Artifact, Store
+from agents.frames import read_problems, read_responses
+from agents.store import Artifact, Store
+from evaluation.benchmark.debates import Held, worth_reading
+from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
+from evaluation.benchmark.results import Outcome, Row, summarise
+from evaluation.reporting.benchmark_table import benchmark_markdown
+from infra.config.benchmark import Benchmark
+from infra.home.cache import step
+from infra.home.home import current_home
+from infra.lineage import runs
+from infra.lineage.benchmark import BENCHMARK, DEBATES, VALUES, VERSIONS, page_of, publish, read_benchmark, versions
+from infra.lineage.records import DatasetRef, JobRun
 from tasks.begin import current_flow_run_id
 from tasks.outcome import Measured
 from tasks.prepare import PreparedProblems
@@ -58,7 +58,7 @@ def open_benchmark(
     digests = {name: artifact.sha256 for name, artifact, _, _ in used}
     identity = json.dumps([settings, weighed, digests], sort_keys=True)
     tags = {"prefect.flow_run_id": current_flow_run_id(), **weighed}
-    job = lineage.open_job(
+    job = runs.open_job(
         config.society,
         hashlib.sha256(identity.encode()).hexdigest()[:16],
         f"{config.society} · benchmark of {len(config.methods)} methods",
@@ -66,18 +66,18 @@ def open_benchmark(
         tags,
         kind="benchmark",
     )
-    lineage.log_datasets(
+    runs.log_datasets(
         job.run_id,
         [
             DatasetRef(name=name, sha256=artifact.sha256, rows=artifact.rows, source=source, context=context)
             for name, artifact, source, context in used
         ],
     )
-    lineage.log_text(job.run_id, config.model_dump_json(indent=2, exclude={"runner"}), "config.json")
+    runs.log_text(job.run_id, config.model_dump_json(indent=2, exclude={"runner"}), "config.json")
     return job
 
 
-@step("infra.lineage", name="{name} · seed {seed} · log")
+@step("infra.lineage.runs", name="{name} · seed {seed} · log")
 def log_method(tracking_uri: str, job: JobRun, name: MethodName, seed: int, measured: list[Measured]) -> None:
     """A run below the benchmark's: one method under one seed, a step of its curves per iteration.
 
@@ -87,18 +87,18 @@ def log_method(tracking_uri: str, job: JobRun, name: MethodName, seed: int, meas
     from mlflow.entities import Metric
 
     tags = {"mlflow.parentRunId": job.run_id, "maft.kind": "method", "maft.method": name, "maft.seed": str(seed)}
-    run = lineage.open_nested(job, f"{METHODS[name].title} · seed {seed}", tags)
-    lineage.log_params(run.info.run_id, {"method": name, "seed": seed, **METHODS[name].model_dump(mode="json")})
+    run = runs.open_nested(job, f"{METHODS[name].title} · seed {seed}", tags)
+    runs.log_params(run.info.run_id, {"method": name, "seed": seed, **METHODS[name].model_dump(mode="json")})
     metrics = [
         # The time at which the run began, so that logging the same again changes nothing.
         Metric(key, value, run.info.start_time, each.outcome.iteration)
         for each in measured
         for key, value in _numbers(each.outcome).items()
     ]
-    mlflow = lineage.client()
+    mlflow = runs.client()
     mlflow.log_batch(run.info.run_id, metrics=metrics)
     agents = {each.outcome.iteration: each.society.model_dump(mode="json") for each in measured}
-    lineage.log_text(run.info.run_id, json.dumps(agents, indent=1), "agents.json")
+    runs.log_text(run.info.run_id, json.dumps(agents, indent=1), "agents.json")
     mlflow.set_terminated(run.info.run_id)
 
 
@@ -139,22 +139,22 @@ def compare(config: Benchmark, job: JobRun, measured: list[Measured]) -> tuple[l
         "transfer": [row.model_dump(mode="json") for row in transfer],
         "outcomes": [each.outcome.model_dump(mode="json") for each in measured],
     }
-    lineage.log_text(job.run_id, json.dumps(report, indent=1), BENCHMARK)
+    runs.log_text(job.run_id, json.dumps(report, indent=1), BENCHMARK)
     debates = [debate.model_dump(mode="json") for debate in worth_reading(_held(store, measured))]
-    lineage.log_text(job.run_id, json.dumps(debates, indent=1), DEBATES)
-    lineage.log_text(job.run_id, json.dumps(versions(), indent=1), VERSIONS)
+    runs.log_text(job.run_id, json.dumps(debates, indent=1), DEBATES)
+    runs.log_text(job.run_id, json.dumps(versions(), indent=1), VERSIONS)
     with tempfile.TemporaryDirectory() as folder:
         values = Path(folder) / Path(VALUES).name
         _all_values(store, measured).to_parquet(values, compression="zstd", index=False)
-        lineage.log_artifacts(job.run_id, [values], str(Path(VALUES).parent))
+        runs.log_artifacts(job.run_id, [values], str(Path(VALUES).parent))
     table = benchmark_markdown(rows, transfer, config.society, config.seeds)
-    lineage.describe(job.run_id, table)
+    runs.describe(job.run_id, table)
     create_markdown_artifact(
-        f"{table}\n\n[The run in MLflow]({lineage.run_url(job)})",
+        f"{table}\n\n[The run in MLflow]({runs.run_url(job)})",
         key=f"{config.society}-benchmark",
         description=f"Society {config.society}: methods on held-out problems",
     )
-    lineage.close_job(job, "FINISHED")
+    runs.close_job(job, "FINISHED")
     return rows, transfer
 
 

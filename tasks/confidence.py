@@ -3,24 +3,30 @@
 import time
 
 from agents.engines.base_model import Bases
-from agents.engines.resident import resident
+from agents.engines.registry import resident
+from agents.frames import read_problems, read_responses
 from agents.society import Society
-from infra.cache import step
-from infra.config import Runner
-from infra.frames import read_problems, read_responses
-from infra.home import current_home
-from infra.progress import progress
-from infra.store import Artifact, Store
+from agents.store import Artifact, Store
+from infra.config.job import Runner
+from infra.home.cache import step
+from infra.home.home import current_home
+from infra.home.progress import progress
 from tasks.sample import CALLS, Responses
 
 
-@step(*CALLS, "agents.confidence", "agents.likelihood", "agents.training.sft", name="{label} · confidence")
+@step(
+    *CALLS,
+    "agents.judging.confidence",
+    "agents.judging.likelihood",
+    "agents.training.examples",
+    name="{label} · confidence",
+)
 def confidence(
     bases: Bases, society: Society, problems: Artifact, debated: list[Responses], runner: Runner, label: str
 ) -> Responses:
     """The last round of a debate, each response with its weight; seconds are those of the round and of reading it."""
     # Imports torch, which a job served from cache should not wait for.
-    from agents.confidence import confidence as core
+    from agents.judging.confidence import confidence as core
 
     started = time.monotonic()
     store = Store(current_home().artifacts)

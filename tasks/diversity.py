@@ -3,32 +3,32 @@
 import functools
 from typing import TYPE_CHECKING
 
-from agents.diversity import diversity as core
-from agents.embedding import EncoderRef
 from agents.engines.base_model import Bases
-from agents.engines.resident import resident
+from agents.engines.registry import resident
+from agents.frames import read_problems, read_responses
+from agents.judging.diversity import diversity as core
+from agents.judging.embedding import EncoderRef
 from agents.society import Agent
-from evaluation.diversity import Diversity
-from infra.cache import step
-from infra.config import Runner
-from infra.frames import read_problems, read_responses
-from infra.home import current_home
-from infra.progress import progress
-from infra.store import Artifact, Store
+from agents.store import Artifact, Store
+from evaluation.measures.diversity import Diversity
+from infra.config.job import Runner
+from infra.home.cache import step
+from infra.home.home import current_home
+from infra.home.progress import progress
 from tasks.sample import CALLS
 
 if TYPE_CHECKING:
-    from agents.embedding import Encoder
+    from agents.judging.embedding import Encoder
 
 
 @step(
     *CALLS,
-    "agents.diversity",
-    "agents.likelihood",
-    "agents.embedding",
-    "evaluation.diversity",
-    "evaluation.metrics",
-    "evaluation.styles",
+    "agents.judging.diversity",
+    "agents.judging.likelihood",
+    "agents.judging.embedding",
+    "evaluation.measures.diversity",
+    "evaluation.measures.debates",
+    "evaluation.measures.styles",
     name="{label} · diversity",
 )
 def diversity(
@@ -41,12 +41,12 @@ def diversity(
     runner: Runner,
     label: str,
 ) -> Diversity:
-    """The measures of `evaluation.diversity` over the responses of one round.
+    """The measures of `evaluation.measures.diversity` over the responses of one round.
 
     Args:
         agents: those who spoke in it.
         responses: of rounds 1 .. round_.
-        encoder: for dissimilarity, see `agents.embedding.Encoder`; None leaves it out.
+        encoder: for dissimilarity, see `agents.judging.embedding.Encoder`; None leaves it out.
     """
     store = Store(current_home().artifacts)
     engine = resident(bases, runner.device, runner.batch_rows, store.folders)
@@ -58,6 +58,6 @@ def diversity(
 
 @functools.lru_cache(maxsize=1)
 def _encoder(encoder: EncoderRef, device: str) -> "Encoder":
-    from agents.embedding import Encoder
+    from agents.judging.embedding import Encoder
 
     return Encoder(encoder.name, device)

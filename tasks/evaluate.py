@@ -1,11 +1,11 @@
 """Evaluate: what one generation scored on held-out problems, beside what making it took."""
 
-from evaluation.metrics import score_debate
+from agents.frames import read_problems, read_responses
+from agents.store import Artifact, Store
+from evaluation.measures.debates import score_debate
 from evaluation.scores import GenerationScores
-from infra.cache import step
-from infra.frames import read_problems, read_responses
-from infra.home import current_home
-from infra.store import Artifact, Store
+from infra.home.cache import step
+from infra.home.home import current_home
 from tasks.finetune import Finetuned
 from tasks.sample import Responses, fallback_share
 from tasks.vote import VOTING, Consensus

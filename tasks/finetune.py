@@ -6,16 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from agents.engines.base_model import Base, Bases
-from agents.engines.resident import resident
+from agents.engines.registry import resident
 from agents.seeding import derive_seed
 from agents.society import Agent
-from agents.training.sft import Finetune
-from evaluation.scores import Record
-from infra.cache import step
-from infra.config import Runner
-from infra.home import current_home
-from infra.progress import progress
-from infra.store import Artifact, Store
+from agents.store import Artifact, Store
+from agents.training.settings import Finetune
+from evaluation.record import Record
+from infra.config.job import Runner
+from infra.home.cache import step
+from infra.home.home import current_home
+from infra.home.progress import progress
 
 
 class Finetuned(Record):
@@ -32,7 +32,7 @@ class Finetuned(Record):
     """Its share, by tokens, of the time in which the agents of its base were trained together."""
 
 
-@step("agents.training", "agents.chat", "agents.seeding", name="{label} · finetune")
+@step("agents.training", "agents.engines.chat", "agents.seeding", name="{label} · finetune")
 def finetune(
     bases: Bases,
     agents: list[Agent],
@@ -70,7 +70,7 @@ def _train_together(
     if settings.method == "dpo":
         from agents.training.dpo import finetune as train
     else:
-        from agents.training.joint import finetune as train
+        from agents.training.sft.train import finetune as train
 
     started = time.monotonic()
     store = Store(current_home().artifacts)

@@ -8,16 +8,17 @@ from prefect import task
 from agents.engines import base_model
 from agents.engines.base_model import Bases, check_several
 from agents.society import Society
-from evaluation.markdown import generations_markdown
-from evaluation.scores import GenerationScores, Record
-from infra import lineage, promotion
-from infra.config import Config, Measurement, check_votes
+from agents.store import Artifact, Store
+from evaluation.record import Record
+from evaluation.reporting.markdown import generations_markdown
+from evaluation.scores import GenerationScores
+from infra.config.job import Config, Measurement, check_votes
 from infra.errors import UserError
-from infra.generations import log_numbers
-from infra.home import current_home
-from infra.lineage import DatasetRef, JobRun
-from infra.store import Artifact, Store
-from infra.traces import log_debates
+from infra.home.home import current_home
+from infra.lineage import champion, runs
+from infra.lineage.records import DatasetRef, JobRun
+from infra.lineage.scores import log_numbers
+from infra.lineage.traces import log_debates
 from tasks.begin import current_flow_run_id, fetch_adapters
 from tasks.register import TRANSCRIPTS, debates_frame
 from tasks.sample import Responses
@@ -40,11 +41,9 @@ def find_measured(measurement: Measurement) -> Found:
         UserError: the society has no such generation, or its bases or votes take another engine.
     """
     name, which = measurement.society, measurement.generation
-    version = promotion.generation(name, which)
-    job = lineage.job_of(version.run_id) if version else lineage.find_job(name, {})
-    made = (
-        Config.model_validate_json(lineage.read_text(job.info.run_id, "config.json")) if job else Config(society=name)
-    )
+    version = champion.generation(name, which)
+    job = runs.job_of(version.run_id) if version else runs.find_job(name, {})
+    made = Config.model_validate_json(runs.read_text(job.info.run_id, "config.json")) if job else Config(society=name)
     config = made.model_copy(
         update={"seed": measurement.seed, "engine": measurement.engine, "runner": measurement.runner}
     )
@@ -69,7 +68,7 @@ def file_scores(
     which = f"generation {found.society.generation}"
     asked = measurement.model_dump(mode="json", exclude={**measurement.IMMATERIAL, "generation": True})
     identity = json.dumps([asked, found.version, found.bases.sha256, problems.sha256], sort_keys=True)
-    run = lineage.open_job(
+    run = runs.open_job(
         measurement.society,
         hashlib.sha256(identity.encode()).hexdigest()[:16],
         f"{measurement.society} · {which} on {measurement.problems.rsplit('/', 1)[-1]}",
@@ -81,11 +80,11 @@ def file_scores(
     data = DatasetRef(
         name="evaluation", sha256=problems.sha256, rows=problems.rows, source=source, context="evaluation"
     )
-    lineage.log_datasets(run.run_id, [data])
+    runs.log_datasets(run.run_id, [data])
     log_numbers(run.run_id, scores)
     debates = debates_frame(Store(current_home().artifacts), problems, debated)
-    lineage.log_transcripts(run.run_id, debates, by="question", debates=TRANSCRIPTS)
+    runs.log_transcripts(run.run_id, debates, by="question", debates=TRANSCRIPTS)
     log_debates(run.experiment_id, run.run_id, run.job, scores.generation, debates, measurement.seed)
-    lineage.describe(run.run_id, generations_markdown([scores], measurement.society))
-    lineage.close_job(run, "FINISHED")
+    runs.describe(run.run_id, generations_markdown([scores], measurement.society))
+    runs.close_job(run, "FINISHED")
     return run

@@ -2,16 +2,16 @@
 
 import pandas as pd
 
+from agents.frames import read_problems, read_responses
 from agents.society import Society
-from evaluation.benchmark import Cost, Outcome, Scored, changes, problem_values
-from evaluation.diversity import Diversity
-from evaluation.methods import METHODS, MethodName
-from evaluation.metrics import score_debate
-from evaluation.scores import Record
-from infra.cache import step
-from infra.frames import read_problems, read_responses
-from infra.home import current_home
-from infra.store import Artifact, Store
+from agents.store import Artifact, Store
+from evaluation.benchmark.methods import METHODS, MethodName
+from evaluation.benchmark.results import Cost, Outcome, Scored, changes, problem_values
+from evaluation.measures.debates import score_debate
+from evaluation.measures.diversity import Diversity
+from evaluation.record import Record
+from infra.home.cache import step
+from infra.home.home import current_home
 from tasks.finetune import Finetuned
 from tasks.sample import Responses, fallback_share
 from tasks.vote import VOTING, Consensus
@@ -43,7 +43,7 @@ class Learned(Record):
     tuned: list[Finetuned]
 
 
-@step(*VOTING, "evaluation.benchmark", "evaluation.methods", name="{label} · score")
+@step(*VOTING, "evaluation.benchmark.results", "evaluation.benchmark.methods", name="{label} · score")
 def measure(
     method: MethodName,
     seed: int,

@@ -2,12 +2,12 @@
 
 from prefect import task
 
+from agents.frames import problems_frame
+from agents.store import Artifact, Store
 from evaluation.problems.settings import Problems, Transfer
 from evaluation.problems.sources import load_held_out, load_problems, load_transfer
-from evaluation.scores import Record
-from infra.frames import problems_frame
-from infra.home import current_home
-from infra.store import Artifact, Store
+from evaluation.record import Record
+from infra.home.home import current_home
 
 
 class PreparedProblems(Record):

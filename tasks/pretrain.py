@@ -4,11 +4,11 @@ from pathlib import Path
 
 from agents.pretraining import train
 from agents.pretraining.train import Progress, Stage
-from evaluation.scores import Record
-from infra.cache import step
-from infra.home import current_home
-from infra.progress import progress
-from infra.store import Artifact, Store
+from agents.store import Artifact, Store
+from evaluation.record import Record
+from infra.home.cache import step
+from infra.home.home import current_home
+from infra.home.progress import progress
 
 
 class Trained(Record):
@@ -18,7 +18,7 @@ class Trained(Record):
     loss: float
 
 
-@step("agents.pretraining", "agents.prompts", "evaluation.problems.arithmetic", name="pretrain · {stage.name}")
+@step("agents.pretraining", "agents.debate.prompts", "evaluation.problems.arithmetic", name="pretrain · {stage.name}")
 def train_stage(stage: Stage, start: Artifact | None, seed: int) -> Trained:
     """One stage, from the model of the stage before or from nothing."""
     store = Store(current_home().artifacts)

@@ -4,15 +4,15 @@ from prefect import task
 from prefect.events import emit_event
 
 from agents.engines.base_model import Bases
+from agents.frames import read_problems, read_responses
 from agents.society import Society
-from evaluation.mcnemar import Comparison, compare
-from evaluation.metrics import society_right
-from evaluation.scores import Record
-from infra import promotion, verdicts
-from infra.frames import read_problems, read_responses
-from infra.home import current_home
-from infra.societies import SocietyVersion, find_society
-from infra.store import Artifact, Store
+from agents.store import Artifact, Store
+from evaluation.measures.debates import society_right
+from evaluation.record import Record
+from evaluation.statistics.mcnemar import Comparison, compare
+from infra.home.home import current_home
+from infra.lineage import champion as moves
+from infra.lineage.societies import SocietyVersion, find_society
 from tasks.begin import fetch_adapters
 from tasks.sample import Responses
 
@@ -66,7 +66,7 @@ def gate(
         candidate: the newest generation.
         champion: of the time when the job began.
         candidate_debated, champion_debated: their debates over `problems`.
-        level: of significance, see `evaluation.mcnemar`.
+        level: of significance, see `evaluation.statistics.mcnemar`.
         seed: breaks the ties of the votes.
         flow_run_id: who moves it, for the record.
     """
@@ -88,11 +88,11 @@ def gate(
         comparison=comparison,
         text=text,
     )
-    if verdicts.given(candidate.name, candidate.version):
-        promotion.settle(candidate.name)
+    if moves.given(candidate.name, candidate.version):
+        moves.settle(candidate.name)
         return verdict
     if comparison.verdict == "gain":
-        promotion.promote(candidate.name, candidate.version, who=f"flow run {flow_run_id}", why=text)
+        moves.promote(candidate.name, candidate.version, who=f"flow run {flow_run_id}", why=text)
     event = {"gain": "maft.promoted", "loss": "maft.regressed", "tie": "maft.compared"}[comparison.verdict]
     emit_event(
         event=event,
@@ -100,5 +100,5 @@ def gate(
         payload={"generation": candidate.generation, "version": candidate.version, "text": text},
     )
     # Last: a kill before it gives the same verdict again, a kill after it gives no second notice.
-    verdicts.record(candidate.name, candidate.version, champion.version, comparison, text)
+    moves.record(candidate.name, candidate.version, champion.version, comparison, text)
     return verdict

@@ -9,21 +9,22 @@ import pandas as pd
 from prefect import task
 
 from agents.engines.base_model import Bases
+from agents.frames import read_problems, read_responses
 from agents.society import Society
-from evaluation.markdown import generations_markdown
-from evaluation.scores import GenerationScores, Record
-from infra import lineage
-from infra.cache import step
-from infra.config import Config
-from infra.frames import read_problems, read_responses
-from infra.generations import log_scores, log_society
-from infra.home import current_home
-from infra.lineage import DatasetRef, JobRun
-from infra.registry import RegisteredAdapter, register_adapter
-from infra.societies import SocietyVersion, register_society
-from infra.society_model import save as save_society
-from infra.store import Artifact, Store
-from infra.traces import log_debates
+from agents.store import Artifact, Store
+from evaluation.record import Record
+from evaluation.reporting.markdown import generations_markdown
+from evaluation.scores import GenerationScores
+from infra.config.job import Config
+from infra.home.cache import step
+from infra.home.home import current_home
+from infra.lineage import runs
+from infra.lineage.agents import RegisteredAdapter, register_adapter
+from infra.lineage.model.save import save as save_society
+from infra.lineage.records import DatasetRef, JobRun
+from infra.lineage.scores import log_scores, log_society
+from infra.lineage.societies import SocietyVersion, register_society
+from infra.lineage.traces import log_debates
 from tasks.begin import Start
 from tasks.finetune import Finetuned
 from tasks.prepare import PreparedProblems
@@ -49,7 +50,7 @@ def open_lineage(config: Config, bases: Bases, problems: PreparedProblems, start
     """The MLflow run of this job: the one it had before, if it was started before."""
     settings = config.model_dump(mode="json", exclude=config.IMMATERIAL)
     identity = json.dumps([start.request, start.first_generation, problems.train.sha256, problems.evaluation.sha256])
-    job = lineage.open_job(
+    job = runs.open_job(
         config.society,
         hashlib.sha256(identity.encode()).hexdigest()[:16],
         f"{config.society} · {start.made(config.iterations)} · seed {config.seed}",
@@ -64,12 +65,12 @@ def open_lineage(config: Config, bases: Bases, problems: PreparedProblems, start
         },
         start.first_generation,
     )
-    lineage.log_datasets(job.run_id, _problem_refs(config, problems))
-    lineage.log_text(job.run_id, config.model_dump_json(indent=2, exclude={"runner"}), "config.json")
+    runs.log_datasets(job.run_id, _problem_refs(config, problems))
+    runs.log_text(job.run_id, config.model_dump_json(indent=2, exclude={"runner"}), "config.json")
     return job
 
 
-LINEAGE = ("infra.lineage", "infra.generations", "infra.traces")
+LINEAGE = ("infra.lineage.runs", "infra.lineage.scores", "infra.lineage.traces")
 
 
 @step(*LINEAGE, name="generation {scores.generation} · record")
@@ -91,12 +92,12 @@ def record(
 
 @step(
     *LINEAGE,
-    "infra.versions",
-    "infra.model_pages",
-    "infra.registry",
-    "infra.societies",
-    "infra.society_model",
-    "infra.society_pyfunc",
+    "infra.lineage.versions",
+    "infra.lineage.pages",
+    "infra.lineage.agents",
+    "infra.lineage.societies",
+    "infra.lineage.model.save",
+    "infra.lineage.model.society_pyfunc",
     name="generation {new.scores.generation} · register",
 )
 def register(
@@ -167,13 +168,13 @@ def _log(
 ) -> None:
     refs = _problem_refs(config, problems)
     log_scores(job, scores, versions, refs[1])
-    run_id = lineage.open_generation(job, scores.generation)
+    run_id = runs.open_generation(job, scores.generation)
     learned = {"finetune": config.finetune.model_dump(mode="json")} if versions else {}
-    lineage.log_params(run_id, {"generation": scores.generation, "seed": config.seed, **learned})
-    lineage.log_datasets(run_id, refs if versions else refs[1:])
-    lineage.describe(run_id, generations_markdown([scores], job.society))
+    runs.log_params(run_id, {"generation": scores.generation, "seed": config.seed, **learned})
+    runs.log_datasets(run_id, refs if versions else refs[1:])
+    runs.describe(run_id, generations_markdown([scores], job.society))
     debates = debates_frame(Store(current_home().artifacts), problems.evaluation, debated)
-    lineage.log_transcripts(run_id, debates, by="question", debates=TRANSCRIPTS)
+    runs.log_transcripts(run_id, debates, by="question", debates=TRANSCRIPTS)
     log_debates(job.experiment_id, run_id, job.job, scores.generation, debates, config.seed)
 
 

@@ -3,21 +3,22 @@
 import time
 from collections.abc import Sequence
 
-from agents import debate as core
-from agents.debate import Stream
+from agents.debate import debate as core
+from agents.debate import generate as first_round
+from agents.debate.generate import Stream
+from agents.debate.settings import Rules
 from agents.engines.base_model import Bases
 from agents.engines.protocol import Sampling
-from agents.engines.resident import engine_of
+from agents.engines.registry import engine_of
 from agents.engines.settings import EngineSettings
-from agents.rules import Rules
+from agents.frames import read_problems, read_responses
 from agents.society import Agent
-from evaluation.scores import Record
-from infra.cache import step
-from infra.config import Runner
-from infra.frames import read_problems, read_responses
-from infra.home import current_home
-from infra.progress import progress
-from infra.store import Artifact, Store
+from agents.store import Artifact, Store
+from evaluation.record import Record
+from infra.config.job import Runner
+from infra.home.cache import step
+from infra.home.home import current_home
+from infra.home.progress import progress
 
 
 class Responses(Record):
@@ -39,17 +40,17 @@ def fallback_share(rounds: Sequence[Responses]) -> float | None:
 
 
 CALLS = (
-    "agents.debate",
-    "agents.responses",
-    "agents.topology",
-    "agents.messages",
-    "agents.prompts",
-    "agents.chat",
+    "agents.debate.debate",
+    "agents.debate.responses",
+    "agents.debate.topology",
+    "agents.debate.messages",
+    "agents.debate.prompts",
+    "agents.engines.chat",
     "agents.seeding",
     "agents.engines",
-    "evaluation.answers",
-    "evaluation.exact",
-    "evaluation.symbolic",
+    "evaluation.answers.extract",
+    "evaluation.answers.exact",
+    "evaluation.answers.symbolic",
 )
 
 
@@ -70,7 +71,9 @@ def generate(
     store = Store(current_home().artifacts)
     speaking = engine_of(engine, bases, runner.device, runner.batch_rows, store.folders)
     with progress(f"{label} · generate") as tell:
-        frame = core.generate(speaking, generators, read_problems(store, problems), sampling, stream, tell, personas)
+        frame = first_round.generate(
+            speaking, generators, read_problems(store, problems), sampling, stream, tell, personas
+        )
     return Responses(
         responses=store.put_frame(frame),
         sampled_tokens=int(frame["sampled_tokens"].sum()),

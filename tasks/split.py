@@ -5,15 +5,15 @@ from typing import Literal
 
 import pandas as pd
 
+from agents.frames import read_problems, read_responses
 from agents.seeding import derive_seed
 from agents.society import Agent
 from agents.split import preferences
 from agents.split import split as split_core
-from evaluation.scores import Record
-from infra.cache import step
-from infra.frames import read_problems, read_responses
-from infra.home import current_home
-from infra.store import Artifact, Store
+from agents.store import Artifact, Store
+from evaluation.record import Record
+from infra.home.cache import step
+from infra.home.home import current_home
 
 
 class Dataset(Record):
@@ -25,11 +25,11 @@ class Dataset(Record):
 
 @step(
     "agents.split",
-    "agents.responses",
-    "agents.prompts",
-    "evaluation.answers",
-    "evaluation.exact",
-    "evaluation.symbolic",
+    "agents.debate.responses",
+    "agents.debate.prompts",
+    "evaluation.answers.extract",
+    "evaluation.answers.exact",
+    "evaluation.answers.symbolic",
     name="{label} · split · {agent.name}",
 )
 def split(

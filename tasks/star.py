@@ -5,18 +5,18 @@ import time
 import pandas as pd
 
 from agents import star as core
-from agents.debate import Stream
+from agents.debate.generate import Stream
 from agents.engines.base_model import Bases
 from agents.engines.protocol import Sampling
-from agents.engines.resident import engine_of
+from agents.engines.registry import engine_of
 from agents.engines.settings import EngineSettings
+from agents.frames import read_problems
 from agents.society import Agent
-from infra.cache import step
-from infra.config import Runner
-from infra.frames import read_problems
-from infra.home import current_home
-from infra.progress import progress
-from infra.store import Artifact, Store
+from agents.store import Artifact, Store
+from infra.config.job import Runner
+from infra.home.cache import step
+from infra.home.home import current_home
+from infra.home.progress import progress
 from tasks.sample import CALLS, Responses
 from tasks.vote import Consensus
 

@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from evaluation.answers import tally
-from evaluation.metrics import label_accuracy, vote_seed
-from evaluation.scores import Record
-from infra.cache import step
-from infra.frames import read_problems
-from infra.home import current_home
-from infra.store import Artifact, Store
+from agents.frames import read_problems
+from agents.store import Artifact, Store
+from evaluation.answers.vote import tally, vote_seed
+from evaluation.measures.debates import label_accuracy
+from evaluation.record import Record
+from infra.home.cache import step
+from infra.home.home import current_home
 
 
 class Consensus(Record):
@@ -21,7 +21,12 @@ class Consensus(Record):
     dropped_accuracy: float | None
 
 
-VOTING = ("evaluation.answers", "evaluation.exact", "evaluation.symbolic", "evaluation.metrics")
+VOTING = (
+    "evaluation.answers.extract",
+    "evaluation.answers.exact",
+    "evaluation.answers.symbolic",
+    "evaluation.measures.debates",
+)
 
 
 @step(*VOTING, name="{label} · vote")

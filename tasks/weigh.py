@@ -2,10 +2,10 @@
 
 from prefect import task
 
-from agents import embedding
-from agents.embedding import EncoderRef
 from agents.engines import base_model
 from agents.engines.base_model import Bases
+from agents.judging import embedding
+from agents.judging.embedding import EncoderRef
 
 
 @task(task_run_name="weigh base {names}")

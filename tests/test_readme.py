@@ -8,10 +8,10 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from evaluation.methods import METHODS
-from infra.benchmark import Benchmark
-from infra.cli import app
-from infra.config import Config
+from evaluation.benchmark.methods import METHODS
+from infra.cli.main import app
+from infra.config.benchmark import Benchmark
+from infra.config.job import Config
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agents.prompts import Message
+from agents.engines.chat import Message
 
 OnProgress = Callable[[int, int], None]
 """Called with (requests done, requests in all)."""

@@ -1,6 +1,6 @@
 """The training corpus of the embedded base model: an endless, seeded stream of conversations.
 
-Four kinds, in the very prompts of `agents.prompts`: `solve` a question, `summarise` the others, `debate` (after
+Four kinds, in the very prompts of `agents.debate.prompts`: `solve` a question, `summarise` the others, `debate` (after
 reading a summary, or the very words, of the others), and short `drill`s of one sum or one product.
 
 In the first stages products are written out, and a debater solves the problem anew. Solutions in the context hold
@@ -15,7 +15,7 @@ from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agents import prompts
+from agents.debate import prompts
 from agents.pretraining.memory import HARD, remembered
 from agents.pretraining.solutions import STYLES, Solution, Writer, summary, write
 from evaluation.problems.arithmetic import Values, draw_values, question, reserved

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from agents.split import Example
-from agents.training.sft import Finetune
+from agents.training.settings import Finetune
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from trl import DPOConfig, DPOTrainer
 
 from agents.split import Example
 from agents.training.adapters import Learner, Trained, add_adapter, go_on, weights_of
-from agents.training.sft import Encoded, Finetune, encode
+from agents.training.examples import Encoded, encode
+from agents.training.settings import Finetune
 
 
 class TokenizedTrainer(DPOTrainer):

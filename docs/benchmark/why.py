@@ -18,10 +18,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from evaluation.clustered import Difference, Estimate, Values, difference
-from evaluation.methods import METHODS, NAMES, MethodName
-from infra.frames import read_problems, read_responses
-from infra.store import Store
+from agents.frames import read_problems, read_responses
+from agents.store import Store
+from evaluation.benchmark.methods import METHODS, NAMES, MethodName
+from evaluation.statistics.clustered import Difference, Estimate, Values, difference
 from tasks.outcome import Measured
 
 LARGEST = 30

@@ -8,8 +8,8 @@
     The answer is the letter of the right choice.
 
 The choices are a list in the field `choices`, or stand in columns A, B, ... The answer is a letter, the number of the
-choice from 0, or its words. What a response chooses, `evaluation.answers` finds; letters are put to the vote as any
-answer is.
+choice from 0, or its words. `evaluation.answers.extract` finds what a response chooses; letters are put to the vote as
+any answer is.
 """
 
 from collections.abc import Sequence

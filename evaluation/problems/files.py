@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from evaluation.answers import boxed
+from evaluation.answers.extract import boxed
 from evaluation.problems.choices import choices_of, letter_of, with_choices
 from evaluation.problems.problem import MAX_QUESTION_CHARS, Problem, ProblemFileError, normalized
 from evaluation.problems.rows import Row, file_rows, kind

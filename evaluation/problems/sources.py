@@ -18,7 +18,7 @@ from evaluation.problems.problem import Problem, ProblemFileError
 from evaluation.problems.rows import file_rows
 from evaluation.problems.selection import select
 from evaluation.problems.settings import ARITHMETIC, SIZES, Problems, Transfer
-from evaluation.scores import Record
+from evaluation.record import Record
 
 SHOWN_OVERLAPS = 10
 _COUNTED_MAX_VALUE = 6

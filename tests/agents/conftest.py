@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from agents.engines import base_model, openai_http
-from agents.engines.transformers_engine import TransformersEngine
+from agents.engines import base_model
+from agents.engines.openai import http as openai_http
+from agents.engines.transformers.engine import TransformersEngine
 from tests.agents.engine_samples import save_adapters
 from tests.agents.openai_server import ONE, THREE, TWO, OpenAIServer, serving
 

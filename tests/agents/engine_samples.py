@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 
-from agents import prompts
+from agents.debate import prompts
 from agents.engines import base_model
 from agents.engines.protocol import Request, Sampling
 from evaluation.problems.arithmetic import arithmetic_problems

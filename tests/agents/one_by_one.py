@@ -9,7 +9,8 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from agents.seeding import derive_seed
-from agents.training.sft import Encoded, Finetune, ordered_batches, padded
+from agents.training.examples import Encoded, ordered_batches, padded
+from agents.training.settings import Finetune
 
 
 def mean_loss(tuned: PeftModel, batch: Sequence[Encoded]) -> torch.Tensor:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from agents.engines.openai_engine import OpenAIEngine
+from agents.engines.openai.engine import OpenAIEngine
 from agents.engines.protocol import Completion, EngineError, Request, Sampling
 from agents.engines.settings import EngineSettings
-from agents.engines.transformers_engine import TransformersEngine
+from agents.engines.transformers.engine import TransformersEngine
 from tests.agents.engine_samples import GREEDY, quiet, requests
 
 ONE, TWO, THREE = (letter * 64 for letter in "abc")

@@ -8,15 +8,16 @@ import pandas as pd
 import pytest
 import torch
 
-from agents import prompts
-from agents.answer import Answer, QuestionError, answer
-from agents.debate import Stream, debate, generate
+from agents.ask import Answer, QuestionError, answer
+from agents.debate import prompts
+from agents.debate.debate import debate
+from agents.debate.generate import Stream, generate
+from agents.debate.settings import Rules
 from agents.engines import base_model
 from agents.engines.protocol import Completion, Engine, OnProgress, Request, Sampling
-from agents.engines.transformers_engine import TransformersEngine
-from agents.rules import Rules
+from agents.engines.transformers.engine import TransformersEngine
 from agents.society import Society
-from evaluation.metrics import score_debate
+from evaluation.measures.debates import score_debate
 from evaluation.problems.arithmetic import arithmetic_problems
 from evaluation.problems.problem import MAX_QUESTION_CHARS
 

@@ -15,17 +15,18 @@ import pytest
 import torch
 from torch.distributions import Categorical, kl_divergence
 
-from agents.confidence import confidence
-from agents.debate import Stream, debate, generate
-from agents.diversity import diversity
-from agents.engines import base_model, resident
+from agents.debate.debate import debate
+from agents.debate.generate import Stream, generate
+from agents.debate.settings import Rules
+from agents.engines import base_model, registry
 from agents.engines.base_model import BaseModelError, Bases, weigh
-from agents.engines.mixed_engine import MixedEngine
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.settings import EngineSettings
-from agents.engines.transformers_engine import TransformersEngine
-from agents.likelihood import Reader, Text, UnlikeTokensError, likelihoods
-from agents.rules import Rules
+from agents.engines.transformers.engine import TransformersEngine
+from agents.engines.transformers.mixed import MixedEngine
+from agents.judging.confidence import confidence
+from agents.judging.diversity import diversity
+from agents.judging.likelihood import Reader, Text, UnlikeTokensError, likelihoods
 from agents.society import Agent, Society
 from agents.star import rationalise
 from evaluation.problems.arithmetic import arithmetic_problems
@@ -207,7 +208,7 @@ def test_the_bases_of_a_society_stay_resident_until_another_society_comes(folder
     bases = weigh(["embedded", name, "embedded"], False)
 
     def ask(bases: Bases) -> TransformersEngine | MixedEngine:
-        return resident.resident(bases, "cpu", 8, folder)
+        return registry.resident(bases, "cpu", 8, folder)
 
     first = ask(bases)
     assert isinstance(first, MixedEngine) and len(first.engines) == 2 and first.of(0) is first.of(2)
@@ -224,7 +225,7 @@ def test_an_engine_that_has_one_base_refuses_several(folder: Path, tmp_path: Pat
     bases = weigh(["embedded", str(other_bases.copied(tmp_path / "other"))], False)
     openai = EngineSettings(name="openai", url="http://127.0.0.1:9/v1")
     with pytest.raises(BaseModelError, match=r"base_models names 2 different ones, but engine\.name is openai"):
-        resident.engine_of(openai, bases, "cpu", 8, folder)
+        registry.engine_of(openai, bases, "cpu", 8, folder)
 
 
 def test_a_base_that_is_not_there_is_named() -> None:

@@ -8,17 +8,17 @@ import pytest
 import torch
 from peft import PeftModel
 
-from agents.answer import answer
-from agents.confidence import confidence
-from agents.debate import Stream, debate, generate
+from agents.ask import answer
+from agents.debate.debate import debate
+from agents.debate.generate import Stream, generate
+from agents.debate.responses import COLUMNS, Said
+from agents.debate.settings import Rules
 from agents.engines import base_model
 from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
-from agents.engines.transformers_engine import TransformersEngine
-from agents.responses import COLUMNS, Said
-from agents.rules import Rules
+from agents.engines.transformers.engine import TransformersEngine
+from agents.judging.confidence import confidence
 from agents.society import Agent, Society
-from evaluation.answers import tally
-from evaluation.metrics import vote_seed
+from evaluation.answers.vote import tally, vote_seed
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.engine_samples import quiet, save_adapters
 

@@ -8,16 +8,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from agents import prompts
-from agents.debate import Stream, debate, generate
+from agents.debate import prompts
+from agents.debate.debate import debate
+from agents.debate.generate import Stream, generate
+from agents.debate.messages import message_of
+from agents.debate.responses import COLUMNS, Said
+from agents.debate.settings import Rules, Topology
 from agents.engines import base_model
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
-from agents.engines.transformers_engine import TransformersEngine
-from agents.messages import message_of
-from agents.responses import COLUMNS, Said
-from agents.rules import Rules, Topology
+from agents.engines.transformers.engine import TransformersEngine
 from agents.society import Society
-from evaluation.answers import extract_answer
+from evaluation.answers.extract import extract_answer
 from evaluation.problems.arithmetic import arithmetic_problems
 
 SAMPLING = Sampling(max_new_tokens=40, max_summary_tokens=30)

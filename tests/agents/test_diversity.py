@@ -6,16 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.debate import Stream, debate, generate
-from agents.diversity import diversity
+from agents.debate.debate import debate
+from agents.debate.generate import Stream, generate
+from agents.debate.responses import Said
+from agents.debate.settings import Rules
 from agents.engines import base_model
 from agents.engines.protocol import Sampling
-from agents.engines.transformers_engine import TransformersEngine
-from agents.likelihood import Reader, Text, likelihoods
-from agents.responses import Said
-from agents.rules import Rules
+from agents.engines.transformers.engine import TransformersEngine
+from agents.judging.diversity import diversity
+from agents.judging.likelihood import Reader, Text, likelihoods
 from agents.society import Agent, Society
-from evaluation.diversity import Array, Diversity
+from evaluation.measures.diversity import Array, Diversity
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.engine_samples import quiet, save_adapters
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 from peft import PeftModel
 
-from agents import prompts
+from agents.debate import prompts
 from agents.engines import base_model
 from agents.training.adapters import Learner, Trained
 from agents.training.dpo import finetune
-from agents.training.sft import Finetune, encode
+from agents.training.examples import encode
+from agents.training.settings import Finetune
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.one_by_one import mean_loss
 

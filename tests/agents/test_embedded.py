@@ -7,14 +7,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from agents.debate import Stream, debate, generate
+from agents.debate.debate import debate
+from agents.debate.generate import Stream, generate
+from agents.debate.settings import Rules
 from agents.engines import base_model
 from agents.engines.base_model import EMBEDDED
 from agents.engines.protocol import Sampling
-from agents.engines.transformers_engine import TransformersEngine
-from agents.rules import Rules
+from agents.engines.transformers.engine import TransformersEngine
 from agents.society import Society
-from evaluation.metrics import score_debate
+from evaluation.measures.debates import score_debate
 from evaluation.problems.arithmetic import arithmetic_problems
 
 PROBLEMS = list(itertools.islice(arithmetic_problems(20_000), 300))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from agents.embedding import MINILM, Encoder, EncoderError, weigh
+from agents.judging.embedding import MINILM, Encoder, EncoderError, weigh
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"0123456789+-*=.", "gains", "losses", "add", "take"]
 TEXTS = ["gains 1 + 2 = 3 .", "add", "take 9 * 9 = 81 . losses 8 - 3 = 5 . add 1", "", "Gains 1 + 2 = 3 ."]

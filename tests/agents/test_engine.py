@@ -7,11 +7,11 @@ import pytest
 import torch
 from peft import PeftModel
 
-from agents import prompts
+from agents.debate import prompts
 from agents.engines import base_model
 from agents.engines.protocol import Completion, Request, Sampling
-from agents.engines.sampler import choose, uniforms
-from agents.engines.transformers_engine import TransformersEngine, speaking_as
+from agents.engines.transformers.engine import TransformersEngine, speaking_as
+from agents.engines.transformers.sampler import choose, uniforms
 from tests.agents.engine_samples import GREEDY, questions, quiet, requests, save_adapters
 
 

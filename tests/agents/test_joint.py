@@ -8,13 +8,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from agents import prompts
+from agents.debate import prompts
 from agents.engines import base_model
-from agents.training import joint
 from agents.training.adapters import Learner, Trained
-from agents.training.joint import finetune, portions, rectangles
-from agents.training.packing import Block
-from agents.training.sft import Encoded, Finetune, encode
+from agents.training.examples import Encoded, encode
+from agents.training.settings import Finetune
+from agents.training.sft import train as joint
+from agents.training.sft.packing import Block
+from agents.training.sft.train import finetune, portions, rectangles
 from tests.agents.one_by_one import mean_loss, off, off_but_flips, train
 
 SETTINGS = Finetune(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)

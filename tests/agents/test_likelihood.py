@@ -8,10 +8,11 @@ import torch
 from peft import PeftModel
 from torch.distributions import Categorical, kl_divergence
 
-from agents import likelihood, prompts
+from agents.debate import prompts
 from agents.engines import base_model
-from agents.engines.transformers_engine import TransformersEngine
-from agents.likelihood import Likelihoods, Reader, Text, compare, likelihoods
+from agents.engines.transformers.engine import TransformersEngine
+from agents.judging import likelihood
+from agents.judging.likelihood import Likelihoods, Reader, Text, compare, likelihoods
 from tests.agents.engine_samples import GREEDY, questions, quiet, requests, save_adapters
 
 ADAPTERS = ["one", None, "two"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.messages import MAX_MESSAGE_CHARS, MAX_STEP_CHARS, MAX_STEPS, Statement, message_of, read_message
+from agents.debate.messages import MAX_MESSAGE_CHARS, MAX_STEP_CHARS, MAX_STEPS, Statement, message_of, read_message
 
 TWO = '{"agents": [{"answer": "296", "steps": ["17*23=391", "5+391+8-108=296"]}, {"answer": null, "steps": []}]}'
 

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from agents.engines import openai_http
+from agents.engines.openai import http
 from tests.agents.engine_samples import GREEDY, quiet, requests
 from tests.agents.openai_server import CHAT, Fault, OpenAIServer, drop, engine, failure, hang, status
 
@@ -66,19 +66,19 @@ def test_retry_after_is_heeded_and_bounded(server: OpenAIServer, caplog: pytest.
     with caplog.at_level(logging.WARNING, "maft.engines"):
         engine(server).complete(requests(1, tokens=2), GREEDY, quiet)
     assert "status 429" in caplog.text and "attempt 2 in 1.0 s" in caplog.text
-    assert openai_http._pause(1, openai_http._retry_after("86400")) == openai_http.LONGEST_PAUSE
+    assert http._pause(1, http._retry_after("86400")) == http.LONGEST_PAUSE
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
-    assert 20 < openai_http._retry_after(date) <= 30
+    assert 20 < http._retry_after(date) <= 30
     for nonsense in ("", "soon", "-5", "nan", "inf", "Thu, 99 Foo"):
-        assert openai_http._retry_after(nonsense) == 0.0
+        assert http._retry_after(nonsense) == 0.0
 
 
 def test_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_http, "FIRST_PAUSE", 0.5)
+    monkeypatch.setattr(http, "FIRST_PAUSE", 0.5)
     for attempt, least in ((1, 0.5), (2, 1.0), (3, 2.0), (5, 8.0)):
-        pauses = {openai_http._pause(attempt, 0.0) for _ in range(50)}
+        pauses = {http._pause(attempt, 0.0) for _ in range(50)}
         assert least <= min(pauses) and max(pauses) <= 1.5 * least and len(pauses) > 1
-    assert openai_http._pause(20, 0.0) == openai_http.LONGEST_PAUSE
+    assert http._pause(20, 0.0) == http.LONGEST_PAUSE
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 422, 307])
@@ -118,7 +118,7 @@ def test_garbage_is_an_error_at_once(server: OpenAIServer, garbage: bytes) -> No
 
 
 def test_an_endless_answer_is_not_read_to_its_end(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_http, "MOST_BYTES", 1000)
+    monkeypatch.setattr(http, "MOST_BYTES", 1000)
     server.always = status(200, b" " * 1_000_000)
     assert "longer than 1000 bytes" in failure(server)
 

@@ -19,9 +19,10 @@ from transformers import (
 )
 
 from agents.engines import base_model
-from agents.training.lora import PackingError
-from agents.training.packing import Block, routed
-from agents.training.sft import ALL_LINEAR, Encoded
+from agents.training.examples import Encoded
+from agents.training.settings import ALL_LINEAR
+from agents.training.sft.lora import PackingError
+from agents.training.sft.packing import Block, routed
 from tests.agents.one_by_one import mean_loss, off
 
 SIZES = {

@@ -13,7 +13,7 @@ from agents.pretraining.corpus import REHEARSED, Mixture, Turn, conversations
 from agents.pretraining.memory import HARD, WRONG_IN_ALL, WRONG_IN_ONE, remembered
 from agents.pretraining.solutions import STYLES, Writer, write
 from agents.pretraining.train import STAGES, Stage, begin, encode, run_stage
-from evaluation.answers import extract_answer
+from evaluation.answers.extract import extract_answer
 from evaluation.problems.arithmetic import draw_values, reserved, result
 
 CHAIN = re.compile(r"[-(]*\d+(?:[-+*=]+[-(]*\d+\)?)+")

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents import prompts
+from agents.debate import prompts
 from agents.engines import base_model
 from agents.training.adapters import Learner, Trained
-from agents.training.joint import finetune
-from agents.training.sft import Encoded, Finetune, encode, ordered_batches
+from agents.training.examples import Encoded, encode, ordered_batches
+from agents.training.settings import Finetune
+from agents.training.sft.train import finetune
 from evaluation.problems.arithmetic import arithmetic_problems
 
 SETTINGS = Finetune(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)

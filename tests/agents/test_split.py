@@ -7,8 +7,8 @@ from types import MappingProxyType
 import pandas as pd
 import pytest
 
-from agents import prompts
-from agents.responses import COLUMNS
+from agents.debate import prompts
+from agents.debate.responses import COLUMNS
 from agents.society import Agent
 from agents.split import mix, preferences, split
 from evaluation.problems.problem import Problem

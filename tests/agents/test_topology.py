@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from agents.rules import Topology
-from agents.topology import heard
+from agents.debate.settings import Topology
+from agents.debate.topology import heard
 
 
 def everyone(topology: Topology, indices: list[int], seed: int = 0) -> dict[int, list[int]]:

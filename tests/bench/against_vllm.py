@@ -12,8 +12,8 @@ from agents.engines import base_model
 from agents.engines.base_model import Base
 from agents.engines.protocol import Sampling
 from agents.engines.settings import EngineSettings
-from agents.engines.transformers_engine import TransformersEngine
-from agents.engines.vllm_engine import VllmEngine
+from agents.engines.transformers.engine import TransformersEngine
+from agents.engines.vllm import VllmEngine
 from tests.bench.generation import AGENTS, asked, sampled, save_adapters
 from tests.bench.measure import Row, compared, quiet, rate, table
 

@@ -18,12 +18,12 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn.functional import linear
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from agents import prompts
-from agents.chat import prompt_ids
+from agents.debate import prompts
 from agents.engines import base_model
+from agents.engines.chat import prompt_ids
 from agents.engines.protocol import Completion, Request, Sampling
-from agents.engines.transformers_engine import TransformersEngine
-from agents.training.sft import ALL_LINEAR, Finetune
+from agents.engines.transformers.engine import TransformersEngine
+from agents.training.settings import ALL_LINEAR, Finetune
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.bench.measure import DEVICE, Row, compared, quiet, rate, table
 

@@ -15,8 +15,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from agents.engines import base_model
 from agents.training.adapters import Learner
-from agents.training.joint import finetune
-from agents.training.sft import Finetune
+from agents.training.settings import Finetune
+from agents.training.sft.train import finetune
 from tests.bench import generation, measure, training
 from tests.bench.measure import Row, quiet, table
 

@@ -18,12 +18,13 @@ from pathlib import Path
 import torch
 from peft import LoraConfig
 
-from agents import prompts
+from agents.debate import prompts
 from agents.engines import base_model
-from agents.prompts import Message
+from agents.engines.chat import Message
 from agents.training.adapters import Learner
-from agents.training.joint import finetune
-from agents.training.sft import ALL_LINEAR, Finetune, encode, ordered_batches, padded
+from agents.training.examples import encode, ordered_batches, padded
+from agents.training.settings import ALL_LINEAR, Finetune
+from agents.training.sft.train import finetune
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.bench.measure import DEVICE, REPEATS, Row, compared, quiet, rate, spread, table
 

@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from agents import prompts
+from agents.debate import prompts
 from agents.engines import base_model
 from agents.engines.protocol import Request, Sampling
-from agents.engines.transformers_engine import TransformersEngine, speaking_as
-from agents.likelihood import Reader, Text, likelihoods
-from agents.training import dpo, joint
+from agents.engines.transformers.engine import TransformersEngine, speaking_as
+from agents.judging.likelihood import Reader, Text, likelihoods
+from agents.training import dpo
 from agents.training.adapters import Learner, Trained
-from agents.training.sft import Finetune
+from agents.training.settings import Finetune
+from agents.training.sft import train
 from tests.agents.engine_samples import GREEDY, questions, quiet, requests, save_adapters
 from tests.agents.one_by_one import off_but_flips
 from tests.conftest import SMALL, Maft
@@ -121,7 +122,7 @@ def learners(tmp_path_factory: pytest.TempPathFactory) -> list[Learner]:
     """Three agents: 11 examples, 3 examples, and 7 from an earlier generation on."""
     folder = tmp_path_factory.mktemp("earlier")
     earlier = [Learner(said(5, "Earlier. "), seed=9)]
-    joint.finetune(*base_model.load("embedded", "cpu"), earlier, SETTINGS, quiet)[0].save(folder)
+    train.finetune(*base_model.load("embedded", "cpu"), earlier, SETTINGS, quiet)[0].save(folder)
     return [
         Learner(said(11, "I would rather not. "), seed=1),
         Learner(said(3, "Why? "), seed=2),
@@ -139,10 +140,10 @@ def test_an_agent_learns_in_company_what_it_learns_alone_and_on_a_cpu(
 ) -> None:
     settings = SETTINGS.model_copy(update={"gradient_checkpointing": checkpointing})
     loaded: Any = base_model.load("embedded", "cuda")
-    together = joint.finetune(*loaded, learners, settings, quiet)
-    on_cpu = joint.finetune(*base_model.load("embedded", "cpu"), learners, SETTINGS, quiet)
+    together = train.finetune(*loaded, learners, settings, quiet)
+    on_cpu = train.finetune(*base_model.load("embedded", "cpu"), learners, SETTINGS, quiet)
     for learner, found, expected in zip(learners, together, on_cpu, strict=True):
-        (alone,) = joint.finetune(*loaded, [learner], settings, quiet)
+        (alone,) = train.finetune(*loaded, [learner], settings, quiet)
         assert off_but_flips(weights(found), weights(alone)) <= 1e-3
         assert off_but_flips(weights(found), weights(expected)) <= 1e-3
         assert (found.first_loss, found.last_loss) == pytest.approx((expected.first_loss, expected.last_loss), rel=1e-4)
@@ -154,7 +155,7 @@ def test_a_base_in_bfloat16_learns_and_speaks(tmp_path: Path) -> None:
     tokenizer.save_pretrained(str(tmp_path / "half"))
     loaded = base_model.load(str(tmp_path / "half"), "cuda")
     assert loaded[0].dtype == torch.bfloat16
-    (trained,) = joint.finetune(*loaded, [Learner(said(40, "I would rather not. "), seed=1)], SETTINGS, quiet)
+    (trained,) = train.finetune(*loaded, [Learner(said(40, "I would rather not. "), seed=1)], SETTINGS, quiet)
     assert trained.last_loss < 0.7 * trained.first_loss
     assert {tensor.dtype for tensor in trained.weights.values()} == {torch.float32}
     (tmp_path / "adapter").mkdir()

@@ -1,6 +1,7 @@
 """Generations to draw and to list, for the tests of the table, the pictures and the markdown."""
 
-from evaluation.scores import AgentScore, GenerationScores, Role, RoundScore
+from evaluation.record import Role
+from evaluation.scores import AgentScore, GenerationScores, RoundScore
 
 
 def scored(generation: int, rounds: int, agents: int = 3, accuracy: float = 0.5) -> GenerationScores:

@@ -7,12 +7,13 @@ import random
 import sys
 from pathlib import Path
 
-from evaluation.benchmark import Changes, Cost, Outcome, Scored, summarise
-from evaluation.diversity import Diversity, Estimate
-from evaluation.methods import METHODS, NAMES, MethodName
-from evaluation.page.debates import KINDS, Debate, Turn, Voted
-from evaluation.page.page import Making, Report, render
+from evaluation.benchmark.debates import KINDS, Debate, Turn, Voted
+from evaluation.benchmark.methods import METHODS, NAMES, MethodName
+from evaluation.benchmark.results import Changes, Cost, Outcome, Scored, summarise
+from evaluation.measures.diversity import Diversity
+from evaluation.reporting.page import Making, Report, render
 from evaluation.scores import AgentScore, RoundScore
+from evaluation.statistics.paired import Estimate
 
 LEVEL = {
     "base": 58, "majority": 71, "debate": 75, "majority-matched": 88, "debate-matched": 90, "star": 92,

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation import symbolic
-from evaluation.answers import MAX_ANSWER_CHARS, boxed, equivalent, extract_answer, majority, tally, unanimous
-from evaluation.exact import canonical, decide
+from evaluation.answers import symbolic
+from evaluation.answers.equality import equivalent
+from evaluation.answers.exact import canonical, decide
+from evaluation.answers.extract import MAX_ANSWER_CHARS, boxed, extract_answer
+from evaluation.answers.vote import majority, tally, unanimous
 
 
 @pytest.mark.parametrize(
@@ -216,9 +218,10 @@ def test_answers_too_long_to_compare_are_equal_only_letter_by_letter() -> None:
 def test_numbers_need_no_computer_algebra_and_the_room_no_torch() -> None:
     script = """
 import sys
-import evaluation.answers, evaluation.metrics, evaluation.report, evaluation.problems.sources
-assert evaluation.answers.equivalent("$1,000", "1000.0")
-assert evaluation.answers.majority(["tea", "eat", "eat"], 1) == "eat"
+import evaluation.answers.equality, evaluation.answers.vote, evaluation.measures.debates
+import evaluation.reporting.tables, evaluation.problems.sources
+assert evaluation.answers.equality.equivalent("$1,000", "1000.0")
+assert evaluation.answers.vote.majority(["tea", "eat", "eat"], 1) == "eat"
 assert evaluation.answers.symbolic.shared.worker is None
 unwanted = {"sympy", "math_verify", "torch", "prefect", "mlflow", "matplotlib", "agents", "infra", "tasks"}
 assert not unwanted & sys.modules.keys(), unwanted & sys.modules.keys()
@@ -312,7 +315,7 @@ def test_ties_are_drawn_evenly_whatever_the_answers_say() -> None:
 
 
 def test_ties_do_not_hang_on_the_hash_seed() -> None:
-    script = "from evaluation.answers import majority; print([majority(['a', 'b', 'c'], s) for s in range(40)])"
+    script = "from evaluation.answers.vote import majority; print([majority(['a', 'b', 'c'], s) for s in range(40)])"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", script],

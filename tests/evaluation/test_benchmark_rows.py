@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from evaluation.benchmark import Changes, Cost, Outcome, Scored, changes, problem_values, summarise
-from evaluation.benchmark_table import benchmark_markdown, iterations_table, methods_table, transfer_table
-from evaluation.methods import METHODS, NAMES, MethodName
+from evaluation.benchmark.methods import METHODS, NAMES, MethodName
+from evaluation.benchmark.results import Changes, Cost, Outcome, Scored, changes, problem_values, summarise
 from evaluation.problems.problem import Problem
+from evaluation.reporting.benchmark_table import benchmark_markdown, iterations_table, methods_table, transfer_table
 
 
 def scored(method: MethodName, iteration: int, seed: int, right: list[float], **fields: object) -> Scored:

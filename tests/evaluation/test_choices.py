@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.answers import equivalent, extract_answer, tally
+from evaluation.answers.equality import equivalent
+from evaluation.answers.extract import extract_answer
+from evaluation.answers.vote import tally
 
 CHOSEN = [
     "So \\boxed{B}.",

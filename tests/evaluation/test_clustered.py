@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.clustered import difference, estimate
+from evaluation.statistics.clustered import difference, estimate
 
 
 def nested(seeds: int, problems: int, rng: np.random.Generator, between: float) -> dict[int, dict[str, float]]:

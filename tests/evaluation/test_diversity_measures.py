@@ -5,13 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.diversity import (
-    consensus,
-    embedding_dissimilarity,
-    kl_divergence,
-    nll_of_others,
-    nll_of_own,
-)
+from evaluation.measures.diversity import consensus, embedding_dissimilarity, kl_divergence, nll_of_others, nll_of_own
 
 # Two agents, two problems. [i, j, p]: nats of j's response to p under i.
 TOKENS = np.array([[2.0, 4.0], [1.0, 3.0]])

@@ -2,10 +2,11 @@
 
 import pytest
 
-from evaluation.benchmark import Cost, Outcome, Scored, summarise
-from evaluation.diversity import Diversity, Estimate
-from evaluation.methods import METHODS, MethodName
-from evaluation.page.findings import BASELINES, Finding, findings, signed
+from evaluation.benchmark.findings import BASELINES, Finding, findings, signed
+from evaluation.benchmark.methods import METHODS, MethodName
+from evaluation.benchmark.results import Cost, Outcome, Scored, summarise
+from evaluation.measures.diversity import Diversity
+from evaluation.statistics.paired import Estimate
 
 PROBLEMS = 40
 BEATS, LASTS, DIVERSE, CRITICS, SUMMARIES, POOLED, TRANSFER = range(7)

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 from rich.markdown import Markdown
 
-from evaluation.markdown import escaped, generations_markdown
+from evaluation.reporting.markdown import escaped, generations_markdown
 from tests.evaluation.generation_samples import scored
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from evaluation.mcnemar import compare, p_value
-from evaluation.metrics import difference
+from evaluation.statistics.mcnemar import compare, p_value
+from evaluation.statistics.paired import difference
 
 
 def outcomes(both: int, wins: int, losses: int, neither: int) -> tuple[list[bool], list[bool]]:

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.answers import majority
-from evaluation.metrics import difference, label_accuracy, score_debate, society_right, standard_error, vote_seed
+from evaluation.answers.vote import majority, vote_seed
+from evaluation.measures.debates import label_accuracy, score_debate, society_right
 from evaluation.problems.problem import Problem
 from evaluation.scores import DebateScores
+from evaluation.statistics.paired import difference, standard_error
 
 # Four problems, three agents, two rounds. X is an answer that could not be parsed.
 PROBLEMS = [Problem(question=f"Question {n}?", answer=answer) for n, answer in enumerate(["10", "1/2", "30", "40"])]

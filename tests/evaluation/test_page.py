@@ -6,11 +6,11 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from evaluation.methods import METHODS
-from evaluation.page.debates import COUNT, KINDS, MAX_AGENTS, MAX_CHARS, Held, clipped, worth_reading
-from evaluation.page.page import render
-from evaluation.page.paper import TABLE_1, TABLE_2, accuracies, nearest
+from evaluation.benchmark.debates import COUNT, KINDS, MAX_AGENTS, MAX_CHARS, Held, clipped, worth_reading
+from evaluation.benchmark.methods import METHODS
+from evaluation.benchmark.paper import TABLE_1, TABLE_2, accuracies, nearest
 from evaluation.problems.problem import Problem
+from evaluation.reporting.page import render
 from tests.evaluation.report_samples import debate, sample
 
 HOSTILE = (

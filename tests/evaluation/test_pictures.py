@@ -9,8 +9,8 @@ import pytest
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
-from evaluation import pictures
-from evaluation.pictures import agents_heatmap, generations_picture
+from evaluation.reporting import pictures
+from evaluation.reporting.pictures import agents_heatmap, generations_picture
 from evaluation.scores import GenerationScores, RoundScore
 from tests.evaluation.generation_samples import scored
 

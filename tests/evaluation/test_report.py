@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from evaluation.report import generations_table
+from evaluation.reporting.tables import generations_table
 from evaluation.scores import GenerationScores
 from tests.evaluation.generation_samples import scored
 

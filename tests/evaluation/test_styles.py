@@ -8,8 +8,8 @@ import time
 import pytest
 
 from agents.pretraining import solutions
+from evaluation.measures.styles import OTHER, STYLES, entropy, reasoning_style, style_shares
 from evaluation.problems.arithmetic import draw_values
-from evaluation.styles import OTHER, STYLES, entropy, reasoning_style, style_shares
 
 
 @pytest.mark.parametrize("slip", [False, True])

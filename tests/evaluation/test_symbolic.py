@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from evaluation import symbolic
-from evaluation.answers import equivalent
+from evaluation.answers import symbolic
+from evaluation.answers.equality import equivalent
 
 LIMIT_SECONDS = 5.0
 

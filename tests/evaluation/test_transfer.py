@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from evaluation.problems.files import ProblemFileError
 from evaluation.problems.settings import Problems, Transfer
 from evaluation.problems.sources import OverlapError, TooFewProblemsError, load_problems, load_transfer
-from infra.benchmark import Benchmark
+from infra.config.benchmark import Benchmark
 
 
 def values(question: str) -> list[int]:

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from evaluation.methods import METHODS, NAMES
+from evaluation.benchmark.methods import METHODS, NAMES
 from tests.conftest import SMALL, Maft
 
 SEEDS = (1, 2)

@@ -6,7 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from agents.engines import base_model
-from agents.engines.transformers_engine import TransformersEngine
+from agents.engines.transformers.engine import TransformersEngine
 from tests.agents.openai_server import CHAT, LOAD, serving, status
 from tests.conftest import SMALL, Maft
 

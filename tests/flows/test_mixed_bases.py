@@ -14,17 +14,18 @@ import pytest
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
-from agents.answer import answer
+from agents.ask import answer
+from agents.debate.settings import Rules
 from agents.engines import base_model
 from agents.engines.base_model import weigh
-from agents.engines.mixed_engine import MixedEngine
 from agents.engines.protocol import Sampling
-from agents.engines.transformers_engine import TransformersEngine
-from agents.rules import Rules
+from agents.engines.transformers.engine import TransformersEngine
+from agents.engines.transformers.mixed import MixedEngine
 from agents.seeding import derive_seed
-from agents.training.sft import Finetune, encode
-from infra.asking import ask
-from infra.societies import SocietyVersion, find_society
+from agents.training.examples import encode
+from agents.training.settings import Finetune
+from infra.cli.asking import ask
+from infra.lineage.societies import SocietyVersion, find_society
 from tests.agents import other_bases
 from tests.agents.one_by_one import off_but_flips, train
 from tests.conftest import SMALL, Maft

@@ -8,11 +8,13 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from evaluation.page.page import render
-from infra import lineage
-from infra.benchmark import Benchmark
-from infra.benchmark_folder import TABLES, export
-from infra.benchmark_report import (
+from evaluation.reporting.page import render
+from infra.cli.benchmark_folder import TABLES, export
+from infra.config.benchmark import Benchmark
+from infra.errors import UserError
+from infra.home.home import Home
+from infra.lineage import runs
+from infra.lineage.benchmark import (
     BENCHMARK,
     CONFIG,
     DEBATES,
@@ -25,9 +27,7 @@ from infra.benchmark_report import (
     read_benchmark,
     versions,
 )
-from infra.errors import UserError
-from infra.home import Home
-from infra.lineage import JobRun
+from infra.lineage.records import JobRun
 from tests.evaluation.report_samples import sample
 
 SOCIETY = "reported"
@@ -39,7 +39,7 @@ def log(folder: Path) -> JobRun:
     """A benchmark's run as the flow leaves it."""
     methods = ["majority", "single-ft", "multiagent-ft"]
     config = Benchmark(society=SOCIETY, seeds=[1, 2], iterations=2, methods=methods, transfer={"max_value": 40})
-    job = lineage.open_job(SOCIETY, "a" * 16, "benchmark", {}, {"maft.base_model_sha256": "b" * 64}, kind="benchmark")
+    job = runs.open_job(SOCIETY, "a" * 16, "benchmark", {}, {"maft.base_model_sha256": "b" * 64}, kind="benchmark")
     told = {
         "rows": [row.model_dump(mode="json") for row in REPORT.rows],
         "transfer": [row.model_dump(mode="json") for row in REPORT.transfer],
@@ -57,11 +57,11 @@ def log(folder: Path) -> JobRun:
     ]
     columns = ["method", "iteration", "seed", "transfer", "problem_id", "right", "alone"]
     pd.DataFrame(values, columns=columns).to_parquet(folder / Path(VALUES).name)
-    lineage.log_artifacts(job.run_id, [folder / Path(VALUES).name], str(Path(VALUES).parent))
-    lineage.log_text(job.run_id, json.dumps(told), BENCHMARK)
-    lineage.log_text(job.run_id, json.dumps([each.model_dump(mode="json") for each in REPORT.debates]), DEBATES)
-    lineage.log_text(job.run_id, json.dumps(versions()), VERSIONS)
-    lineage.log_text(job.run_id, config.model_dump_json(exclude={"runner"}), CONFIG)
+    runs.log_artifacts(job.run_id, [folder / Path(VALUES).name], str(Path(VALUES).parent))
+    runs.log_text(job.run_id, json.dumps(told), BENCHMARK)
+    runs.log_text(job.run_id, json.dumps([each.model_dump(mode="json") for each in REPORT.debates]), DEBATES)
+    runs.log_text(job.run_id, json.dumps(versions()), VERSIONS)
+    runs.log_text(job.run_id, config.model_dump_json(exclude={"runner"}), CONFIG)
     return job
 
 
@@ -73,7 +73,7 @@ def test_a_finished_benchmark_is_read_back_and_told(tracking: str, tmp_path: Pat
         read_benchmark(SOCIETY)
     with pytest.raises(UserError, match="is RUNNING"):
         read_benchmark(SOCIETY, job.run_id)
-    lineage.close_job(job, "FINISHED")
+    runs.close_job(job, "FINISHED")
     found = read_benchmark(SOCIETY)
     assert (found.rows, found.scored, found.debates) == (REPORT.rows, REPORT.scored, REPORT.debates)
     assert found.findings == REPORT.findings and job_of(found) == job
@@ -81,7 +81,7 @@ def test_a_finished_benchmark_is_read_back_and_told(tracking: str, tmp_path: Pat
     path = page_of(Home.open(tmp_path / "home"), job)
     publish(found, path)
     page = path.read_text("utf-8")
-    assert page == lineage.read_text(job.run_id, PAGE) and REPORT.findings[0].said in page
+    assert page == runs.read_text(job.run_id, PAGE) and REPORT.findings[0].said in page
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     with pytest.raises(UserError, match="cannot be written"):
         publish(found, tmp_path / "nowhere" / "page.html")
@@ -89,7 +89,7 @@ def test_a_finished_benchmark_is_read_back_and_told(tracking: str, tmp_path: Pat
 
 def test_a_benchmark_as_files(tracking: str, tmp_path: Path) -> None:
     job = log(tmp_path)
-    lineage.close_job(job, "FINISHED")
+    runs.close_job(job, "FINISHED")
     found = read_benchmark(SOCIETY, job.run_id)
     files = {file.name: file for file in export(found, tmp_path / "files")}
     assert {file.name for file in (tmp_path / "files").iterdir()} == files.keys()
@@ -117,10 +117,10 @@ def test_a_benchmark_as_files(tracking: str, tmp_path: Path) -> None:
 def test_what_is_no_benchmark_is_refused(tracking: str) -> None:
     with pytest.raises(UserError, match="there is no run"):
         read_benchmark(SOCIETY, "0" * 32)
-    job = lineage.open_job("another", "c" * 16, "job", {}, {})
+    job = runs.open_job("another", "c" * 16, "job", {}, {})
     with pytest.raises(UserError, match="is not a benchmark"):
         read_benchmark("another", job.run_id)
-    empty = lineage.open_job("another", "d" * 16, "benchmark", {}, {}, kind="benchmark")
-    lineage.close_job(empty, "FINISHED")
+    empty = runs.open_job("another", "d" * 16, "benchmark", {}, {}, kind="benchmark")
+    runs.close_job(empty, "FINISHED")
     with pytest.raises(UserError, match="lacks something"):
         read_benchmark("another")

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from agents.engines.settings import EngineSettings
-from infra.cache import _fault, _plain, source_digest
-from infra.config import Config, Measurement, Runner
-from infra.store import Store
+from agents.store import Store
+from infra.config.job import Config, Measurement, Runner
+from infra.home.cache import _fault, _plain, source_digest
 
 
 def test_the_key_follows_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

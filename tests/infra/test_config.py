@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from agents.debate.settings import Rules
 from agents.engines.settings import EngineSettings
-from agents.rules import Rules
-from evaluation.methods import METHODS
+from evaluation.benchmark.methods import METHODS
 from evaluation.problems.settings import Problems
-from infra.benchmark import Benchmark
-from infra.config import Config, Runner
-from infra.config_file import assignments, load, load_config
+from infra.config.benchmark import Benchmark
+from infra.config.file import assignments, load, load_config
+from infra.config.job import Config, Runner
 from infra.errors import UserError
 
 

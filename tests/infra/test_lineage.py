@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from infra.errors import UserError
-from infra.lineage import (
-    DatasetRef,
+from infra.lineage.records import DatasetRef
+from infra.lineage.runs import (
     client,
     close_job,
     flattened,

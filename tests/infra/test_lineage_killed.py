@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from infra.generations import log_scores, read_generations
-from infra.lineage import client, close_job, log_datasets
-from infra.registry import ADAPTER_FILES
+from infra.lineage.agents import ADAPTER_FILES
+from infra.lineage.runs import client, close_job, log_datasets
+from infra.lineage.scores import log_scores, read_generations
 from tests.infra.lineage_samples import CRITIC, EVALUATION, a_job, points, registered, some_scores, there
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ import pytest
 from prefect.events.actions import DoNothing
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-from infra.prefect_api import PrefectApi, connect
+from infra.operation.prefect_api import PrefectApi, connect
 from tests.conftest import Maft
 
 EVENTS = 30

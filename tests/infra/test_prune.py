@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from infra.errors import UserError
-from infra.home import Home
-from infra.prune import GRACE_SECONDS, LEFTOVER, carry_out, plan
+from infra.home.home import Home
+from infra.operation.prune import GRACE_SECONDS, LEFTOVER, carry_out, plan
 from tests.conftest import Maft
 from tests.faults.test_resume import job, kill_after, numbers
 

@@ -17,10 +17,10 @@ import httpx
 import psutil
 import pytest
 
-from infra import ports, processes, servers
 from infra.errors import UserError
-from infra.home import Home
-from infra.settings import LOOPBACK
+from infra.home.home import Home
+from infra.operation import ports, processes, servers
+from infra.operation.environment import LOOPBACK
 
 VARIABLES = [variable for service in servers.SERVICES for variable in (service.url_variable, service.port_variable)]
 SMALL_SERVER = """
@@ -96,7 +96,7 @@ def test_second_up_is_quick_and_changes_nothing(home: Home) -> None:
 
 
 def test_starting_them_imports_neither_server_nor_torch() -> None:
-    code = "import sys, infra.servers; print(*{'prefect', 'mlflow', 'torch'} & set(sys.modules))"
+    code = "import sys, infra.operation.servers; print(*{'prefect', 'mlflow', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 

@@ -10,11 +10,19 @@ import pytest
 
 from agents.society import Society
 from infra.errors import UserError
-from infra.generations import log_scores
-from infra.lineage import DatasetRef, JobRun, client, log_datasets
-from infra.model_pages import TABLE_CHARS, plain, society_page
-from infra.registry import RegisteredAdapter, model_name
-from infra.societies import SocietyVersion, describe, find_society, list_societies, next_generation, register_society
+from infra.lineage.agents import RegisteredAdapter, model_name
+from infra.lineage.pages import TABLE_CHARS, plain, society_page
+from infra.lineage.records import DatasetRef, JobRun
+from infra.lineage.runs import client, log_datasets
+from infra.lineage.scores import log_scores
+from infra.lineage.societies import (
+    SocietyVersion,
+    describe,
+    find_society,
+    list_societies,
+    next_generation,
+    register_society,
+)
 from tests.infra.lineage_samples import EVALUATION, a_job, registered, some_scores, there
 
 ROOT = Path(__file__).parents[2]

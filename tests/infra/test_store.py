@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from infra.store import Artifact, Store, digest
+from agents.store import Artifact, Store, digest
 
 FRAME = pd.DataFrame({"id": ["a", "b"], "answer": ["1", None]})
 

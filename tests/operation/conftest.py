@@ -15,10 +15,10 @@ import pytest
 from naps import woken
 from operating import ENDED, HERE, TIMEZONE, Killed, Operated, wait_for
 
-from infra import processes, servers
-from infra.home import Home
-from infra.occupancy import WAITS
-from infra.servers import WORKER
+from infra.home.home import Home
+from infra.operation import processes, servers
+from infra.operation.one_run_per_society import WAITS
+from infra.operation.servers import WORKER
 from tests.conftest import free_port, plain_environment
 
 

@@ -9,7 +9,7 @@ from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
 
-from infra.occupancy import SocietyBusy, sole_run
+from infra.operation.one_run_per_society import SocietyBusy, sole_run
 
 
 @task(task_run_name="rest")

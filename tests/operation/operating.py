@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import psutil
 
-from infra import processes
-from infra.home import Home
-from infra.prefect_api import connect
-from infra.servers import WORKER
+from infra.home.home import Home
+from infra.operation import processes
+from infra.operation.prefect_api import connect
+from infra.operation.servers import WORKER
 
 HERE = Path(__file__).resolve().parent
 TIMEZONE = "Europe/Paris"

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from operating import ENDED, Killed, Operated, wait_for
 
-from infra import automations
 from infra.errors import UserError
+from infra.operation import automations
 
 
 def test_a_failed_run_is_told_of(operated: Operated, killed: Killed) -> None:

@@ -14,8 +14,9 @@ from mlflow import MlflowClient
 from operating import ENDED, Operated
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-from infra.config import Config
-from infra.lineage import JobRun, generations_url
+from infra.config.job import Config
+from infra.lineage.records import JobRun
+from infra.lineage.runs import generations_url
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")

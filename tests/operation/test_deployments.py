@@ -9,11 +9,11 @@ import psutil
 import pytest
 from operating import TIMEZONE, Operated, wait_for
 
-from infra import deployments, operation, processes
-from infra.deployments import ROOT
 from infra.errors import UserError
-from infra.home import Home
-from infra.servers import WORKER, Servers
+from infra.home.home import Home
+from infra.operation import deployments, processes, up
+from infra.operation.deployments import ROOT
+from infra.operation.servers import WORKER, Servers
 
 NAMES = ["benchmark", "evaluate", "improve", "nightly", "pretrain"]
 
@@ -40,7 +40,7 @@ def test_all_five_are_deployed(operated: Operated) -> None:
 
 def test_the_next_nights_are_listed(operated: Operated) -> None:
     url = processes.read_records(operated.home)["prefect"].url
-    due = wait_for(lambda: operation.due_runs(url, "nightly"), 30, "scheduled run")
+    due = wait_for(lambda: up.due_runs(url, "nightly"), 30, "scheduled run")
     nights = [datetime.fromisoformat(run.at).astimezone(ZoneInfo(TIMEZONE)) for run in due]
     assert len(nights) == 3 and nights == sorted(nights)
     assert {(night.hour, night.minute) for night in nights} == {(2, 0)}
@@ -70,7 +70,7 @@ def test_a_second_time_is_quick_and_changes_nothing(operated: Operated) -> None:
 
 
 def test_the_worker_is_known(operated: Operated) -> None:
-    status = operation.worker_status(operated.home)
+    status = up.worker_status(operated.home)
     assert status.running and status.online and status.since
     assert status.pid == processes.read_records(operated.home)[WORKER].pid
     assert "MAFT_WEBHOOK_URL" not in psutil.Process(status.pid).environ()

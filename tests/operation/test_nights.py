@@ -9,9 +9,10 @@ import pytest
 from mlflow import MlflowClient
 from operating import ENDED, Operated, wait_for
 
-from infra import processes, promotion
-from infra.servers import WORKER
-from infra.societies import SocietyVersion, find_society, list_societies
+from infra.lineage import champion
+from infra.lineage.societies import SocietyVersion, find_society, list_societies
+from infra.operation import processes
+from infra.operation.servers import WORKER
 
 SOCIETY = "nights"
 SMALL: dict[str, Any] = {
@@ -86,29 +87,29 @@ def nights(operated: Operated) -> list[tuple[SocietyVersion, SocietyVersion | No
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", operated.tracking_uri)
         for _ in range(3):
-            before = promotion.champion(SOCIETY)
+            before = champion.champion(SOCIETY)
             made.append((night(operated, due(operated, SMALL)), before))
-            if promotion.champion(SOCIETY) is None:
-                promotion.promote(SOCIETY, "1", who="a test", why="so that there is a champion")
+            if champion.champion(SOCIETY) is None:
+                champion.promote(SOCIETY, "1", who="a test", why="so that there is a champion")
     return made
 
 
 def test_three_nights_in_a_row(nights: list[tuple[SocietyVersion, SocietyVersion | None]]) -> None:
     assert [version.generation for version, _ in nights] == [1, 2, 3]
     assert nights[1][1] is not None
-    for version, champion in nights:
-        assert tags(version)["parent_version"] == (champion.version if champion else "base")
+    for version, best in nights:
+        assert tags(version)["parent_version"] == (best.version if best else "base")
         assert tags(version)["gate.champion"] == tags(version)["parent_version"]
 
 
 def test_a_bad_night_is_not_promoted_nor_joined_by_another(operated: Operated, nights: list[Any]) -> None:
-    before = promotion.champion(SOCIETY)
+    before = champion.champion(SOCIETY)
     run = due(operated, {**SMALL, "finetune": {**SMALL["finetune"], "learning_rate": 1.0, "epochs": 4}})
     second = operated.until(by_hand(operated, SMALL), *ENDED)["state"]
     assert second["type"] == "CANCELLED"
     assert second["message"] == f"another run of society {SOCIETY!r} is at work"
     bad = night(operated, run)
-    assert before is not None and promotion.champion(SOCIETY) == before
+    assert before is not None and champion.champion(SOCIETY) == before
     assert bad.generation == 4
     assert (tags(bad)["verdict"], tags(bad)["gate.champion"]) == ("loss", before.version)
     wait_for(lambda: [told for told in operated.heard if "regress" in str(told)], 60, "notice of the regression")

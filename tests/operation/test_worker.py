@@ -7,9 +7,9 @@ from pathlib import Path
 
 from operating import ENDED, Killed, Operated, wait_for
 
-from infra import processes, servers
-from infra.occupancy import WAITS
-from infra.servers import WORKER
+from infra.operation import processes, servers
+from infra.operation.one_run_per_society import WAITS
+from infra.operation.servers import WORKER
 
 
 def test_another_run_of_a_society_at_work_is_refused(operated: Operated, killed: Killed) -> None:

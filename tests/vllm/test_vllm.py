@@ -13,15 +13,15 @@ import httpx
 import psutil
 import pytest
 
-from agents import prompts
+from agents.debate import prompts
 from agents.engines import base_model
 from agents.engines.base_model import weigh
-from agents.engines.openai_engine import OpenAIEngine
+from agents.engines.openai.engine import OpenAIEngine
 from agents.engines.protocol import Completion, Engine, EngineError, Request, Sampling
-from agents.engines.resident import engine_of
+from agents.engines.registry import engine_of
 from agents.engines.settings import EngineSettings
-from agents.engines.transformers_engine import TransformersEngine
-from agents.engines.vllm_engine import VllmEngine
+from agents.engines.transformers.engine import TransformersEngine
+from agents.engines.vllm import VllmEngine
 from tests.agents.engine_samples import GREEDY, quiet, requests, save_adapters
 from tests.conftest import SMALL, Maft, free_port
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from agents.answer import answer
+from agents.ask import answer
+from agents.debate.settings import Rules
 from agents.engines import base_model
 from agents.engines.base_model import Base, Bases
 from agents.engines.protocol import Sampling
-from agents.engines.transformers_engine import TransformersEngine
-from agents.rules import Rules
+from agents.engines.transformers.engine import TransformersEngine
 from agents.society import Agent, Society
-from infra.society_model import save
-from infra.store import Store
+from agents.store import Store
+from infra.lineage.model.save import save
 
 SAMPLING = Sampling(max_new_tokens=160, max_summary_tokens=60)
 QUESTIONS = ["What is the result of 25+13*19+27-17*26?", "What is the result of 18+8*14+16-4*1?"]

@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from agents.society import Society
-from infra.asking import ask, show_answer
+from agents.store import Store
+from infra.cli.asking import ask, show_answer
 from infra.errors import UserError
-from infra.societies import register_society
-from infra.store import Store
+from infra.lineage.societies import register_society
 from tests.infra.lineage_samples import a_job, registered
 from tests.infra.society_model.conftest import EMBEDDED, QUESTIONS
 

@@ -24,10 +24,11 @@ import importlib.util, json, sys
 assert not any(importlib.util.find_spec(name) for name in ("agents", "evaluation", "infra")), sys.path
 import mlflow
 model = mlflow.pyfunc.load_model(sys.argv[1], model_config={"device": "cpu", "batch_rows": 1})
-import agents.answer, evaluation.answers
+from agents import ask
+from evaluation.answers import extract
 assert importlib.util.find_spec("infra") is None
 frame = model.predict(json.loads(sys.argv[2]), params={"seed": 4})
-print(json.dumps({"code": [agents.answer.__file__, evaluation.answers.__file__], "rows": frame.to_dict("records")}))
+print(json.dumps({"code": [ask.__file__, extract.__file__], "rows": frame.to_dict("records")}))
 """
 
 

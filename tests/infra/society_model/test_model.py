@@ -13,15 +13,15 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
+from agents.debate.settings import Rules
 from agents.engines import base_model
 from agents.engines.base_model import Base, Bases
 from agents.engines.protocol import Completion
-from agents.engines.transformers_engine import TransformersEngine
-from agents.rules import Rules
+from agents.engines.transformers.engine import TransformersEngine
 from agents.society import Agent, Society
+from agents.store import Store
 from infra.errors import UserError
-from infra.society_model import save
-from infra.store import Store
+from infra.lineage.model.save import save
 from tests.conftest import ROOT
 from tests.infra.society_model.conftest import COLUMNS, EMBEDDED, QUESTIONS, SAMPLING
 

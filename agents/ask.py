@@ -1,0 +1,169 @@
+"""The society as one who is asked: generation, debate and vote over questions whose answers nobody knows.
+
+    answers = answer(engine, society, ["What is the result of 12+7*3+10-5*2?"], Rules(), Sampling(), seed=0)
+    answers[0].answer, answers[0].votes, answers[0].consensus  ->  "33", {"33": 2, "43": 1}, 0.667
+
+With the seed of a job, a held-out question gets the very debate that its generation was measured on.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from pydantic import Field, ValidationError
+
+from agents.debate.debate import debate
+from agents.debate.generate import Stream, generate
+from agents.debate.settings import Rules
+from agents.engines.protocol import Engine, Sampling
+from agents.society import Society
+from evaluation.answers.equality import equivalent
+from evaluation.answers.vote import Tally, tally, vote_seed
+from evaluation.problems.problem import Problem
+from evaluation.record import Record
+
+
+class QuestionError(ValueError):
+    """A question that cannot be asked; the message says which one and why."""
+
+
+class Turn(Record):
+    """What one agent said in one round."""
+
+    round: int = Field(ge=1)
+    agent: str = Field(description="generator-0, critic-2, ...")
+    read: str | None = Field(description="What it read of the others before it answered; none in round 1.")
+    text: str
+    answer: str | None = Field(description="Extracted from the text; none if it gives none.")
+
+
+class Answer(Record):
+    """What the society says to one question, and how it came to it."""
+
+    question: str
+    answer: str | None = Field(description="The majority of the last round; none if no agent gave an answer.")
+    votes: dict[str, int] = Field(
+        description="Votes of the last round, the society's answer first. Equivalent answers count together, under the "
+        "first one's words; an agent that gave no answer has no vote, so the sum may be less than N."
+    )
+    consensus: float = Field(description="Share of all N agents that give the society's answer, in 0..1.")
+    transcript: list[Turn] = Field(description="What was said, round by round, in the order of the agents.")
+
+
+def problems_of(questions: Sequence[str]) -> list[Problem]:
+    """The questions as problems.
+
+    Raises:
+        QuestionError: one is blank, longer than MAX_QUESTION_CHARS, or no text; the message counts from 1.
+    """
+    problems = []
+    for place, question in enumerate(questions, start=1):
+        try:
+            # A problem has a reference answer; nothing that answers reads it.
+            problems.append(Problem(question=question, answer="unknown"))
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise QuestionError(f"question {place}: {reason}; it is {question!r:.80}") from error
+    return problems
+
+
+def answer(
+    engine: Engine,
+    society: Society,
+    questions: Sequence[str],
+    rules: Rules,
+    sampling: Sampling,
+    seed: int,
+) -> list[Answer]:
+    """The society's answer to every question, in their order. A question asked twice is debated once.
+
+    Args:
+        rules: how the debate is held.
+        seed: of every random choice; the same seed, the same answers, whatever else is asked in the same call.
+
+    Raises:
+        QuestionError: as `problems_of`.
+        EngineError: the rules ask for a vote by confidence, and the engine is not the transformers one.
+    """
+    problems = problems_of(questions)
+    answers: dict[Problem, Answer] = {}
+    for asked in _without_namesakes(problems):
+        responses = _hold_debate(engine, society, asked, rules, sampling, seed)
+        turns = dict(list(responses.groupby("problem_id")))
+        answers |= {problem: _conclude(problem, turns[problem.id], rules.rounds, seed) for problem in asked}
+    return [answers[problem] for problem in problems]
+
+
+def _without_namesakes(problems: Sequence[Problem]) -> list[list[Problem]]:
+    """The different problems, in as few lists as keep apart those of one id: same question, other case or spacing."""
+    lists: list[dict[str, Problem]] = []
+    for problem in dict.fromkeys(problems):
+        free = next((known for known in lists if problem.id not in known), None)
+        if free is None:
+            lists.append(free := {})
+        free[problem.id] = problem
+    return [list(known.values()) for known in lists]
+
+
+def _hold_debate(
+    engine: Engine,
+    society: Society,
+    problems: Sequence[Problem],
+    rules: Rules,
+    sampling: Sampling,
+    seed: int,
+) -> pd.DataFrame:
+    """All responses of rounds 1..M, with the columns of `agents.debate.responses.COLUMNS`."""
+    stream = Stream(seed=seed, purpose="evaluate", iteration=society.generation)
+    said = generate(engine, society.generators, problems, sampling, stream, _unheard, rules.personas)
+    for round_ in range(2, rules.rounds + 1):
+        new = debate(engine, society.critics, problems, said, round_, rules, sampling, stream, _unheard)
+        said = pd.concat([said, new], ignore_index=True)
+    if rules.vote == "confidence":
+        # Imports torch, which `maft ask` should not wait for before it knows that there is such a society.
+        from agents.judging.confidence import confidence
+
+        last = confidence(engine, society, problems, said, _unheard)
+        said = pd.concat([said[said["round"] < rules.rounds], last], ignore_index=True)
+    return said
+
+
+def _conclude(problem: Problem, responses: pd.DataFrame, rounds: int, seed: int) -> Answer:
+    transcript = [
+        Turn(
+            round=row.round,
+            agent=f"{row.role}-{row.index}",
+            read=_text(row.summary),
+            text=row.text,
+            answer=_text(row.answer),
+        )
+        for row in responses[~responses["carried"]].itertuples(index=False)
+    ]
+    ballots = responses[responses["round"] == rounds]
+    last = [_text(answer) for answer in ballots["answer"]]
+    outcome = tally(last, vote_seed(seed, rounds, problem.id), ballots["weight"].tolist())
+    return Answer(
+        question=problem.question,
+        answer=outcome.answer,
+        votes=_votes(last, outcome),
+        consensus=sum(outcome.agrees) / len(last),
+        transcript=transcript,
+    )
+
+
+def _votes(answers: Sequence[str | None], outcome: Tally) -> dict[str, int]:
+    """Votes per answer. The winner takes all that equal it before the rest is grouped: = is not quite transitive."""
+    votes = {outcome.answer: outcome.votes} if outcome.answer is not None else {}
+    for answer, agrees in zip(answers, outcome.agrees, strict=True):
+        if answer is not None and not agrees:
+            known = next((other for other in votes if equivalent(answer, other)), answer)
+            votes[known] = votes.get(known, 0) + 1
+    return votes
+
+
+def _text(value: object) -> str | None:
+    """A frame gives back a missing text as NaN."""
+    return value if isinstance(value, str) else None
+
+
+def _unheard(done: int, total: int) -> None:
+    """Questions are few; nobody waits for a bar."""

@@ -1,0 +1,168 @@
+"""An engine behind HTTP: any server with OpenAI's API, such as a running vLLM server or a hosted model.
+
+The base model answers under its served name. Adapters are loaded into a vLLM server when they are first named, under
+their SHA-256; the server must see the same files, so it runs on this machine or shares the home folder.
+"""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+
+from agents.engines.openai.http import RefusedError, Server, StoppedError
+from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
+from agents.engines.settings import EngineSettings
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class _Message(BaseModel):
+    content: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = Field(ge=0)
+    completion_tokens: int = Field(ge=0)
+
+
+class _Answer(BaseModel):
+    """What is read of a chat completion."""
+
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage
+
+
+class _Model(BaseModel):
+    id: str
+    parent: str | None = None
+    """The base of an adapter, as vLLM tells it; None for a base."""
+
+
+class _Models(BaseModel):
+    data: list[_Model]
+
+
+class OpenAIEngine:
+    """Completes requests on a server, `settings.concurrency` of them at once.
+
+    Args:
+        settings: with a URL.
+        adapters: the folder that holds an adapter's folder under its SHA-256.
+    """
+
+    def __init__(self, settings: EngineSettings, adapters: Path) -> None:
+        self.settings = settings
+        self.adapters = adapters.resolve()
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
+        """Completions in the order of the requests.
+
+        Raises:
+            EngineError: the server is gone, refuses, cannot load adapters or does not answer as it should. The first
+                fault ends the whole batch; requests under way are waited for.
+        """
+        if not requests:
+            return []
+        with Server(self.settings) as server:
+            names = self._names(server, {request.adapter for request in requests})
+            # Threads and no event loop: progress is told in the caller's own thread, whatever runs there.
+            pool = ThreadPoolExecutor(min(self.settings.concurrency, len(requests)))
+            asked = [pool.submit(_ask, server, names[request.adapter], request, sampling) for request in requests]
+            done = 0
+            try:
+                for each in as_completed(asked):
+                    if isinstance(each.exception(), StoppedError):
+                        continue  # For the sake of another one's fault, which comes too.
+                    each.result()
+                    done += 1
+                    on_progress(done, len(requests))
+            finally:
+                server.stop()
+                pool.shutdown(cancel_futures=True)
+        return [each.result() for each in asked]
+
+    def _names(self, server: Server, adapters: set[str | None]) -> dict[str | None, str]:
+        """Adapter, None for the base -> name on the server, where all of them are loaded after this."""
+        wanted = sorted(adapter for adapter in adapters if adapter)
+        served = _served(server) if wanted or not self.settings.model else []
+        there = {model.id for model in served}
+        for adapter in wanted:
+            if adapter not in there:
+                self._load(server, adapter)
+        return {**{adapter: adapter for adapter in wanted}, None: self.settings.model or _only_base(server, served)}
+
+    def _load(self, server: Server, adapter: str) -> None:
+        try:
+            server.call(
+                "POST",
+                "/load_lora_adapter",
+                {"lora_name": adapter, "lora_path": str(self.adapters / adapter)},
+            )
+        except RefusedError as refused:
+            # Another process may have been first.
+            if adapter not in {model.id for model in _served(server)}:
+                raise EngineError(
+                    f"engine.url {server.url}: the server did not load adapter {adapter[:12]} (status "
+                    f"{refused.status}, {refused.said}); vLLM does when started with --enable-lora, --max-lora-rank at "
+                    f"or above finetune.rank and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True where it sees {self.adapters}; "
+                    "or set engine.name to another engine"
+                ) from refused
+
+
+def _ask(server: Server, model: str, request: Request, sampling: Sampling) -> Completion:
+    body = {
+        "model": model,
+        "messages": request.messages,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": request.max_new_tokens,
+        "seed": request.seed,
+        "n": 1,
+    }
+    try:
+        answer = _read(_Answer, server, server.call("POST", "/chat/completions", body))
+    except RefusedError as refused:
+        if "context_length_exceeded" in refused.said or "maximum context length" in refused.said:
+            # As with every engine: a prompt that leaves no room is answered by nothing.
+            return Completion("", 0, 0, False)
+        server.stop()
+        raise
+    except EngineError:
+        server.stop()
+        raise
+    choice, usage = answer.choices[0], answer.usage
+    text = (choice.message.content or "").strip()
+    return Completion(text, usage.prompt_tokens, usage.completion_tokens, choice.finish_reason == "stop")
+
+
+def _served(server: Server) -> list[_Model]:
+    return _read(_Models, server, server.call("GET", "/models")).data
+
+
+def _only_base(server: Server, served: Iterable[_Model]) -> str:
+    bases = [model.id for model in served if model.parent is None]
+    if len(bases) != 1:
+        listed = server.shown(", ".join(bases[:20])) or "none"
+        raise EngineError(
+            f"engine.url {server.url}: the server has {len(bases)} models ({listed}); set engine.model to the name of "
+            "the base model"
+        )
+    return bases[0]
+
+
+def _read(kind: type[T], server: Server, content: bytes) -> T:
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors(include_input=False)[0]["loc"])) or "the whole"
+        raise EngineError(
+            f"engine.url {server.url}: not an answer of OpenAI's API ({place} is not as it should be): "
+            f"{server.shown(content)!r}; name the base URL of such a server, mostly one that ends in /v1"
+        ) from None

@@ -1,0 +1,222 @@
+"""The embedded default engine: one resident transformers model, batched decoding, adapters merged for their batch.
+
+What makes it fast on a small model is what it leaves out: no copying of the cache at each step, no decoding of rows
+that have ended, no adapter layers in the decode loop (the adapter's product is added to the base weights for the batch
+and the base weights are put back, bit for bit, after it).
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from agents.engines.chat import prompt_ids
+from agents.engines.protocol import Completion, OnProgress, Request, Sampling
+from agents.engines.transformers.decode_attention import use_decode_attention
+from agents.engines.transformers.kv_cache import ReservedCache
+from agents.engines.transformers.sampler import choose, uniforms
+
+log = logging.getLogger("maft.engines")
+
+PORTION_TOKENS = {"cpu": 2048, "cuda": 65_536}
+"""Prompt tokens read in one forward pass, padding included."""
+DROP_SHARE = 0.125
+"""Finished rows are dropped from the batch when they are at least this share of it."""
+
+
+class TransformersEngine:
+    """Completes requests on one resident base model.
+
+    Args:
+        model: the base model, in eval mode.
+        tokenizer: its tokenizer, padding on the left, with a chat template.
+        adapters: the folder that holds an adapter's folder under its SHA-256.
+        batch_rows: prompts decoded at once.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        adapters: Path,
+        batch_rows: int = 200,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.adapters = adapters
+        self.batch_rows = batch_rows
+        self.context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
+        self.end_ids = _end_ids(model, tokenizer)
+        use_decode_attention(model)
+
+    def of(self, index: int) -> "TransformersEngine":
+        """Itself, as `agents.engines.transformers.mixed` has one for the agents of an index: all are of its base."""
+        return self
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
+        """Completions in the order of the requests; adapters are taken one after another."""
+        completions: list[Completion | None] = [None] * len(requests)
+        prompts = prompt_ids(self.tokenizer, [request.messages for request in requests])
+        done = 0
+        for adapter in dict.fromkeys(request.adapter for request in requests):
+            places = [place for place, request in enumerate(requests) if request.adapter == adapter]
+            places.sort(key=lambda place: len(prompts[place]))
+            with speaking_as(self.model, self.adapters / adapter if adapter else None):
+                start = 0
+                while start < len(places):
+                    batch = places[start : start + self.batch_rows]
+                    rows = self._fitting([prompts[p] for p in batch], [requests[p] for p in batch], sampling)
+                    for place, row in zip(batch, rows, strict=False):
+                        completions[place] = row
+                    start += len(rows)
+                    done += len(rows)
+                    on_progress(done, len(requests))
+        return [completion for completion in completions if completion is not None]
+
+    def _fitting(self, prompts: list[list[int]], requests: list[Request], sampling: Sampling) -> list[Completion]:
+        """As `_decode`, of as many of the first ones as memory has room for; `batch_rows` is lowered to that.
+
+        Raises:
+            torch.OutOfMemoryError: there is no room for a single one.
+        """
+        rows = len(prompts)
+        while True:
+            try:
+                return self._decode(prompts[:rows], requests[:rows], sampling)
+            except torch.OutOfMemoryError:
+                if rows == 1:
+                    raise
+            # Out here the error, and with it the tensors of its frames, is gone.
+            log.warning("out of memory with %d prompts at once; going on with %d", rows, rows // 2)
+            rows = self.batch_rows = rows // 2
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    @torch.inference_mode()
+    def _decode(self, prompts: list[list[int]], requests: list[Request], sampling: Sampling) -> list[Completion]:
+        """Decode one batch. A prompt that leaves no room in the context is answered by nothing, unfinished."""
+        room = [min(r.max_new_tokens, self.context - len(p)) for p, r in zip(prompts, requests, strict=True)]
+        fits = [place for place, tokens in enumerate(room) if tokens > 0]
+        tokens: list[list[int]] = [[] for _ in prompts]
+        if fits:
+            limits = torch.tensor([room[place] for place in fits])
+            noise = uniforms([requests[place].seed for place in fits], int(limits.max()))
+            sampled, counts = self._loop([prompts[place] for place in fits], limits, noise, sampling)
+            for place, row, count in zip(fits, sampled.tolist(), counts.tolist(), strict=True):
+                tokens[place] = row[:count]
+        finished = [bool(row) and row[-1] in self.end_ids for row in tokens]
+        texts = self.tokenizer.batch_decode(
+            [row[:-1] if end else row for row, end in zip(tokens, finished, strict=True)], skip_special_tokens=True
+        )
+        return [
+            Completion(text.strip(), len(prompt), len(row), end)
+            for text, prompt, row, end in zip(texts, prompts, tokens, finished, strict=True)
+        ]
+
+    def _loop(
+        self, prompts: list[list[int]], limits: torch.Tensor, noise: torch.Tensor, sampling: Sampling
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids (B, longest limit) and how many of each row were sampled (B,), the end token included."""
+        device = self.model.device
+        steps = noise.shape[1]
+        width = max(len(prompt) for prompt in prompts)
+        mask = torch.ones(len(prompts), width + steps, dtype=torch.long)
+        for row, prompt in enumerate(prompts):
+            mask[row, : width - len(prompt)] = 0
+        mask = mask.to(device)
+        noise, limits = noise.to(device), limits.to(device)
+        end_ids = torch.tensor(sorted(self.end_ids), device=device)
+        output = torch.zeros(len(prompts), steps, dtype=torch.long, device=device)
+        counts = torch.zeros(len(prompts), dtype=torch.long, device=device)
+        rows = torch.arange(len(prompts), device=device)
+        cache = ReservedCache(self.model.config.get_text_config().num_hidden_layers, len(prompts), width + steps)
+        alive = torch.ones(len(rows), dtype=torch.bool, device=device)
+        logits = self._read(prompts, mask[:, :width], cache)
+        position = mask[:, :width].sum(dim=1, keepdim=True) - 1
+        for step in range(steps):
+            token = choose(logits, noise[rows, step], sampling.temperature, sampling.top_p)
+            output[rows[alive], step] = token[alive]
+            counts[rows[alive]] += 1
+            alive = alive & ~torch.isin(token, end_ids) & (limits[rows] > step + 1)
+            living = int(alive.sum())
+            if not living:
+                break
+            position = position + 1
+            if len(rows) - living >= DROP_SHARE * len(rows):
+                keep = cache.keep(alive)
+                rows, token, position, alive, mask = rows[keep], token[keep], position[keep], alive[keep], mask[keep]
+            logits = self.model(
+                input_ids=token.unsqueeze(1),
+                attention_mask=mask[:, : width + step + 1],
+                position_ids=position,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1]
+        return output, counts
+
+    def _read(self, prompts: list[list[int]], mask: torch.Tensor, cache: ReservedCache) -> torch.Tensor:
+        """Fill the cache with the prompts, right-aligned to the width of `mask`; logits (B, V) of the next tokens.
+
+        A few rows at a time, each portion only as wide as its longest prompt: what a layer computes stays in the
+        processor's cache, and little of it is padding.
+        """
+        width, most = mask.shape[1], PORTION_TOKENS[mask.device.type]
+        logits = []
+        start = 0
+        while start < len(prompts):
+            end, longest = start + 1, len(prompts[start])
+            while end < len(prompts) and (end + 1 - start) * max(longest, len(prompts[end])) <= most:
+                longest = max(longest, len(prompts[end]))
+                end += 1
+            portion = slice(start, end)
+            ids = [[0] * (longest - len(prompt)) + prompt for prompt in prompts[portion]]
+            seen = mask[portion, width - longest :]
+            cache.aim(portion, width - longest, width - longest)
+            logits.append(
+                self.model(
+                    input_ids=torch.tensor(ids, device=mask.device),
+                    attention_mask=seen,
+                    position_ids=(seen.cumsum(dim=1) - 1).clamp(min=0),
+                    past_key_values=cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                ).logits[:, -1]
+            )
+            start = end
+        cache.aim(slice(None), 0, width)
+        return torch.cat(logits)
+
+
+def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Every token that ends a turn: the tokenizer's and those of the generation config."""
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    ends = configured if isinstance(configured, list) else [configured]
+    return {int(token) for token in [*ends, tokenizer.eos_token_id] if token is not None}
+
+
+@contextmanager
+def speaking_as(model: PreTrainedModel, adapter: Path | None) -> Iterator[None]:
+    """Let the resident model speak with an adapter's weights; undone exactly, by putting back what was kept."""
+    if adapter is None:
+        yield
+        return
+    tuned = PeftModel.from_pretrained(model, adapter)
+    kept: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
+    for module in tuned.modules():
+        if isinstance(module, LoraLayer):
+            layer: Any = module.get_base_layer()
+            kept.append((layer.weight, layer.weight.detach().clone()))
+    tuned.merge_and_unload()
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, original in kept:
+                weight.copy_(original)

@@ -1,0 +1,205 @@
+"""vLLM in this process's care: all requests of a call in one batch, whichever adapter each of them names.
+
+vLLM computes in a process of its own, since on a CPU it takes over torch's threads; this process keeps the base that
+adapters are trained on.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.engines import base_model
+from agents.engines.base_model import Base
+from agents.engines.chat import prompt_ids
+from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
+from agents.engines.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from vllm import LLM, RequestOutput, SamplingParams
+    from vllm.lora.request import LoRARequest
+
+RANKS = (16, 32, 64, 128, 256, 320, 512)
+"""Of LoRA, that vLLM can be started for; smaller adapters fit the first."""
+CPU_BLOCK = 32
+"""Tokens of a cache block on a CPU, where vLLM's own 128 are more than a short prompt has."""
+ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+"""For vLLM, read when it is imported; a user's own export of these wins."""
+
+
+class VllmEngine:
+    """Completes requests with vLLM's offline engine, started when the first ones come.
+
+    Args:
+        settings: `memory_share`, `tensor_parallel` and `max_loras` are used.
+        base: the base model; a hub id is loaded by vLLM itself, safetensors only.
+        batch_rows: prompts decoded at once.
+        adapters: the folder that holds an adapter's folder under its SHA-256.
+    """
+
+    def __init__(self, settings: EngineSettings, base: Base, batch_rows: int, adapters: Path) -> None:
+        self.settings = settings
+        self.base = base
+        self.batch_rows = batch_rows
+        self.adapters = adapters
+        self.rank = 0
+        self.numbers: dict[str, int] = {}
+        self.llm: LLM | None = None
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
+        """Completions in the order of the requests.
+
+        Raises:
+            EngineError: vLLM does not start with these settings, takes no adapter of such a rank, or ended.
+        """
+        if not requests:
+            return []
+        llm = self._started({request.adapter for request in requests if request.adapter})
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        context = llm.model_config.max_model_len
+        prompts = prompt_ids(llm.get_tokenizer(), [request.messages for request in requests])
+        # A prompt that leaves no room in the context is answered by nothing, as with every engine.
+        completions = [Completion("", len(prompt), 0, False) for prompt in prompts]
+        fits = [place for place, prompt in enumerate(prompts) if len(prompt) < context]
+        try:
+            llm.enqueue(
+                [{"prompt_token_ids": prompts[place]} for place in fits],
+                [_parameters(requests[place], sampling, context - len(prompts[place])) for place in fits],
+                lora_request=[self._lora(requests[place].adapter) for place in fits],
+                use_tqdm=False,
+            )
+            outputs: list[RequestOutput] = []
+            while llm.llm_engine.has_unfinished_requests():
+                for output in llm.llm_engine.step():
+                    outputs.append(output)
+                    on_progress(len(requests) - len(fits) + len(outputs), len(requests))
+        except EngineDeadError as error:
+            self.close()
+            raise EngineError(
+                f"engine.name is vllm, but its process ended while {self.base.name} spoke (the log above says why); "
+                "lower engine.memory_share or runner.batch_rows where memory is short, or set engine.name to another"
+            ) from error
+        except BaseException:
+            # What is still under way would be answered to the next caller.
+            self.close()
+            raise
+        # They come as they end; vLLM numbers requests in the order in which it got them.
+        outputs.sort(key=lambda output: int(output.request_id))
+        for place, output in zip(fits, outputs, strict=True):
+            completions[place] = _completion(output)
+        return completions
+
+    def _lora(self, adapter: str | None) -> "LoRARequest | None":
+        from vllm.lora.request import LoRARequest
+
+        if adapter is None:
+            return None
+        number = self.numbers.setdefault(adapter, len(self.numbers) + 1)
+        return LoRARequest(adapter, number, str(self.adapters / adapter))
+
+    def _started(self, adapters: set[str]) -> "LLM":
+        """The engine with room for the ranks of these adapters; one that has too little is replaced."""
+        rank = max([_rank(self.adapters / adapter) for adapter in adapters], default=1)
+        if self.llm is None or rank > self.rank:
+            self.close()
+            self.rank = next((each for each in RANKS if each >= rank), 0)
+            if not self.rank:
+                raise EngineError(f"finetune.rank is {rank}, but vLLM takes at most {RANKS[-1]}; use another engine")
+            self.llm = self._start()
+            client = self.llm.llm_engine.engine_core
+            threading.Thread(target=_tell_of_its_end, args=(client,), name="vllm-watch", daemon=True).start()
+        return self.llm
+
+    def _start(self) -> "LLM":
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        from vllm import LLM
+        from vllm.platforms import current_platform
+
+        base_model.check(self.base.name)
+        model = str(base_model.locate(self.base.name) or self.base.name)
+        given: dict[str, Any] = (
+            _cpu_options(model, self.base.trust_remote_code, self.settings.memory_share, self.batch_rows)
+            if current_platform.is_cpu()
+            else {}
+        )
+        try:
+            return LLM(
+                model,
+                trust_remote_code=self.base.trust_remote_code,
+                load_format="safetensors",
+                tensor_parallel_size=self.settings.tensor_parallel,
+                gpu_memory_utilization=self.settings.memory_share,
+                max_num_seqs=self.batch_rows,
+                enable_prefix_caching=True,
+                enable_lora=True,
+                max_loras=self.settings.max_loras,
+                max_lora_rank=self.rank,
+                **given,
+            )
+        except (ValueError, RuntimeError) as error:
+            raise EngineError(
+                f"engine.name is vllm, but it does not start with {self.base.name}: {error}; see "
+                "engine.memory_share and engine.tensor_parallel, or set engine.name to another"
+            ) from error
+
+    def close(self) -> None:
+        """End vLLM's process; the next request starts another."""
+        if self.llm is not None:
+            self.llm.llm_engine.engine_core.shutdown()
+            self.llm = None
+
+
+def _tell_of_its_end(client: Any) -> None:
+    """Wake the one who waits for outputs when vLLM's process has ended: vLLM 0.32 marks its end, and lets it wait."""
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    while not client.resources.engine_dead:
+        time.sleep(0.2)
+    client.outputs_queue.put_nowait(EngineDeadError())
+
+
+def _parameters(request: Request, sampling: Sampling, room: int) -> "SamplingParams":
+    from vllm import SamplingParams
+
+    return SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_tokens=min(request.max_new_tokens, room),
+        seed=request.seed,
+    )
+
+
+def _cpu_options(model: str, trust_remote_code: bool, memory_share: float, rows: int) -> dict[str, Any]:
+    """float32 as the transformers engine has it, and a cache no larger than `rows` whole contexts can fill."""
+    import psutil
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code).get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    token_bytes = 2 * 4 * config.num_hidden_layers * heads * width
+    share = int(memory_share * psutil.virtual_memory().available)
+    return {
+        "dtype": "float32",
+        "kv_cache_memory_bytes": min(share, rows * config.max_position_embeddings * token_bytes),
+        "block_size": CPU_BLOCK,
+        # A seeded request that is read in chunks ends vLLM 0.32 on a CPU: its generators there have no offset.
+        "enable_chunked_prefill": False,
+        # Compiling takes a C++ compiler and longer than a small model's whole job.
+        "enforce_eager": True,
+    }
+
+
+def _rank(adapter: Path) -> int:
+    return int(json.loads((adapter / "adapter_config.json").read_text("utf-8"))["r"])
+
+
+def _completion(output: "RequestOutput") -> Completion:
+    said = output.outputs[0]
+    prompt = output.prompt_token_ids or []
+    return Completion(said.text.strip(), len(prompt), len(said.token_ids), said.finish_reason == "stop")

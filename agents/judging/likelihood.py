@@ -1,0 +1,193 @@
+"""What each agent thinks of every agent's responses: log-likelihoods, and divergences of the token distributions.
+
+Every agent is a resident base with an adapter merged for its turn, so the distributions are those that spoke.
+Logits over the whole vocabulary are kept for a portion of the texts at a time, under all agents, since a divergence
+needs two at once; how large a portion is, `KEPT_BYTES` says.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import pad
+
+from agents.engines.protocol import OnProgress
+from agents.engines.transformers.engine import PORTION_TOKENS, TransformersEngine, speaking_as
+from agents.split import Example
+from agents.training.examples import Encoded, encode, padded
+
+KEPT_BYTES = {"cpu": 2**28, "cuda": 2**32}
+"""Logits kept at once, all agents together."""
+DOUBLE_VALUES = 2**22
+"""Logits of one agent that are in double precision at once."""
+
+
+class UnlikeTokensError(ValueError):
+    """Agents of different bases do not read the texts as the same tokens, so a token is no common unit to them."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who judges texts: an agent's base, and its adapter by SHA-256, None for the base itself."""
+
+    engine: TransformersEngine
+    adapter: str | None
+
+
+@dataclass(frozen=True)
+class Text:
+    """A response, as the last turn of the conversation in which it was given."""
+
+    messages: Example
+    speaker: int
+    """Index of the agent that gave it."""
+    finished: bool
+    """Whether it ended by itself; then its end token counts too."""
+
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """For A agents and R texts."""
+
+    tokens: NDArray[np.float64]
+    """(R,), tokens of each response."""
+    nll: NDArray[np.float64]
+    """(A, R), nats: -ln of the likelihood of each response under each agent, given what was asked."""
+    kl: NDArray[np.float64]
+    """(A, R), nats: KL(p_speaker || p_a), summed over the tokens of each response."""
+
+
+def likelihoods(readers: Sequence[Reader], texts: Sequence[Text], on_progress: OnProgress) -> Likelihoods:
+    """The likelihood of every text under every agent, and how far each agent is from its speaker.
+
+    Logits are the model's own; what is computed from them is in double precision. Agents that share an adapter cost
+    as much as one. Each reads what was asked in the form of its own chat template.
+
+    Args:
+        readers: the agents.
+        texts: of any of these agents; one that is empty and unfinished has no tokens and counts nowhere.
+        on_progress: told the texts done.
+
+    Raises:
+        UnlikeTokensError: agents of different bases have other vocabularies or split a text into other tokens.
+    """
+    different = list(dict.fromkeys(readers))
+    which = [different.index(reader) for reader in readers]
+    encoded = {engine: _encoded(engine, texts) for engine in dict.fromkeys(reader.engine for reader in different)}
+    targets = _common_targets(encoded)
+    nll = np.zeros((len(different), len(texts)))
+    kl = np.zeros((len(different), len(texts)))
+    done = 0
+    for places in _portions(different, encoded):
+        counts = [len(targets[place]) for place in places]
+        logits = []
+        for reader in different:
+            engine, rows = reader.engine, [encoded[reader.engine][place] for place in places]
+            with speaking_as(engine.model, engine.adapters / reader.adapter if reader.adapter else None):
+                logits.append(torch.split(_response_logits(engine, rows), counts))
+        for number, place in enumerate(places):
+            target = torch.tensor(targets[place], device=logits[0][number].device)
+            speaker = which[texts[place].speaker]
+            nll[:, place], kl[:, place] = compare([each[number] for each in logits], target, speaker)
+        done += len(places)
+        on_progress(done, len(texts))
+    tokens = np.array([len(target) for target in targets], dtype=float)
+    return Likelihoods(tokens=tokens, nll=nll[which], kl=kl[which])
+
+
+@torch.inference_mode()
+def compare(logits: Sequence[torch.Tensor], target: torch.Tensor, speaker: int) -> tuple[list[float], list[float]]:
+    """Of one response, by agent: -sum_t ln p_a(target_t), and sum_t sum_v p_s(v) ln(p_s(v) / p_a(v)) for speaker s.
+
+    A token that the speaker gives no probability adds nothing; one that only the other gives none makes it infinite.
+
+    Args:
+        logits: by agent, (T, V), of any type; computed with in double precision.
+        target: (T,), the tokens of the response.
+        speaker: index of s.
+
+    Returns:
+        Two lists with a number for each agent, in nats.
+    """
+    nll, kl = [0.0] * len(logits), [0.0] * len(logits)
+    slices = max(1, DOUBLE_VALUES // logits[0].shape[1])
+    for start in range(0, len(target), slices):
+        here = slice(start, start + slices)
+        own = logits[speaker][here].double().log_softmax(dim=1)
+        probability = own.exp()
+        for agent, each in enumerate(logits):
+            other = own if agent == speaker else each[here].double().log_softmax(dim=1)
+            nll[agent] -= float(other.gather(1, target[here, None]).sum())
+            if agent != speaker:
+                kl[agent] += float(torch.where(probability > 0, probability * (own - other), 0.0).sum())
+    return nll, kl
+
+
+def _encoded(engine: TransformersEngine, texts: Sequence[Text]) -> list[Encoded]:
+    rows = encode([text.messages for text in texts], engine.tokenizer)
+    return [
+        row if text.finished else Encoded(row.prompt, row.target[:-1]) for row, text in zip(rows, texts, strict=True)
+    ]
+
+
+def _common_targets(encoded: Mapping[TransformersEngine, Sequence[Encoded]]) -> list[list[int]]:
+    """The tokens of each text, the same to all engines."""
+    by_engine = [[row.target for row in rows] for rows in encoded.values()]
+    vocabularies = [engine.tokenizer.get_vocab() for engine in encoded] if len(encoded) > 1 else []
+    widths = {_width(engine) for engine in encoded}
+    if any(each != by_engine[0] for each in by_engine) or any(each != vocabularies[0] for each in vocabularies):
+        raise UnlikeTokensError("the bases have other tokenizers, so what they think of a text has no common unit")
+    if len(widths) > 1:
+        raise UnlikeTokensError(f"the bases have vocabularies of {sorted(widths)} tokens")
+    return by_engine[0]
+
+
+def _width(engine: TransformersEngine) -> int:
+    return int(engine.model.config.get_text_config().vocab_size)
+
+
+def _portions(
+    readers: Sequence[Reader], encoded: Mapping[TransformersEngine, Sequence[Encoded]]
+) -> Iterator[list[int]]:
+    """Places of texts of like length, as many as have their logits kept at once; those without tokens are left out."""
+    size = sum(_width(reader.engine) * reader.engine.model.dtype.itemsize for reader in readers)
+    most = KEPT_BYTES[readers[0].engine.model.device.type] // size
+    rows = encoded[readers[0].engine]
+    portion: list[int] = []
+    kept = 0
+    for place in sorted(range(len(rows)), key=lambda place: max(len(each[place]) for each in encoded.values())):
+        tokens = len(rows[place].target)
+        if portion and kept + tokens > most:
+            yield portion
+            portion, kept = [], 0
+        if tokens:
+            portion.append(place)
+            kept += tokens
+    if portion:
+        yield portion
+
+
+@torch.inference_mode()
+def _response_logits(engine: TransformersEngine, rows: Sequence[Encoded]) -> torch.Tensor:
+    """Logits (response tokens of all rows, V) that predict them, read a few rows at a time."""
+    device = engine.model.device
+    most = PORTION_TOKENS[device.type]
+    logits = []
+    start = 0
+    while start < len(rows):
+        # In the order of their length, so the last one is the widest, or nearly where bases have other templates.
+        end = start + 1
+        while end < len(rows) and (end + 1 - start) * len(rows[end]) <= most:
+            end += 1
+        ids, labels = padded(rows[start:end])
+        # What each place predicts is the label of the next one.
+        wanted = pad(labels[:, 1:], (0, 1), value=-100) != -100
+        # The head is applied to columns in which a token counts, and to no other.
+        columns = wanted.any(0).nonzero().squeeze(1)
+        # Padding is on the right, where no token that counts can see it.
+        read = engine.model(input_ids=ids.to(device), use_cache=False, logits_to_keep=columns.to(device)).logits
+        logits.append(read[wanted[:, columns].to(device)])
+        start = end
+    return torch.cat(logits)

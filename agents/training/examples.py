@@ -1,0 +1,59 @@
+"""Supervised finetuning: its settings, and what an agent learns from, the last turn of its own conversations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agents.engines.chat import prompt_ids
+from agents.split import Example
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One example as token ids: the prompt as inference would build it, then what is learned with the end token."""
+
+    prompt: list[int]
+    target: list[int]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.target)
+
+
+def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase") -> list[Encoded]:
+    """Token ids of each example; the prompt's are those that inference would send."""
+    if not examples:
+        return []
+    prompts = prompt_ids(tokenizer, [example[:-1] for example in examples])
+    targets = tokenizer(
+        [f"{example[-1]['content']}{tokenizer.eos_token}" for example in examples], add_special_tokens=False
+    )["input_ids"]
+    return [Encoded(prompt, target) for prompt, target in zip(prompts, targets, strict=True)]
+
+
+def ordered_batches(encoded: Sequence[Encoded], batch_size: int, seed: int) -> list[list[Encoded]]:
+    """Every example once, batches of like length (little padding) in a seeded order."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    # Shuffled before the stable sort by length, so that examples of one length change company from epoch to epoch.
+    shuffled = [encoded[place] for place in torch.randperm(len(encoded), generator=generator).tolist()]
+    shuffled.sort(key=len)
+    batches = [shuffled[start : start + batch_size] for start in range(0, len(shuffled), batch_size)]
+    return [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def padded(batch: Sequence[Encoded]) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Right-padded ids and labels, both (B, T); labels are -100 but on target tokens."""
+    import torch
+
+    width = max(map(len, batch))
+    ids = torch.zeros(len(batch), width, dtype=torch.long)
+    labels = torch.full((len(batch), width), -100)
+    for row, example in enumerate(batch):
+        ids[row, : len(example)] = torch.tensor(example.prompt + example.target)
+        labels[row, len(example.prompt) : len(example)] = torch.tensor(example.target)
+    return ids, labels

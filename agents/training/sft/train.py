@@ -1,0 +1,170 @@
+"""Joint training: the adapters of all agents over the one resident base, each as if it were alone.
+
+A step takes the next batch of every agent that is not through and makes every agent's own optimizer step: own loss
+mean, AdamW state, clipping, schedule and order of batches. What is shared is the base, and the passes through it.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from agents.seeding import derive_seed
+from agents.training.adapters import Learner, Trained, add_adapter, go_on, weights_of
+from agents.training.examples import Encoded, encode, ordered_batches
+from agents.training.settings import Finetune
+from agents.training.sft.packing import Block, Router, routed
+
+PORTION_TOKENS = {"cpu": 1024, "cuda": 16384}
+"""A pass reads batches of several agents up to this many tokens: enough to keep the device busy, and for a CPU no more
+than its cache holds of a layer's work (batches of 1,000 to 4,000 tokens trained 8 % slower two by two than alone)."""
+PADDING = 0.05
+"""Most of a block that may be padding; blocks are as few as this allows, since each is a call of attention."""
+
+
+def finetune(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    learners: Sequence[Learner],
+    settings: Finetune,
+    on_progress: Callable[[int, int], None],
+) -> list[Trained]:
+    """Train an adapter for each learner, all in the same passes; the base is left as it was.
+
+    Args:
+        on_progress: called with (optimizer steps done, steps in all), summed over the learners.
+
+    Raises:
+        PackingError: an adapter to go on from is not plain LoRA.
+        ValueError: an adapter to go on from is not whole.
+    """
+    context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
+    encoded = [encode(learner.examples, tokenizer) for learner in learners]
+    fitting = [[example for example in own if len(example) <= context] for own in encoded]
+    names = [f"agent-{place}" for place in range(len(learners))]
+    tuned: Any = None
+    try:
+        for name, learner in zip(names, learners, strict=True):
+            tuned = add_adapter(tuned or model, name, learner, settings)
+            go_on(tuned, name, learner)
+        courses = [
+            Course(tuned, name, own, settings, learner.seed)
+            for name, own, learner in zip(names, fitting, learners, strict=True)
+        ]
+        if settings.gradient_checkpointing:
+            # The reentrant kind drops the gradients of adapters whose input needs none, and says nothing.
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        tuned.train()
+        with routed(model, tuned) as router:
+            _train(router, courses, on_progress)
+        return [
+            Trained(
+                examples=len(kept),
+                skipped=len(own) - len(kept),
+                tokens=settings.epochs * sum(map(len, kept)),
+                first_loss=losses[0] if losses else None,
+                last_loss=losses[-1] if losses else None,
+                weights=weights_of(tuned, name),
+                config=tuned.peft_config[name],
+            )
+            for name, own, kept, losses in zip(names, encoded, fitting, [c.means() for c in courses], strict=True)
+        ]
+    finally:
+        if tuned is not None:
+            tuned.unload()
+        if settings.gradient_checkpointing:
+            model.gradient_checkpointing_disable()
+        model.eval().requires_grad_(False)
+
+
+class Course:
+    """What one agent goes through: its batches in their order, its optimizer, its schedule."""
+
+    def __init__(
+        self, tuned: PeftModel, adapter: str, examples: Sequence[Encoded], settings: Finetune, seed: int
+    ) -> None:
+        self.adapter = adapter
+        self.settings = settings
+        self.batches = [
+            batch
+            for epoch in range(settings.epochs)
+            for batch in ordered_batches(examples, settings.batch_size, derive_seed(seed, epoch))
+        ]
+        # The same for a token of any batch. Batches are of like length, and in the mean of its own batch a token of a
+        # long response would count for less: agents would learn to be brief.
+        self.weight = len(self.batches) / (settings.epochs * sum(len(example.target) for example in examples) or 1)
+        self.parameters = [p for name, p in tuned.named_parameters() if f".{adapter}." in name]
+        for parameter in self.parameters:
+            parameter.requires_grad_(True)
+            # Made now and kept: made during a backward pass, they would pin the heap above what the pass gives back.
+            parameter.grad = torch.zeros_like(parameter)
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True)
+        self.losses: list[torch.Tensor] = []
+
+    def blocks(self, step: int, padding: float) -> list[Block]:
+        """The batch of a step, in blocks at most that share of which is padding."""
+        rows = sorted(self.batches[step], key=len)
+        return [Block(self.adapter, like, self.weight) for like in rectangles(rows, padding)]
+
+    def advance(self, step: int, loss: torch.Tensor) -> None:
+        """Make the optimizer's step: a linear warm-up, then a cosine to zero; gradients clipped to the norm 1."""
+        steps = len(self.batches)
+        warmup = max(1, round(0.05 * steps))
+        progress = max(0, step - warmup) / max(1, steps - warmup)
+        factor = min(1.0, (step + 1) / warmup) * 0.5 * (1.0 + math.cos(math.pi * progress))
+        self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * factor
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=False)
+        self.losses.append(loss)
+
+    def means(self) -> list[float]:
+        """The mean loss of each epoch; none without examples."""
+        return torch.stack(self.losses).view(self.settings.epochs, -1).mean(1).tolist() if self.losses else []
+
+
+def _train(router: Router, courses: Sequence[Course], on_progress: Callable[[int, int], None]) -> None:
+    total, done = sum(len(course.batches) for course in courses), 0
+    most, padding = (PORTION_TOKENS[router.model.device.type], PADDING) if router.packs else (0, 1.0)
+    for step in range(max(len(course.batches) for course in courses)):
+        living = [course for course in courses if step < len(course.batches)]
+        losses: dict[str, list[torch.Tensor]] = defaultdict(list)
+        for portion in portions([course.blocks(step, padding) for course in living], most):
+            of_blocks = router.losses(portion)
+            of_blocks.sum().backward()
+            for block, loss in zip(portion, of_blocks.detach(), strict=True):
+                losses[block.adapter].append(loss)
+        for course in living:
+            course.advance(step, torch.stack(losses[course.adapter]).sum())
+        done += len(living)
+        on_progress(done, total)
+
+
+def portions(batches: Sequence[list[Block]], most: int) -> Iterator[list[Block]]:
+    """The batches in their order, as many at a time as have together at most `most` tokens; one with more goes alone.
+
+    None is divided: what an agent learns does not depend, to the last bit, on who learns beside it.
+    """
+    portion: list[Block] = []
+    for batch in batches:
+        if portion and sum(block.tokens for block in [*portion, *batch]) > most:
+            yield portion
+            portion = []
+        portion = [*portion, *batch]
+    yield portion
+
+
+def rectangles(rows: Sequence[Encoded], padding: float) -> Iterator[list[Encoded]]:
+    """Rows, the shortest first, in groups at most that share of whose rectangle is padding."""
+    group: list[Encoded] = []
+    for row in rows:
+        tokens = sum(map(len, group)) + len(row)
+        if group and tokens < (1.0 - padding) * (len(group) + 1) * len(row):
+            yield group
+            group = []
+        group.append(row)
+    yield group

@@ -1,0 +1,83 @@
+r"""Answers: found in what a model wrote, compared as mathematics, and put to the vote.
+
+    extract_answer("... so 296. \\boxed{296}")     ->  "296"
+    equivalent("1,000", "$1000.00")                ->  True
+    majority(["1/2", "0.5", "2", None], seed=1)    ->  "1/2"
+
+Model output is hostile by nature: whatever the text, extraction is linear in at most TAIL_CHARS characters and a
+comparison is bounded in time and memory (see `evaluation.answers.symbolic`).
+"""
+
+import re
+
+TAIL_CHARS = 20_000
+MAX_ANSWER_CHARS = 200
+
+# An escaped character is taken in one piece, so that \{ and \} of a set do not count as braces.
+_BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
+_PHRASE = re.compile(r"\bthe\s+(?:(?:final|correct|right)\s+)?answer\s+is\b", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"[.!?](?=[\s*]|$)|\n")
+# A choice of several, at the start of an answer that names no other: (B) mitosis, B) mitosis, option B, B because ...
+_CHOICE = re.compile(
+    r"(?:(?i:option|choice) \(?([A-J])\)?(?![\w'])|\(?([A-J])\)(?![^\s.,:;*])|([A-J])(?=,? (?:because|since)\b))"
+    r"(?!.*\([A-J]\))"
+)
+# The same where no answer is given in another way: Answer: B, the correct option is (B).
+_NAMED_CHOICE = re.compile(
+    r"\b(?i:answer|option|choice)(?:\s{1,3}(?i:is)\b|\s{0,3}:)[\s:*]{0,5}\(?([A-J])(?:\)|(?![\w'(])(?!\s{0,3}[-+*/^=<>]))"
+)
+_LAST_CHOICE = re.compile(r"\(([A-J])\)[\s.*]{0,5}$")
+
+
+def boxed(text: str) -> str | None:
+    r"""What the \boxed{...} holds that was opened last and is closed; the inner one of two nested. None if none is."""
+    opened: list[tuple[int, int] | None] = []
+    last: tuple[int, str] | None = None
+    for token in _BRACES.finditer(text):
+        if token[0] == "{":
+            opened.append(None)
+        elif token[0].endswith("{") and len(token[0]) > 2:
+            opened.append(token.span())
+        elif token[0] == "}" and opened:
+            box = opened.pop()
+            if box and (last is None or box[0] > last[0]):
+                last = box[0], text[box[1] : token.start()].strip()
+    return last[1] if last else None
+
+
+def extract_answer(text: str) -> str | None:
+    r"""The final answer in a response.
+
+    The last \boxed{...}; if there is none, what follows the last `####` on its line (GSM8K's form); if there is none,
+    what follows the last "the answer is" up to the end of the sentence; if there is none, the choice in the last
+    "Answer: B" or "the right option is (B)", or a "(B)" at the very end. Only the last TAIL_CHARS characters are read.
+
+    Returns:
+        The answer with its white space folded, of "(B) mitosis" the letter; or None if there is none, or it is empty or
+        longer than MAX_ANSWER_CHARS.
+    """
+    text = text[-TAIL_CHARS:]
+    answer = boxed(text)
+    if answer is None:
+        _, mark, after = text.rpartition("####")
+        answer = after.lstrip(" \t").partition("\n")[0] if mark else _after_phrase(text)
+    if answer is None:
+        named = _NAMED_CHOICE.findall(text) or _LAST_CHOICE.findall(text)
+        return named[-1] if named else None
+    answer = " ".join(answer.split())
+    if not 0 < len(answer) <= MAX_ANSWER_CHARS:
+        return None
+    choice = _CHOICE.match(answer)
+    return str(choice[choice.lastindex or 0]) if choice else answer
+
+
+def _after_phrase(text: str) -> str | None:
+    """What follows the last "the answer is" up to the end of the sentence; None if that is a box never closed."""
+    ends = [found.end() for found in _PHRASE.finditer(text)]
+    if not ends:
+        return None
+    rest = text[ends[-1] :][: 2 * MAX_ANSWER_CHARS].lstrip(" \t\n:*")
+    if rest.lstrip("$").startswith(("\\boxed", "\\fbox")):
+        return None  # No box is closed: the response was cut, perhaps in the middle of a number.
+    end = _SENTENCE_END.search(rest)
+    return rest[: end.start() if end else None].strip(" \t*:")

@@ -1,0 +1,184 @@
+"""A few debates of a benchmark that are worth reading: where the critics changed the outcome, or could not."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Literal, NamedTuple
+
+import pandas as pd
+from pydantic import Field
+
+from evaluation.answers.equality import equivalent
+from evaluation.answers.vote import Tally, tally, vote_seed
+from evaluation.benchmark.methods import MethodName
+from evaluation.problems.problem import Problem
+from evaluation.record import Record
+
+COUNT = 5
+MAX_AGENTS = 5
+"""Whose turns are kept."""
+MAX_CHARS = 1500
+"""Of a question, a response or a summary."""
+
+Kind = Literal["corrected", "spoiled", "split", "alone", "deceived"]
+KINDS: dict[Kind, str] = {
+    "corrected": "Corrected by the critics: the first vote was wrong, the last is right.",
+    "spoiled": "Spoiled by the critics: the first vote was right, the last is wrong.",
+    "split": "Split: the last vote was tied, and drawn by lot.",
+    "alone": "Outvoted: somebody ended right, and the society did not.",
+    "deceived": "All of one mind, and wrong.",
+}
+"""In the order of the page."""
+
+
+class Turn(Record):
+    """What one agent said in one round."""
+
+    agent: str = Field(max_length=40)
+    round: int
+    read: str | None = Field(description="What it was told of the others before.")
+    text: str
+    answer: str | None
+    right: bool
+
+
+class Voted(Record):
+    """The vote of one round."""
+
+    round: int
+    answer: str | None
+    votes: int
+    right: bool
+
+
+class Debate(Record):
+    """One debate, its texts cut to MAX_CHARS."""
+
+    kind: Kind
+    method: MethodName
+    iteration: int
+    seed: int
+    question: str
+    reference: str
+    turns: list[Turn] = Field(description="By round, then by agent, of the first MAX_AGENTS.")
+    left_out: int = Field(ge=0, description="Agents beyond these.")
+    votes: list[Voted] = Field(description="Of every round.")
+
+
+class Held(NamedTuple):
+    """All debates of one method after one iteration under one seed."""
+
+    method: MethodName
+    iteration: int
+    seed: int
+    problems: Sequence[Problem]
+    responses: pd.DataFrame
+    """With the columns of `agents.debate.debate.COLUMNS`."""
+
+
+class _Candidate(NamedTuple):
+    order: tuple[bool, int, int, int, str]
+    """Those whose first vote was no draw, the newest iteration, the shortest."""
+    kind: Kind
+    held: Held
+    problem: Problem
+    turns: dict[tuple[int, int], dict[str, str | None]]
+    """By round and index: text, answer, summary."""
+    votes: list[Tally]
+
+
+def worth_reading(held: Iterable[Held]) -> list[Debate]:
+    """COUNT debates, one of each kind; where a kind has none, more of the others. Of one round there is no debate.
+
+    Of each kind those come first whose first vote was no draw, then the newest iteration, then the shortest, so the
+    choice is the same on every run and nobody's taste.
+    """
+    by_kind: dict[Kind, list[_Candidate]] = defaultdict(list)
+    for each in held:
+        for candidate in _candidates(each):
+            by_kind[candidate.kind].append(candidate)
+    ranked = [sorted(by_kind[kind], key=lambda c: c.order)[:COUNT] for kind in KINDS]
+    chosen = [candidate for level in zip_longest(*ranked) for candidate in level if candidate][:COUNT]
+    return [_debate(candidate) for candidate in sorted(chosen, key=lambda c: [*KINDS].index(c.kind))]
+
+
+def _candidates(held: Held) -> Iterator[_Candidate]:
+    by_problem: dict[str, dict[tuple[int, int], dict[str, str | None]]] = defaultdict(dict)
+    columns = ("problem_id", "round", "index", "text", "answer", "summary")
+    for id_, round_, index, *words in zip(*(held.responses[name].tolist() for name in columns), strict=True):
+        # A frame gives back a missing text as NaN.
+        told = [word if isinstance(word, str) else None for word in words]
+        by_problem[id_][int(round_), int(index)] = dict(zip(columns[3:], told, strict=True))
+    for problem in held.problems:
+        turns = by_problem[problem.id]
+        last = max(round_ for round_, _ in turns)
+        if last < 2:
+            continue
+        votes = [
+            tally(
+                [turn["answer"] for (number, _), turn in sorted(turns.items()) if number == round_],
+                vote_seed(held.seed, round_, problem.id),
+            )
+            for round_ in range(1, last + 1)
+        ]
+        ended = [turn["answer"] for (number, _), turn in turns.items() if number == last]
+        kind = _kind(votes[0], votes[-1], ended, problem.answer)
+        if kind:
+            length = sum(len(turn["text"] or "") for turn in turns.values())
+            order = votes[0].tied, -held.iteration, length, held.seed, problem.id
+            yield _Candidate(order, kind, held, problem, turns, votes)
+
+
+def _kind(first: Tally, last: Tally, ended: Sequence[str | None], reference: str) -> Kind | None:
+    right = equivalent(last.answer, reference)
+    if last.tied:
+        return "split"
+    if right:
+        return None if equivalent(first.answer, reference) else "corrected"
+    if not first.tied and equivalent(first.answer, reference):
+        return "spoiled"
+    if any(equivalent(answer, reference) for answer in ended):
+        return "alone"
+    return "deceived" if last.votes == len(ended) else None
+
+
+def _debate(candidate: _Candidate) -> Debate:
+    held, problem = candidate.held, candidate.problem
+    agents = sorted({index for _, index in candidate.turns})
+    return Debate(
+        kind=candidate.kind,
+        method=held.method,
+        iteration=held.iteration,
+        seed=held.seed,
+        question=clipped(problem.question),
+        reference=clipped(problem.answer),
+        turns=[
+            Turn(
+                agent=f"{'generator' if round_ == 1 else 'critic'} {index}",
+                round=round_,
+                read=clipped(turn["summary"]) if turn["summary"] else None,
+                text=clipped(turn["text"] or ""),
+                answer=clipped(turn["answer"]) if turn["answer"] else None,
+                right=equivalent(turn["answer"], problem.answer),
+            )
+            for (round_, index), turn in sorted(candidate.turns.items())
+            if index in agents[:MAX_AGENTS]
+        ],
+        left_out=len(agents[MAX_AGENTS:]),
+        votes=[
+            Voted(
+                round=round_,
+                answer=clipped(vote.answer) if vote.answer else None,
+                votes=vote.votes,
+                right=equivalent(vote.answer, problem.answer),
+            )
+            for round_, vote in enumerate(candidate.votes, start=1)
+        ],
+    )
+
+
+def clipped(text: str, limit: int = MAX_CHARS) -> str:
+    """The first characters of a text, and only such as show: none that hides, or that turns the line around."""
+    cut = text[:limit]
+    shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in cut.expandtabs(4))
+    return shown if len(text) <= limit else f"{shown} … ({len(text) - limit:,} more characters)"

@@ -1,0 +1,263 @@
+"""Which of the paper's findings hold in a benchmark, decided from its numbers by a rule that is said beside each.
+
+Every finding is a set of comparisons, each a difference with its standard error, over all seeds and for each alone.
+It holds if all are as the paper has them and none is missing, and does not if one is not.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
+from evaluation.benchmark.results import Row, Scored, mean_estimate
+from evaluation.record import Record
+from evaluation.statistics.clustered import Difference, difference
+from evaluation.statistics.paired import Estimate
+
+CLEAR = 2.0
+"""Standard errors: a difference of more is clear."""
+SINGLE: MethodName = "single-ft"
+"""The single agent of figure 5."""
+BASELINES: tuple[MethodName, ...] = (
+    "base", "majority", "debate", "majority-matched", "debate-matched", "star", "majority-ft", "single-ft",
+    "single-ft-debate",
+)  # fmt: skip
+
+Verdict = Literal["holds", "does not hold", "not measured"]
+_ABOVE = "clear over all seeds together and on each seed alone; clear is more than twice its standard error"
+
+
+class Comparison(Record):
+    """A difference, and what it has to be for the finding to hold."""
+
+    of: str = Field(description="What minus what, in words.")
+    found: Difference
+    unit: Literal["points", "nats"]
+    wanted: Literal["above", "not above", "not below"]
+
+    @property
+    def met(self) -> bool:
+        """above: clear over all seeds and on each. not below: no clear fall on any. not above: no clear rise in all."""
+        return self.met_together and (self.wanted == "not above" or all(map(self._is, self.found.seeds.values())))
+
+    @property
+    def met_together(self) -> bool:
+        """The same over all seeds alone."""
+        return self._is(self.found)
+
+    def _is(self, found: Estimate | Difference) -> bool:
+        clear = CLEAR * found.standard_error
+        return {
+            "above": found.value > clear,
+            "not above": found.value <= clear,
+            "not below": found.value >= -clear,
+        }[self.wanted]
+
+
+class Finding(Record):
+    """One of the paper's findings, and whether it holds here."""
+
+    title: str
+    verdict: Verdict
+    said: str = Field(description="In plain words, with the main numbers.")
+    rule: str
+    comparisons: list[Comparison]
+    missing: list[str] = Field(description="What would have to be measured as well.")
+
+
+def findings(rows: Sequence[Row], scored: Sequence[Scored], transfer: Sequence[Row] = ()) -> list[Finding]:
+    """All of them, in the paper's order.
+
+    Args:
+        rows: of `evaluation.benchmark.results.summarise`.
+        scored: what the rows were made from.
+        transfer: rows of the same methods on problems of another source than they were trained on, if measured.
+    """
+    measured, last = _ended(rows)
+    first = {row.method: row for row in rows if row.iteration == 1 < last}
+    return [
+        _beats(measured, last),
+        _lasts(scored, last),
+        _diverse(scored, last),
+        _part(measured, first, "without-critics", "Critics are worth their cost"),
+        _part(measured, first, "without-summary", "Summaries are worth their cost"),
+        _part(measured, first, "pooled", "Learning from one's own words alone helps"),
+        _transfers(_ended(transfer)[0]),
+    ]
+
+
+def _ended(rows: Sequence[Row]) -> tuple[dict[MethodName, Row], int]:
+    """The row of every method after the last iteration of multiagent finetuning, and that iteration."""
+    last = max((row.iteration for row in rows if row.method == REFERENCE), default=0)
+    return {row.method: row for row in sorted(rows, key=lambda row: row.iteration) if row.iteration <= last}, last
+
+
+def signed(value: float, error: float, unit: str) -> str:
+    """+3.1 ± 0.9 points, or nats with four decimals."""
+    scale, decimals = (100.0, 1) if unit == "points" else (1.0, 4)
+    return f"{scale * value:+.{decimals}f} ± {scale * error:.{decimals}f} {unit}".replace("-", "−")
+
+
+def _decided(title: str, said: str, rule: str, comparisons: list[Comparison], missing: Iterable[str]) -> Finding:
+    missing = list(missing)
+    failed = not all(each.met for each in comparisons)
+    verdict: Verdict = "does not hold" if failed else "not measured" if missing or not comparisons else "holds"
+    return Finding(title=title, verdict=verdict, said=said, rule=rule, comparisons=comparisons, missing=missing)
+
+
+def _behind(row: Row) -> list[Comparison]:
+    of = f"{METHODS[REFERENCE].title} − {METHODS[row.method].title}"
+    return [Comparison(of=of, found=row.behind, unit="points", wanted="above")] if row.behind else []
+
+
+def _beats(measured: Mapping[MethodName, Row], last: int) -> Finding:
+    found = {name: each for name in BASELINES if name in measured for each in _behind(measured[name])}
+    title = "Multiagent finetuning beats every baseline"
+    said = "Multiagent finetuning is not part of this benchmark."
+    if REFERENCE in measured:
+        said = f"It answers {100 * measured[REFERENCE].accuracy.value:.1f} % after {iterations(last)}."
+    if found:
+        closest = min(found, key=lambda name: found[name].found.value)
+        gap = found[closest].found
+        said += f" Against the strongest of {len(found)}, {METHODS[closest].title}, that is "
+        said += f"{signed(gap.value, gap.standard_error, 'points')}."
+    unclear = [METHODS[name].title for name, each in found.items() if not each.met]
+    said += f" Not clearly above: {'; '.join(unclear)}." if unclear else ""
+    rule = f"Its lead over each baseline, matched ones included, is {_ABOVE}."
+    return _decided(title, said, rule, [*found.values()], [METHODS[n].title for n in BASELINES if n not in found])
+
+
+def _lasts(scored: Sequence[Scored], last: int) -> Finding:
+    title = "Its gains last where a single agent's plateau"
+    rule = (
+        "Multiagent FT's gain since iteration 1 is "
+        f"{_ABOVE}, and it is not clearly below itself after any iteration between, on any seed. "
+        "Single-agent FT's gain over all seeds is not clear."
+    )
+    right: dict[tuple[MethodName, int], dict[int, Mapping[str, float]]] = {}
+    for each in scored:
+        right.setdefault((each.outcome.method, each.outcome.iteration), {})[each.outcome.seed] = each.right
+    comparisons: list[Comparison] = []
+    told: list[str] = []
+    for name in (REFERENCE, SINGLE):
+        if last < 2 or (name, 1) not in right or (name, last) not in right:
+            continue
+        gain = difference(right[name, last], right[name, 1])
+        told.append(f"{METHODS[name].title} {signed(gain.value, gain.standard_error, 'points')}")
+        wanted: Literal["above", "not above"] = "above" if name == REFERENCE else "not above"
+        of = f"{METHODS[name].title}: iteration {last} − iteration "
+        comparisons.append(Comparison(of=f"{of}1", found=gain, unit="points", wanted=wanted))
+        for between in range(2, last) if name == REFERENCE else ():
+            change = difference(right[name, last], right[name, between])
+            comparisons.append(Comparison(of=f"{of}{between}", found=change, unit="points", wanted="not below"))
+    said = f"From iteration 1 to {last}: {', '.join(told)}." if told else "It takes two iterations or more to tell."
+    missing = [METHODS[n].title for n in (REFERENCE, SINGLE) if last < 2 or (n, last) not in right]
+    return _decided(title, said, rule, comparisons, missing)
+
+
+def _diverse(scored: Sequence[Scored], last: int) -> Finding:
+    title = "The society stays diverse"
+    rule = (
+        "The likelihood of the others' responses (NLL) has not clearly fallen since iteration 1, on any seed, and its "
+        f"lead over single-agent FT's is {_ABOVE}. Errors of the two sides are added as if independent."
+    )
+    nll: dict[tuple[MethodName, int], dict[int, Estimate]] = {}
+    for each in scored:
+        if each.outcome.diversity and each.outcome.diversity.nll:
+            key = each.outcome.method, each.outcome.iteration
+            nll.setdefault(key, {})[each.outcome.seed] = each.outcome.diversity.nll
+    comparisons: list[Comparison] = []
+    told: list[str] = []
+    missing: list[str] = []
+    for name in (REFERENCE, SINGLE):
+        if (name, 1) in nll and (name, last) in nll:
+            ends = (math.fsum(each.value for each in nll[name, i].values()) / len(nll[name, i]) for i in (1, last))
+            told.append(f"{METHODS[name].title} {' → '.join(f'{end:.4f}' for end in ends)}")
+    if last > 1 and (REFERENCE, 1) in nll and (REFERENCE, last) in nll:
+        change = _independent(nll[REFERENCE, last], nll[REFERENCE, 1])
+        of = f"NLL of {METHODS[REFERENCE].title}: iteration {last} − iteration 1"
+        comparisons.append(Comparison(of=of, found=change, unit="nats", wanted="not below"))
+    else:
+        missing.append(f"NLL of {METHODS[REFERENCE].title} after two iterations or more")
+    if (REFERENCE, last) in nll and (SINGLE, last) in nll:
+        lead = _independent(nll[REFERENCE, last], nll[SINGLE, last])
+        of = f"NLL of {METHODS[REFERENCE].title} − of {METHODS[SINGLE].title}, iteration {last}"
+        comparisons.append(Comparison(of=of, found=lead, unit="nats", wanted="above"))
+    else:
+        missing.append(f"NLL of {METHODS[SINGLE].title}")
+    said = f"NLL, nats per token, iteration 1 → {last}: {', '.join(told)}." if told else "Nothing to tell it from."
+    return _decided(title, said + _apart(scored, last), rule, comparisons, missing)
+
+
+def _apart(scored: Sequence[Scored], last: int) -> str:
+    """What NLL has of unsureness and what of difference: an agent's own words, and the divergence between agents."""
+    ends = []
+    for iteration in (1, last):
+        outcomes = (each.outcome for each in scored)
+        found = [o for o in outcomes if (o.method, o.iteration) == (REFERENCE, iteration)]
+        pairs = [(d.own_nll.value, d.kl.value) for d in (each.diversity for each in found) if d and d.own_nll and d.kl]
+        if not pairs:
+            return ""
+        ends.append([math.fsum(values) / len(pairs) for values in zip(*pairs, strict=True)])
+    (own, apart), (own_last, apart_last) = ends
+    return (
+        f" For {METHODS[REFERENCE].title}, that of an agent's own responses went {own:.4f} → {own_last:.4f}, "
+        f"and the KL divergence between agents {apart:.4f} → {apart_last:.4f}."
+    )
+
+
+def _independent(a: Mapping[int, Estimate], b: Mapping[int, Estimate]) -> Difference:
+    """a - b by seed, of estimates that are not paired; the mean over seeds with a normal interval."""
+    seeds = {
+        seed: Estimate(
+            value=a[seed].value - b[seed].value,
+            standard_error=math.hypot(a[seed].standard_error, b[seed].standard_error),
+        )
+        for seed in sorted(a.keys() & b.keys())
+    }
+    mean = mean_estimate([*seeds.values()])
+    if mean is None:
+        raise ValueError(f"no seed in common: {sorted(a)} and {sorted(b)}")
+    half = 1.959963984540054 * mean.standard_error
+    return Difference(
+        value=mean.value,
+        standard_error=mean.standard_error,
+        low=mean.value - half,
+        high=mean.value + half,
+        seeds=seeds,
+    )
+
+
+def _part(measured: Mapping[MethodName, Row], first: Mapping[MethodName, Row], name: MethodName, title: str) -> Finding:
+    """What multiagent finetuning has and an ablation has not; `first` are the rows after one of several iterations."""
+    comparisons = _behind(measured[name]) if name in measured else []
+    said = "Nothing to tell it from."
+    if comparisons:
+        gap, spent = comparisons[0].found, measured[REFERENCE].cost.sampled_tokens
+        ratio = spent / max(1, measured[name].cost.sampled_tokens)
+        said = f"{comparisons[0].of}: {signed(gap.value, gap.standard_error, 'points')}, "
+        said += f"for {ratio:.1f} times the sampled tokens."
+        early = first[name].behind if name in first else None
+        if early:
+            said += " After one iteration it was "
+            said += f"{signed(early.value, early.standard_error, 'points')}."
+    rule = f"The lead of {METHODS[REFERENCE].title} over “{METHODS[name].title}” is {_ABOVE}."
+    return _decided(title, said, rule, comparisons, [] if comparisons else [METHODS[name].title])
+
+
+def _transfers(measured: Mapping[MethodName, Row]) -> Finding:
+    comparisons = [each for name in BASELINES if name in measured for each in _behind(measured[name])]
+    said = "Nothing to tell it from."
+    if comparisons:
+        met = sum(each.met for each in comparisons)
+        said = f"Clearly above {met} of {len(comparisons)} on problems of a kind that nothing was trained on."
+    rule = f"On those problems its lead over each baseline that was measured is {_ABOVE}."
+    missing = [] if comparisons else ["problems of another source"]
+    return _decided("What it learned transfers", said, rule, comparisons, missing)
+
+
+def iterations(number: int) -> str:
+    """1 iteration, 5 iterations."""
+    return f"{number} iteration{'' if number == 1 else 's'}"

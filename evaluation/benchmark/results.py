@@ -1,0 +1,225 @@
+"""What a benchmark came to: accuracies over seeds and problems, paired differences, and what each method took."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+from pydantic import Field
+
+from evaluation.answers.equality import equivalent
+from evaluation.benchmark.methods import METHODS, NAMES, REFERENCE, MethodName
+from evaluation.measures.debates import society_right
+from evaluation.measures.diversity import Diversity
+from evaluation.problems.problem import Problem
+from evaluation.record import Record
+from evaluation.scores import RoundScore
+from evaluation.statistics.clustered import Difference, Values, difference, estimate
+from evaluation.statistics.paired import Estimate
+
+
+class Cost(Record):
+    """What something took. Work that methods share, and the cache does once, counts for each of them."""
+
+    sampled_tokens: int = 0
+    trained_tokens: int = Field(default=0, description="Of all examples times epochs, prompts included.")
+    seconds: float = 0.0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            sampled_tokens=self.sampled_tokens + other.sampled_tokens,
+            trained_tokens=self.trained_tokens + other.trained_tokens,
+            seconds=self.seconds + other.seconds,
+        )
+
+
+class Changes(Record):
+    """What became of the agents' answers from one round to the next, over all agents, problems and rounds."""
+
+    wrong: int = Field(description="Answers that were wrong, and that their agent could correct.")
+    corrected: int = Field(description="Of those, right in the next round.")
+    right: int
+    spoiled: int = Field(description="Of the right ones, wrong in the next round.")
+
+
+class Outcome(Record):
+    """One method after one iteration under one seed; iteration 0 is before any finetuning."""
+
+    method: MethodName
+    iteration: int = Field(ge=0)
+    seed: int
+    problems: int = Field(ge=1)
+    transfer: bool = Field(default=False, description="They are of another kind than those that were trained on.")
+    accuracy: float = Field(description="Share of held-out problems that the method answers right.")
+    alone: float = Field(description="The same of a single sample of round 1, mean over the agents.")
+    pseudo_label_accuracy: float | None = Field(default=None, description="Of the labels learned from, if voted.")
+    labels: int = Field(default=0, description="How many problems had a label to learn from.")
+    examples: int = Field(default=0, description="In the datasets of all agents together.")
+    unchanged: list[str] = Field(default_factory=list, description="Agents that had nothing to learn from.")
+    fallback_share: float | None = Field(
+        default=None, description="Of this iteration's JSON messages, those that were not valid; none without any."
+    )
+    training: Cost = Field(default=Cost(), description="Of this iteration alone.")
+    answering: Cost = Field(description="The held-out problems.")
+    diversity: Diversity | None = None
+    rounds: list[RoundScore] = Field(
+        default_factory=list, description="Every agent and every vote of the answers; of the matched ones not kept."
+    )
+    changes: Changes | None = Field(default=None, description="From round to round; none where there is one only.")
+
+
+class Scored(NamedTuple):
+    """An outcome with its values by problem id: whether the answer is right, and the share of single samples."""
+
+    outcome: Outcome
+    right: Mapping[str, float]
+    alone: Mapping[str, float]
+
+
+class Row(Record):
+    """One method after one iteration, over all seeds. Costs are means over seeds, training of all iterations so far."""
+
+    method: MethodName
+    iteration: int
+    accuracy: Estimate
+    alone: Estimate
+    behind: Difference | None = Field(
+        description="Of multiagent finetuning after the same iteration; after the last one for what has no iterations. "
+        "None if it is not part of the benchmark."
+    )
+    pseudo_label_accuracy: float | None = Field(description="Mean over seeds.")
+    cost: Cost
+    nll: Estimate | None = Field(default=None, description="Diversity: nats per token of the others' responses.")
+    kl: Estimate | None = None
+    dissimilarity: Estimate | None = None
+    consensus: Estimate | None = None
+
+
+def problem_values(
+    problems: Sequence[Problem], responses: pd.DataFrame, seed: int, answers: str
+) -> tuple[dict[str, float], dict[str, float]]:
+    """By problem id: whether the method's answer is right (1, 0), and the share of its agents right in round 1.
+
+    Args:
+        problems, responses, seed: as for `evaluation.measures.debates.society_right`.
+        answers: `Method.answers`; of `sample` the first is the second.
+    """
+    references = {problem.id: problem.answer for problem in problems}
+    firsts: dict[str, list[bool]] = defaultdict(list)
+    first = responses[responses["round"] == 1]
+    for id_, answer in zip(first["problem_id"], first["answer"], strict=True):
+        firsts[id_].append(isinstance(answer, str) and equivalent(answer, references[id_]))
+    alone = {problem.id: sum(firsts[problem.id]) / len(firsts[problem.id]) for problem in problems}
+    if answers == "sample":
+        return alone, alone
+    voted = society_right(problems, responses, seed)
+    return {problem.id: float(right) for problem, right in zip(problems, voted, strict=True)}, alone
+
+
+def changes(problems: Sequence[Problem], responses: pd.DataFrame) -> Changes | None:
+    """How often agents corrected and spoiled their own answers after reading the others; None for a single round.
+
+    Args:
+        problems, responses: as for `evaluation.measures.debates.score_debate`.
+    """
+    references = {problem.id: problem.answer for problem in problems}
+    columns = (responses[name] for name in ("problem_id", "index", "round", "answer"))
+    right = {
+        (id_, index, round_): isinstance(answer, str) and equivalent(answer, references[id_])
+        for id_, index, round_, answer in zip(*columns, strict=True)
+    }
+    pairs = [
+        (was, right[id_, index, round_ + 1])
+        for (id_, index, round_), was in right.items()
+        if (id_, index, round_ + 1) in right
+    ]
+    if not pairs:
+        return None
+    return Changes(
+        wrong=sum(not was for was, _ in pairs),
+        corrected=sum(now and not was for was, now in pairs),
+        right=sum(was for was, _ in pairs),
+        spoiled=sum(was and not now for was, now in pairs),
+    )
+
+
+def summarise(scored: Sequence[Scored]) -> list[Row]:
+    """A row for every method and iteration, in the order of the methods; of one kind of problems.
+
+    Raises:
+        ValueError: outcomes of a method are missing for a seed that another has, or are there twice.
+    """
+    found: dict[tuple[MethodName, int], dict[int, Scored]] = defaultdict(dict)
+    for each in scored:
+        seeds = found[each.outcome.method, each.outcome.iteration]
+        if each.outcome.seed in seeds:
+            raise ValueError(f"two outcomes of {each.outcome.method}, iteration {each.outcome.iteration}, one seed")
+        seeds[each.outcome.seed] = each
+    if len({frozenset(seeds) for seeds in found.values()}) > 1:
+        raise ValueError("every method and iteration needs an outcome for every seed")
+    last = max((iteration for _, iteration in found), default=0)
+    rows = []
+    for name, iteration in sorted(found, key=lambda key: (NAMES.index(key[0]), key[1])):
+        own = found[name, iteration]
+        follows = METHODS[name].finetuned or METHODS[name].matched
+        reference = found.get((REFERENCE, iteration if follows else last))
+        behind = difference(_right(reference), _right(own)) if reference and name != REFERENCE else None
+        rows.append(_row(name, iteration, own, found, behind))
+    return rows
+
+
+def _row(
+    name: MethodName,
+    iteration: int,
+    own: Mapping[int, Scored],
+    found: Mapping[tuple[MethodName, int], Mapping[int, Scored]],
+    behind: Difference | None,
+) -> Row:
+    outcomes = [each.outcome for each in own.values()]
+    training = [
+        found[name, before][seed].outcome.training
+        for before in range(1, iteration + 1)
+        if (name, before) in found
+        for seed in own
+    ]
+    labels = [o.pseudo_label_accuracy for o in outcomes if o.pseudo_label_accuracy is not None]
+    measured = [o.diversity for o in outcomes if o.diversity]
+    return Row(
+        method=name,
+        iteration=iteration,
+        accuracy=estimate(_right(own))[0],
+        alone=estimate({seed: each.alone for seed, each in own.items()})[0],
+        behind=behind,
+        pseudo_label_accuracy=math.fsum(labels) / len(labels) if labels else None,
+        cost=_mean_cost([*training, *(o.answering for o in outcomes)], len(own)),
+        nll=mean_estimate([d.nll for d in measured]),
+        kl=mean_estimate([d.kl for d in measured]),
+        dissimilarity=mean_estimate([d.dissimilarity for d in measured]),
+        consensus=mean_estimate([d.consensus for d in measured]),
+    )
+
+
+def _right(by_seed: Mapping[int, Scored]) -> Values:
+    return {seed: each.right for seed, each in by_seed.items()}
+
+
+def _mean_cost(costs: Sequence[Cost], seeds: int) -> Cost:
+    total = sum(costs, Cost())
+    return Cost(
+        sampled_tokens=round(total.sampled_tokens / seeds),
+        trained_tokens=round(total.trained_tokens / seeds),
+        seconds=total.seconds / seeds,
+    )
+
+
+def mean_estimate(estimates: Sequence[Estimate | None]) -> Estimate | None:
+    """Mean over seeds. Its error holds what the seeds vary by, and is never less than what their problems do."""
+    known = [each for each in estimates if each is not None]
+    if not known:
+        return None
+    n = len(known)
+    mean = math.fsum(each.value for each in known) / n
+    within = math.fsum(each.standard_error**2 for each in known) / n**2
+    between = math.fsum((each.value - mean) ** 2 for each in known) / (n * (n - 1)) if n > 1 else 0.0
+    return Estimate(value=mean, standard_error=math.sqrt(max(within, between)))

@@ -1,0 +1,162 @@
+"""What a debate scored: accuracy of every agent, of every round's majority and of the society, with standard errors.
+
+The standard error of a mean over n problems is s / sqrt(n), s the sample standard deviation (n-1); for right-or-wrong
+values that is sqrt(p (1-p) / (n-1)). Two societies on the same problems are compared problem by problem (paired), as
+Miller, "Adding Error Bars to Evals" (2024, arXiv 2411.00640) advises.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluation.answers.equality import equivalent
+from evaluation.answers.vote import Tally, tally, vote_seed
+from evaluation.problems.problem import Problem
+from evaluation.record import Role
+from evaluation.scores import AgentScore, DebateScores, RoundScore
+from evaluation.statistics.paired import mean, standard_error
+
+COLUMNS = ("problem_id", "role", "index", "round", "answer")
+
+Ballots = list[tuple[str | None, float]]
+"""Per agent, its answer and what it weighs in the vote."""
+
+
+def label_accuracy(problems: Sequence[Problem], labels: Mapping[str, str | None]) -> float | None:
+    """Share of pseudo-labels that are right, 0..1; None if there are no labels.
+
+    Args:
+        problems: with their reference answers; they may be more than the labels.
+        labels: by problem id; a label of None counts as wrong.
+
+    Raises:
+        ValueError: a label for a problem that is not in `problems`.
+    """
+    if not labels:
+        return None
+    references = {problem.id: problem.answer for problem in problems}
+    unknown = sorted(labels.keys() - references.keys())
+    if unknown:
+        raise ValueError(f"labels for {len(unknown)} problems that are not in the problem set, the first {unknown[0]}")
+    return mean([equivalent(label, references[problem_id]) for problem_id, label in labels.items()])
+
+
+def score_debate(problems: Sequence[Problem], responses: pd.DataFrame, seed: int) -> DebateScores:
+    """Score one debate.
+
+    Args:
+        problems: the held-out problems, at least one.
+        responses: one row per problem, round and agent, in any order, with the columns problem_id (`Problem.id`),
+            role (generator in round 1, critic afterwards), index (0..N-1), round (1..M) and answer (text; None, NaN
+            or blank for an unparsable one, which is wrong). With the column weight, votes are weighted by it, see
+            `evaluation.answers.vote.tally`. Other columns are left alone.
+        seed: breaks ties of the majority votes, see `vote_seed`.
+
+    Raises:
+        ValueError: a column or a row is missing or there twice, or a row is of a problem that is not in `problems`.
+    """
+    rounds = _ballots_by_round(problems, responses)
+    scores: list[RoundScore] = []
+    shares: list[float] = []
+    for number, (indices, ballots) in enumerate(rounds, start=1):
+        right = np.array([[equivalent(answer, p.answer) for answer, _ in ballots[p.id]] for p in problems], dtype=float)
+        votes = [_count(ballots[p.id], vote_seed(seed, number, p.id)) for p in problems]
+        voted = [float(equivalent(vote.answer, p.answer)) for vote, p in zip(votes, problems, strict=True)]
+        shares = [sum(vote.agrees) / len(vote.agrees) for vote in votes]
+        role = _role(number)
+        alone = right.mean(axis=1).tolist()
+        scores.append(
+            RoundScore(
+                round=number,
+                agents=[
+                    AgentScore(role=role, index=index, accuracy=float(right[:, place].mean()))
+                    for place, index in enumerate(indices)
+                ],
+                mean_accuracy=mean(alone),
+                mean_standard_error=standard_error(alone),
+                majority_accuracy=mean(voted),
+                majority_standard_error=standard_error(voted),
+            )
+        )
+    return DebateScores(
+        problems=len(problems),
+        rounds=scores,
+        accuracy=scores[-1].majority_accuracy,
+        standard_error=scores[-1].majority_standard_error,
+        consensus=mean(shares),
+    )
+
+
+def society_right(problems: Sequence[Problem], responses: pd.DataFrame, seed: int) -> list[bool]:
+    """Whether the society's answer, the vote of the last round, is right: one for each problem, in their order.
+
+    Args:
+        problems, responses, seed: as for `score_debate`, whose `accuracy` is the mean of these.
+
+    Raises:
+        ValueError: as `score_debate`.
+    """
+    rounds = _ballots_by_round(problems, responses)
+    _, ballots = rounds[-1]
+    votes = (_count(ballots[p.id], vote_seed(seed, len(rounds), p.id)) for p in problems)
+    return [equivalent(vote.answer, p.answer) for vote, p in zip(votes, problems, strict=True)]
+
+
+def _count(ballots: Ballots, seed: str) -> Tally:
+    return tally([answer for answer, _ in ballots], seed, [weight for _, weight in ballots])
+
+
+def _role(round: int) -> Role:
+    return "generator" if round == 1 else "critic"
+
+
+def _answer(value: Any) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _ballots_by_round(
+    problems: Sequence[Problem], responses: pd.DataFrame
+) -> list[tuple[list[int], dict[str, Ballots]]]:
+    """Per round, the agents' indices and by problem id their ballots in that order, with nothing missing or twice."""
+    ids = [problem.id for problem in problems]
+    _check_frame(ids, responses)
+    table: dict[tuple[str, int, int], tuple[str | None, float]] = {}
+    weights = responses["weight"].tolist() if "weight" in responses else [1.0] * len(responses)
+    rows = zip(*(responses[name].tolist() for name in COLUMNS), weights, strict=True)
+    for problem_id, role, index, round, answer, weight in rows:
+        key = problem_id, int(round), int(index)
+        if role != _role(key[1]):
+            raise ValueError(f"a {role} answers in round {round}; generators answer in round 1 and critics afterwards")
+        if key in table:
+            raise ValueError(f"two responses of {role} {index} to problem {problem_id} in round {round}")
+        table[key] = _answer(answer), weight
+    indices = sorted({index for _, _, index in table})
+    numbers = range(1, max(round for _, round, _ in table) + 1)
+    missing = [(i, r, n) for r in numbers for i in ids for n in indices if (i, r, n) not in table]
+    if missing:
+        problem_id, round, index = missing[0]
+        raise ValueError(
+            f"{len(missing)} responses are missing, the first of {_role(round)} {index} to problem {problem_id} in "
+            f"round {round}; every agent must have answered every problem in every round"
+        )
+    return [(indices, {i: [table[i, r, n] for n in indices] for i in ids}) for r in numbers]
+
+
+def _check_frame(ids: list[str], responses: pd.DataFrame) -> None:
+    absent = [name for name in COLUMNS if name not in responses.columns]
+    if absent:
+        raise ValueError(
+            f"the responses have no column {absent[0]!r}; they have {', '.join(map(str, responses.columns))}"
+        )
+    if not ids or responses.empty:
+        raise ValueError(f"nothing to score: {len(ids)} problems and {len(responses)} responses")
+    if len(set(ids)) < len(ids):
+        raise ValueError("a problem is there twice in the problem set")
+    strangers = set(responses["problem_id"]) - set(ids)
+    if strangers:
+        first = min(map(str, strangers))
+        raise ValueError(f"responses to {len(strangers)} problems that are not in the problem set, the first {first}")
+    if int(responses["round"].min()) < 1:
+        raise ValueError("a response of a round before 1")

@@ -1,0 +1,119 @@
+"""A benchmark's rows as tables: for the terminal, 80 columns wide, and for the pages of MLflow and Prefect."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from evaluation.benchmark.methods import METHODS, NAMES
+from evaluation.benchmark.results import Row
+from evaluation.reporting.markdown import escaped, markdown_table
+from evaluation.reporting.tables import percent
+
+MAX_ITERATIONS = 6
+"""Columns of the second table: the first and the last ones."""
+TRANSFER = ("method", "one sample", "answer", "behind", "95 % interval")
+"""Columns of the third."""
+
+
+def methods_table(rows: Sequence[Row], society: str) -> Table:
+    """A line per method after its last iteration: accuracy, how far behind multiagent finetuning, and what it took."""
+    last = _last(rows)
+    iterations = max(row.iteration for row in last)
+    table = _table(f"{society}: accuracy after {_iterations(iterations)}, % ± standard error")
+    table.caption = Text("behind: multiagent FT minus the method; tokens: millions, for one seed")
+    table.add_column("\nmethod", no_wrap=True)
+    for heading in (
+        "one\nsample",
+        "\nanswer",
+        "\nbehind",
+        "95 %\ninterval",
+        "tokens\nsampled",
+        "tokens\ntrained",
+        "\nsec.",
+    ):
+        table.add_column(heading, justify="right", no_wrap=True, style="bold" if heading.endswith("answer") else "")
+    for row in last:
+        table.add_row(*_cells(row))
+    return table
+
+
+def iterations_table(rows: Sequence[Row], society: str) -> Table:
+    """A line per finetuned method: accuracy after every iteration; iteration 0 is before any finetuning."""
+    iterations = sorted({row.iteration for row in rows})
+    listed = iterations if len(iterations) <= MAX_ITERATIONS else [iterations[0], *iterations[1 - MAX_ITERATIONS :]]
+    table = _table(f"{society}: accuracy after each iteration, %")
+    if len(listed) < len(iterations):
+        table.caption = Text(f"Iterations 1 to {listed[1] - 1} are left out.")
+    table.add_column("method", no_wrap=True)
+    for iteration in listed:
+        table.add_column(str(iteration), justify="right", no_wrap=True)
+    for name, cells in _by_iteration(rows, listed):
+        table.add_row(name, *cells)
+    return table
+
+
+def transfer_table(rows: Sequence[Row], society: str) -> Table:
+    """A line per method: accuracy on problems of another kind than those that were trained on."""
+    table = _table(f"{society}: accuracy on problems of another kind, % ± standard error")
+    table.add_column("method", no_wrap=True)
+    for heading in TRANSFER[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in _last(rows):
+        table.add_row(*_cells(row)[: len(TRANSFER)])
+    return table
+
+
+def benchmark_markdown(rows: Sequence[Row], transfer: Sequence[Row], society: str, seeds: Sequence[int]) -> str:
+    """All tables for a web page, that of accuracies for all iterations."""
+    last = _last(rows)
+    iterations = sorted({row.iteration for row in rows})
+    told = f"{_iterations(iterations[-1])}, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+    columns = ["method", "one sample", "answer", "behind multiagent FT", "95 % interval"]
+    main = markdown_table(
+        [*columns, "10⁶ tokens sampled", "10⁶ tokens trained", "seconds"], [_cells(row) for row in last], names=1
+    )
+    curves = _by_iteration(rows, iterations)
+    more = markdown_table(["method", *map(str, iterations)], [[name, *cells] for name, cells in curves], names=1)
+    about = "\n".join(f"- **{METHODS[row.method].title}**: {escaped(METHODS[row.method].about)}" for row in last)
+    title = f"**{escaped(society)}**: accuracy on held-out problems after {told}, % ± standard error"
+    other = markdown_table([*TRANSFER], [_cells(row)[: len(TRANSFER)] for row in _last(transfer)], names=1)
+    elsewhere = f"Accuracy on problems of another kind\n\n{other}\n\n" if transfer else ""
+    return f"{title}\n\n{main}\n\nAccuracy after each iteration\n\n{more}\n\n{elsewhere}{about}"
+
+
+def _table(title: str) -> Table:
+    return Table(title=Text(title), box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+
+
+def _last(rows: Sequence[Row]) -> list[Row]:
+    return list({row.method: row for row in sorted(rows, key=lambda r: (NAMES.index(r.method), r.iteration))}.values())
+
+
+def _by_iteration(rows: Sequence[Row], iterations: Sequence[int]) -> list[tuple[str, list[str]]]:
+    found = {(row.method, row.iteration): percent(row.accuracy.value, row.accuracy.standard_error) for row in rows}
+    several = [name for name in NAMES if any(method == name and iteration for method, iteration in found)]
+    return [(METHODS[name].title, [found.get((name, i), "") for i in iterations]) for name in several]
+
+
+def _cells(row: Row) -> list[str]:
+    behind = row.behind
+    return [
+        METHODS[row.method].title,
+        f"{100 * row.alone.value:.1f}",
+        percent(row.accuracy.value, row.accuracy.standard_error),
+        f"{100 * behind.value:+.1f}" if behind else "",
+        f"{100 * behind.low:+.1f}, {100 * behind.high:+.1f}" if behind else "",
+        _millions(row.cost.sampled_tokens),
+        _millions(row.cost.trained_tokens),
+        f"{row.cost.seconds:,.0f}",
+    ]
+
+
+def _millions(tokens: int) -> str:
+    return f"{tokens / 1e6:.2f}" if tokens else "-"
+
+
+def _iterations(number: int) -> str:
+    return "1 iteration" if number == 1 else f"{number} iterations"

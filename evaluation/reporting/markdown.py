@@ -1,0 +1,58 @@
+"""How a society fared over its generations, as a GitHub table for the pages of MLflow and Prefect."""
+
+import re
+from collections.abc import Sequence
+
+from evaluation.reporting.tables import debate_rounds, percent, share
+from evaluation.scores import GenerationScores
+
+_SPECIAL = re.compile(r"[\\`*_{}\[\]()<>#+!|&~:@$]")
+
+
+def generations_markdown(generations: Sequence[GenerationScores], society: str) -> str:
+    """A heading line and a table with a row per generation, in percent with standard errors.
+
+    Args:
+        generations: at least one, all of debates of the same M rounds.
+        society: its name.
+
+    Raises:
+        ValueError: no generations, or of debates of different length.
+    """
+    rounds = debate_rounds(generations)
+    critics = [] if rounds == 1 else ["critics alone" if rounds == 2 else f"critics alone, round {rounds}"]
+    columns = ["generation", "generators alone", "majority of generators", *critics]
+    columns += ["society", "consensus", "labels right", "agents unchanged"]
+    rows = []
+    for scores in generations:
+        first, last = scores.rounds[0], scores.rounds[-1]
+        rows.append(
+            [
+                str(scores.generation),
+                percent(first.mean_accuracy, first.mean_standard_error),
+                percent(first.majority_accuracy, first.majority_standard_error),
+                *[percent(last.mean_accuracy, last.mean_standard_error) for _ in critics],
+                f"**{percent(scores.accuracy, scores.standard_error)}**",
+                share(scores.consensus),
+                share(scores.pseudo_label_accuracy),
+                ", ".join(escaped(name) for name in scores.unchanged) or "-",
+            ]
+        )
+    problems = " or ".join(f"{number:,}" for number in sorted({scores.problems for scores in generations}))
+    title = f"**{escaped(society)}**: accuracy on {problems} held-out problems, % ± standard error"
+    return f"{title}\n\n{markdown_table(columns, rows)}"
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], names: int = 0) -> str:
+    """Numbers to the right, but for the first `names` columns; cells are markup already."""
+    rules = ["---"] * names + ["--:"] * (len(columns) - names)
+    return "\n".join(map(_line, [columns, rules, *rows]))
+
+
+def escaped(text: str) -> str:
+    """Any text on one line, to be read as it is: no markup, no HTML, no link, no end of a table's cell."""
+    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

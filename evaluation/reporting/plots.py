@@ -1,0 +1,235 @@
+"""The plots of a benchmark's page as inline SVG, in the page's own font and colours, so that they follow its scheme.
+
+Lines are told apart by colour, dash and a label at their end. Bands and bars are one standard error.
+"""
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evaluation.benchmark.findings import SINGLE
+from evaluation.benchmark.methods import METHODS, NAMES, REFERENCE, MethodName
+from evaluation.benchmark.paper import FIGURE_5
+from evaluation.benchmark.results import Row
+from evaluation.statistics.paired import Estimate
+
+# matplotlib is imported where it is used: nothing but a finished benchmark should wait for it.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Stand for the page's colours, which differ between light and dark: each becomes var(--NAME) in the SVG.
+INK, FAINT, SOCIETY, AGENT, UNTUNED = "#010101", "#020202", "#030303", "#040404", "#050505"
+VARIABLES = {INK: "ink", FAINT: "rule", SOCIETY: "society", AGENT: "agent", UNTUNED: "untuned"}
+LINES: Mapping[MethodName, tuple[str, str]] = {
+    REFERENCE: (SOCIETY, "o-"),
+    SINGLE: (AGENT, "s--"),
+    "single-ft-debate": (INK, "^-."),
+    "debate-matched": (UNTUNED, "D:"),
+}
+"""Colour, and marker with dash, of the methods that are followed over the iterations."""
+MEASURES = {
+    "nll": "NLL of the others' responses, nats per token",
+    "kl": "KL divergence between agents, nats per token",
+    "dissimilarity": "embedding dissimilarity, 1 − cosine",
+    "consensus": "consensus, % of agents with the majority",
+}
+WIDTH, HEIGHT, FONT = 4.6, 2.9, 10.0
+"""Inches and points: a plot fits a phone unshrunk."""
+
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": FONT,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": FAINT,
+}
+_PROLOG = re.compile(r"^.*?(?=<svg)", re.DOTALL)
+_FONT = re.compile(r' ?font-family: [^;"]+;?')
+_NAMESPACE = re.compile(r' (?:xmlns(?::\w+)?|version)="[^"]*"')
+_SCHEME = re.compile(r":root \{.*?\n\}\n@media [^{]*\{\n  :root \{.*?\n  \}\n\}\n", re.DOTALL)
+_GROUP = re.compile(r'<g id="[^"]*"')
+
+
+def accuracy_plot(rows: Sequence[Row]) -> str | None:
+    """Accuracy after every iteration, with bands: multiagent and single-agent finetuning, and matched untuned debates.
+
+    None if the benchmark has none of them.
+    """
+    series = {METHODS[name].title: (LINES[name], _followed(rows, name, lambda row: row.accuracy)) for name in LINES}
+    if not any(points for _, points in series.values()):
+        return None
+    return _over_iterations("accuracy on held-out problems, %", series, 100)
+
+
+def paper_plot() -> str:
+    """Figure 5 of the paper."""
+    series = {
+        f"{model.split()[0]}, {'multi' if method == REFERENCE else 'single'}": (
+            LINES[method],
+            {i: Estimate(value=value / 100, standard_error=0.0) for i, value in enumerate(values, start=1)},
+        )
+        for model, curves in FIGURE_5.items()
+        for method, values in curves.items()
+    }
+    return _over_iterations("accuracy on MATH, %", series, 100)
+
+
+def diversity_plots(rows: Sequence[Row]) -> list[str]:
+    """A plot for each measure of MEASURES that there is: multiagent and single-agent finetuning, with bands."""
+    plots = []
+    for measure, label in MEASURES.items():
+        series = {
+            METHODS[name].title: (LINES[name], _followed(rows, name, lambda row, m=measure: getattr(row, m)))  # type: ignore[misc]
+            for name in (REFERENCE, SINGLE)
+        }
+        if any(points for _, points in series.values()):
+            plots.append(_over_iterations(label, series, 100 if measure == "consensus" else 1))
+    return plots
+
+
+def cost_plot(rows: Sequence[Row]) -> str:
+    """Accuracy against sampled tokens, every method after its last iteration, and multiagent finetuning on its way."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    last = {row.method: row for row in sorted(rows, key=lambda row: row.iteration)}
+    way = sorted((row for row in rows if row.method == REFERENCE), key=lambda row: row.iteration)
+
+    def draw(axes: "Axes") -> None:
+        axes.plot(*_costs(way), "-", color=SOCIETY, linewidth=1)
+        labels = {}
+        for name in sorted(last, key=NAMES.index):
+            row = last[name]
+            (x,), (y,) = _costs([row])
+            colour = LINES[name][0] if name in LINES else INK
+            error = 100 * row.accuracy.standard_error
+            axes.errorbar(x, y, yerr=error, fmt="o" if METHODS[name].finetuned else "D", color=colour, markersize=4)
+            labels[METHODS[name].title] = x, y, colour
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("sampled tokens, millions, for one seed")
+        _label(axes, labels)
+
+    return _plot("accuracy, % of held-out problems", draw, HEIGHT + 1.2)
+
+
+def pictures(rows: Sequence[Row]) -> dict[str, str]:
+    """Accuracy by iteration, where there is any, and against cost: SVG files of their own, in the page's colours."""
+    drawn = {"accuracy.svg": accuracy_plot(rows), "cost.svg": cost_plot(rows)}
+    return {name: _alone(svg) for name, svg in drawn.items() if svg}
+
+
+def _alone(svg: str) -> str:
+    """A plot that stands in no page: it names its own language, colours, paper and font."""
+    scheme = _SCHEME.match((Path(__file__).parent / "page.css").read_text("utf-8"))
+    if scheme is None:
+        raise ValueError("page.css does not begin with its two colour schemes")
+    style = (
+        f"<style>{scheme[0]}svg {{ background: var(--paper); }}\ntext {{ font-family: system-ui, sans-serif; }}</style>"
+    )
+    language = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    head, end, body = svg.partition(">")
+    return f"{head.replace('<svg', f'<svg {language}', 1)}{end}\n{style}{body}\n"
+
+
+def _costs(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
+    """Millions of sampled tokens, and percent."""
+    return [max(1, row.cost.sampled_tokens) / 1e6 for row in rows], [100 * row.accuracy.value for row in rows]
+
+
+def _followed(
+    rows: Sequence[Row], method: MethodName, measure: Callable[[Row], Estimate | None]
+) -> dict[int, Estimate]:
+    found = {row.iteration: measure(row) for row in rows if row.method == method}
+    return {iteration: each for iteration, each in sorted(found.items()) if each}
+
+
+def _over_iterations(label: str, series: Mapping[str, tuple[tuple[str, str], dict[int, Estimate]]], scale: int) -> str:
+    def draw(axes: "Axes") -> None:
+        labels = {}
+        for title, ((colour, style), points) in series.items():
+            if not points:
+                continue
+            x = list(points)
+            y = [scale * each.value for each in points.values()]
+            error = [scale * each.standard_error for each in points.values()]
+            below, above = ([v + sign * e for v, e in zip(y, error, strict=True)] for sign in (-1, 1))
+            axes.fill_between(x, below, above, color=colour, alpha=0.18, linewidth=0)
+            axes.plot(x, y, style, color=colour, markersize=4, linewidth=1.6)
+            labels[title] = x[-1], y[-1], colour
+        numbers = sorted({i for _, points in series.values() for i in points})
+        axes.set_xticks(numbers[:: 1 + (len(numbers) - 1) // 10])
+        axes.set_xlabel("iteration" if numbers[0] else "iteration (0: untuned)")
+        _label(axes, labels)
+
+    return _plot(label, draw, HEIGHT)
+
+
+def _label(axes: "Axes", labels: Mapping[str, tuple[float, float, str]]) -> None:
+    """Names right of the plot, at the height of their points but never closer than a line, with a thread to each."""
+    axes.margins(x=0.06, y=0.1)
+    low, high = axes.get_ylim()
+    points = axes.bbox.height / axes.figure.dpi * 72
+    gap = (high - low) * 1.15 * FONT / points
+    places: list[float] = []
+    by_height = sorted(labels.items(), key=lambda item: item[1][1])
+    for _, (_, y, _) in by_height:
+        places.append(max(y, places[-1] + gap) if places else y)
+    # Those that have grown over the top go down again, and push what is in their way.
+    ceiling = high
+    for place in reversed(range(len(places))):
+        places[place] = ceiling = min(places[place], ceiling)
+        ceiling -= gap
+    for (title, (x, y, colour)), height in zip(by_height, places, strict=True):
+        axes.annotate(
+            title,
+            (x, y),
+            (1.07, (height - low) / (high - low)),
+            textcoords="axes fraction",
+            va="center",
+            color=colour,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "relpos": (0.0, 0.5)},
+        )
+    axes.set_ylim(low, high)
+
+
+def _plot(title: str, draw: Callable[["Axes"], None], height: float) -> str:
+    """One SVG, without anything that a page would have to fetch, or that another plot of it could be confused with."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    settings: Any = {**_STYLE, "svg.hashsalt": title}  # the salt keeps the ids of two plots apart
+    with mpl.rc_context(settings):
+        figure = Figure(figsize=(WIDTH, height))
+        axes = figure.subplots()
+        figure.subplots_adjust(left=0.135, right=0.66, top=1 - 0.32 / height, bottom=0.5 / height)
+        axes.set_title(title, loc="left", fontsize=FONT, x=-0.2)
+        axes.grid(axis="y", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        draw(axes)
+        axes.tick_params(which="both", length=0)
+        return _inline(figure, title)
+
+
+def _inline(figure: "Figure", title: str) -> str:
+    file = io.StringIO()
+    figure.patch.set_visible(False)
+    for axes in figure.axes:
+        axes.patch.set_visible(False)
+    figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Type", "Format", "Creator")))
+    svg = _PROLOG.sub("", file.getvalue())
+    head, end, body = svg.partition(">")
+    head = _NAMESPACE.sub("", head)
+    body = _GROUP.sub("<g", _FONT.sub("", body))
+    for colour, name in VARIABLES.items():
+        body = body.replace(colour, f"var(--{name})")
+    return f'{head} role="img" aria-label="{title}"{end}{body}'

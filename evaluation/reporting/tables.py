@@ -1,0 +1,84 @@
+"""How a society fared over its generations, as a table for the terminal."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from evaluation.scores import GenerationScores, RoundScore
+
+MAX_LISTED_ROUNDS = 3
+
+
+def debate_rounds(generations: Sequence[GenerationScores]) -> int:
+    """M, the same for all generations.
+
+    Raises:
+        ValueError: no generations, or of debates of different length.
+    """
+    lengths = {len(scores.rounds) for scores in generations}
+    if len(lengths) != 1:
+        raise ValueError(f"the generations of one society have the same number of rounds, not {sorted(lengths)}")
+    return lengths.pop()
+
+
+def percent(accuracy: float, error: float) -> str:
+    """87.7±1.3."""
+    return f"{100 * accuracy:.1f}±{100 * error:.1f}"
+
+
+def share(value: float | None) -> str:
+    """87.7, or a dash for what there is not."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _alone(score: RoundScore) -> str:
+    return percent(score.mean_accuracy, score.mean_standard_error)
+
+
+def _listed_critic_rounds(rounds: int) -> list[int]:
+    """The rounds of critics that get a column: all, or of long debates the first and the last."""
+    return list(range(2, rounds + 1)) if rounds <= MAX_LISTED_ROUNDS else [2, rounds]
+
+
+def generations_table(generations: Sequence[GenerationScores], society: str) -> Table:
+    """A row per generation, in percent with standard errors; 80 columns suffice for any number of rounds.
+
+    Args:
+        generations: at least one, all of debates of the same M rounds.
+        society: its name, for the title.
+
+    Raises:
+        ValueError: no generations, or of debates of different length.
+    """
+    rounds = debate_rounds(generations)
+    listed = _listed_critic_rounds(rounds)
+    table = Table(
+        title=Text(f"{society}: accuracy on held-out problems, % ± standard error"),
+        caption=None if len(listed) >= rounds - 1 else Text(f"Rounds 3 to {rounds - 1} are left out."),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("gen.", justify="right")
+    table.add_column("generators\nalone", justify="right", no_wrap=True)
+    table.add_column("majority of\ngenerators", justify="right", no_wrap=True)
+    for number in listed:
+        alone = "alone" if rounds == 2 else f"round {number}"
+        table.add_column(f"critics\n{alone}", justify="right", no_wrap=True)
+    table.add_column("society", justify="right", no_wrap=True, style="bold")
+    table.add_column("con-\nsensus", justify="right", no_wrap=True)
+    table.add_column("labels\nright", justify="right", no_wrap=True)
+    for scores in generations:
+        first = scores.rounds[0]
+        table.add_row(
+            str(scores.generation),
+            _alone(first),
+            percent(first.majority_accuracy, first.majority_standard_error),
+            *(_alone(scores.rounds[number - 1]) for number in listed),
+            percent(scores.accuracy, scores.standard_error),
+            share(scores.consensus),
+            share(scores.pseudo_label_accuracy),
+        )
+    return table

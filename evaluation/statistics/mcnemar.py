@@ -1,0 +1,96 @@
+"""Did the candidate beat the champion? McNemar's exact test over the same problems.
+
+Problems that both answer rightly or both wrongly say nothing about which is better. Of the b + c others, b won by the
+candidate (it right, the champion wrong) and c lost, each is won with probability 1/2 if the two are equally good; p is
+the probability of a split at least as uneven as the one seen, either way.
+
+Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
+Psychometrika 12 (1947) 153-157; the exact form: A. Agresti, "Categorical Data Analysis", 3rd ed. (2013), section 11.1.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from evaluation.record import Record
+from evaluation.statistics.paired import difference
+
+Verdict = Literal["gain", "tie", "loss"]
+
+_SAYING = {"gain": "beats", "tie": "does not differ from", "loss": "loses to"}
+
+
+class Comparison(Record):
+    """Two societies on the same problems; accuracies and their difference are shares in 0..1."""
+
+    problems: int = Field(ge=1)
+    candidate_accuracy: float
+    champion_accuracy: float
+    wins: int = Field(ge=0, description="b: problems that the candidate has right and the champion wrong.")
+    losses: int = Field(ge=0, description="c: problems that the candidate has wrong and the champion right.")
+    p: float = Field(ge=0, le=1, description="Two-sided p-value of McNemar's exact test; 1 without wins and losses.")
+    difference: float = Field(description="Accuracy of the candidate minus that of the champion.")
+    standard_error: float = Field(description="Of the difference, paired.")
+    level: float = Field(gt=0, lt=1, description="The level of significance that p must be below.")
+    verdict: Verdict
+
+    def describe(self, candidate: str, champion: str) -> str:
+        """One line for people, such as: generation 3 beats generation 2: 97.0 % against 95.3 %, 9 problems won, ...
+
+        Args:
+            candidate: what to call it, such as generation 3.
+            champion: the same.
+        """
+        accuracies = f"{100 * self.candidate_accuracy:.1f} % against {100 * self.champion_accuracy:.1f} %"
+        count = f"{self.wins} problem{'' if self.wins == 1 else 's'} won, {self.losses} lost"
+        test = f"p = {self.p:.3g} (exact McNemar, level {self.level:g})"
+        return f"{candidate} {_SAYING[self.verdict]} {champion}: {accuracies}, {count}, {test}"
+
+
+def compare(candidate: Sequence[bool], champion: Sequence[bool], level: float) -> Comparison:
+    """Compare the two, paired: candidate[i] and champion[i] say whether each has problem i right.
+
+    Args:
+        level: a gain or a loss is one if p is below it, 0 < level < 1.
+
+    Raises:
+        ValueError: the two differ in length or are empty, or the level is no such number.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; a level of significance is above 0 and below 1, such as 0.05")
+    gain, standard_error = difference(candidate, champion)
+    wins = sum(ours and not theirs for ours, theirs in zip(candidate, champion, strict=True))
+    losses = sum(theirs and not ours for ours, theirs in zip(candidate, champion, strict=True))
+    p = p_value(wins, losses)
+    verdict: Verdict = "tie"
+    if p < level:
+        verdict = "gain" if wins > losses else "loss"
+    return Comparison(
+        problems=len(candidate),
+        candidate_accuracy=sum(map(bool, candidate)) / len(candidate),
+        champion_accuracy=sum(map(bool, champion)) / len(champion),
+        wins=wins,
+        losses=losses,
+        p=p,
+        difference=gain,
+        standard_error=standard_error,
+        level=level,
+        verdict=verdict,
+    )
+
+
+def p_value(wins: int, losses: int) -> float:
+    """min(1, 2 P(X <= min(b, c))) for X binomial with n = b + c and 1/2. Whole numbers until the end, so no overflow.
+
+    Raises:
+        ValueError: a count is negative.
+    """
+    if min(wins, losses) < 0:
+        raise ValueError(f"{wins} wins and {losses} losses; neither can be negative")
+    n = wins + losses
+    ways, tail = 1, 0  # ways: n over k
+    for k in range(min(wins, losses) + 1):
+        tail += ways
+        ways = ways * (n - k) // (k + 1)
+    return min(1.0, 2 * tail / 2**n)

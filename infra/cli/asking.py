@@ -1,0 +1,83 @@
+"""`maft ask`: one question to a registered society, and its debate on the terminal."""
+
+from collections.abc import Mapping
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from agents.ask import QuestionError, problems_of
+from infra.errors import UserError
+from infra.lineage.champion import generation
+
+
+def ask(society: str, which: str, question: str, seed: int) -> dict[str, Any]:
+    """What a version of a society answers.
+
+    Args:
+        society: its name.
+        which: champion, candidate, or the number of a version.
+        question: as long as a problem's may be.
+        seed: of every random choice; the same seed, the same answer.
+
+    Returns:
+        society, version, generation, seed, and the fields of `agents.ask.Answer`.
+
+    Raises:
+        UserError: the question is blank or too long, or there is no such version.
+    """
+    try:
+        problems_of([question])
+    except QuestionError as error:
+        raise UserError(str(error)) from error
+    found = generation(society, which)
+    if found is None:
+        raise UserError(
+            f"society {society!r} has no champion yet; ask its newest generation with --version candidate, or make a "
+            f"generation the champion with `maft promote {society}`"
+        )
+    from mlflow.pyfunc import load_model
+
+    # The model reads its adapters when their agent speaks, so the folder stays for as long as it answers.
+    with TemporaryDirectory() as folder:
+        model: Any = load_model(f"models:/{society}/{found.version}", dst_path=folder)
+        (answer,) = model.predict([question], params={"seed": seed}).to_dict("records")
+    return {"society": society, "version": found.version, "generation": found.generation, "seed": seed, **answer}
+
+
+def show_answer(console: Console, answer: Mapping[str, Any]) -> None:
+    """Print what `ask` returns: the debate round by round, then the votes, the society's answer first."""
+    head = f"{answer['society']} · version {answer['version']} · generation {answer['generation']}"
+    console.print(Text(f"{head} · seed {answer['seed']}", style="dim"))
+    _print(console, answer["question"], style="bold")
+    last = max(turn["round"] for turn in answer["transcript"])
+    for round_ in range(1, last + 1):
+        console.print(Text(f"\nRound {round_}", style="bold"))
+        for turn in (turn for turn in answer["transcript"] if turn["round"] == round_):
+            _print(console, f"{turn['agent']}: {_or_none(turn['answer'])}", 2)
+            if turn["read"] is not None:
+                _print(console, f"read: {turn['read']}", 4, "dim")
+            _print(console, turn["text"], 4)
+    console.print(Text("\nVotes", style="bold"))
+    for given, votes in answer["votes"].items():
+        _print(console, f"{votes} for {given}", 2)
+    silent = sum(turn["round"] == last for turn in answer["transcript"]) - sum(answer["votes"].values())
+    if silent:
+        _print(console, f"{silent} without an answer", 2)
+    _print(
+        console, f"\nAnswer {_or_none(answer['answer'])}  (consensus {100 * answer['consensus']:.0f} %)", style="bold"
+    )
+
+
+def _print(console: Console, text: str, indent: int = 0, style: str = "") -> None:
+    """Print what a model or a user wrote: no markup is read in it, and no command to the terminal is left in it."""
+    shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text.expandtabs(4))
+    for line in Text(shown, style=style).wrap(console, console.width - indent):
+        indented = Text(" " * indent) + line
+        indented.rstrip()
+        console.print(indented)
+
+
+def _or_none(answer: str | None) -> str:
+    return "no answer" if answer is None else answer

@@ -1,0 +1,168 @@
+"""Commands over what was made: compare, report, ask, promote, rollback."""
+
+import getpass
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.cli.shared import GENERATIONS, HomeOption, JsonOption, SocietyArgument, app, err, faults, out, serve, show
+from infra.errors import UserError
+from infra.home.home import DEFAULT, Home
+
+WhyOption = Annotated[str, typer.Option(help="The reason, for the record.")]
+
+
+@app.command(rich_help_panel=GENERATIONS)
+def compare(
+    society: SocietyArgument = "arith",
+    run_id: Annotated[str | None, typer.Option("--run", help="An MLflow run of the society; default: newest.")] = None,
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+) -> None:
+    """Show the generations of a job side by side, read from MLflow."""
+    with faults():
+        servers = serve(home)
+        from infra.lineage.scores import read_generations
+
+        job, generations = read_generations(society, run_id)
+        if as_json:
+            print(
+                json.dumps(
+                    {
+                        "society": society,
+                        "mlflow": {
+                            "tracking_uri": servers.mlflow_tracking_uri,
+                            "experiment_id": job.experiment_id,
+                            "run_id": job.run_id,
+                        },
+                        "generations": [generation.model_dump(mode="json") for generation in generations],
+                    }
+                )
+            )
+        else:
+            show(generations, society)
+
+
+@app.command(rich_help_panel=GENERATIONS)
+def report(
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="[RUN_ID]", help="MLflow run of a benchmark; default: newest finished.")
+    ] = None,
+    society: Annotated[str, typer.Option(help="Whose newest benchmark, where no run is named.")] = "arith",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Where to write the page; default: in the home.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write the page, tables in markdown, pictures and the data there too."),
+    ] = None,
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+) -> None:
+    """Tell of a finished benchmark on one HTML page: which of the paper's findings hold, by how much, at what cost."""
+    with faults():
+        if output and not output.absolute().parent.is_dir():
+            raise UserError(f"--output {output}: there is no folder {output.absolute().parent}")
+        if output and output.is_dir():
+            raise UserError(f"--output {output} is a folder; name a file in it")
+        if output and output.suffix != ".html":
+            raise UserError(f"--output {output}: the page is HTML; name a file that ends in .html")
+        if folder and not (folder.is_dir() or (folder.absolute().parent.is_dir() and not folder.exists())):
+            raise UserError(f"--folder {folder}: neither a folder nor a new name in one")
+        servers = serve(home)
+        from infra.cli import benchmark_folder
+        from infra.lineage import benchmark
+        from infra.lineage.runs import run_url
+
+        made = benchmark.read_benchmark(society, run_id)
+        job = benchmark.job_of(made)
+        path = (output or benchmark.page_of(Home.open(home), job)).absolute()
+        benchmark.publish(made, path)
+        files = benchmark_folder.export(made, folder.absolute()) if folder else []
+        findings = made.findings
+        if as_json:
+            told = {
+                "society": job.society,
+                "report": str(path),
+                "files": [str(file) for file in files],
+                "findings": [finding.model_dump(mode="json") for finding in findings],
+                "mlflow": {
+                    "tracking_uri": servers.mlflow_tracking_uri,
+                    "experiment_id": job.experiment_id,
+                    "run_id": job.run_id,
+                },
+            }
+            print(json.dumps(told))
+            return
+        for finding in findings:
+            out.print(f"{finding.verdict:<13} {finding.title}", markup=False, highlight=False)
+        out.print(f"Report   {path}", soft_wrap=True, markup=False)
+        if folder:
+            out.print(f"Files    {folder.absolute()}: {', '.join(file.name for file in files)}", soft_wrap=True)
+        out.print(f"MLflow   {run_url(job)}", soft_wrap=True)
+
+
+@app.command(rich_help_panel=GENERATIONS)
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask, such as 'What is the result of 3+4*5+6-7*8?'.")],
+    society: Annotated[str, typer.Option(help="Name of the society.")] = "arith",
+    version: Annotated[str, typer.Option(help="champion, candidate, or a version number.")] = "champion",
+    seed: Annotated[int, typer.Option(min=0, help="Root of what is sampled.")] = 0,
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+) -> None:
+    """Let a society generate, debate and vote on a question of yours."""
+    with faults():
+        serve(home)
+        from infra.cli.asking import ask as put_to
+        from infra.cli.asking import show_answer
+
+        with err.status("the society debates"):
+            answer = put_to(society, version, question, seed)
+        if as_json:
+            print(json.dumps(answer))
+        else:
+            show_answer(out, answer)
+
+
+@app.command(rich_help_panel=GENERATIONS)
+def promote(
+    society: SocietyArgument = "arith",
+    version: Annotated[
+        str, typer.Option(help="Version of the society's registered model, or candidate.")
+    ] = "candidate",
+    why: WhyOption = "by hand",
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+) -> None:
+    """Make a generation the champion: the society and all its agents together."""
+    with faults():
+        serve(home)
+        from infra.lineage import champion
+
+        told(champion.promote(society, version, who=getpass.getuser(), why=why), as_json)
+
+
+@app.command(rich_help_panel=GENERATIONS)
+def rollback(
+    society: SocietyArgument = "arith",
+    why: WhyOption = "by hand",
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+) -> None:
+    """Make the champion before the present one the champion again."""
+    with faults():
+        serve(home)
+        from infra.lineage import champion
+
+        told(champion.rollback(society, who=getpass.getuser(), why=why), as_json)
+
+
+def told(move: Any, as_json: bool) -> None:
+    """What moved, for the user."""
+    if as_json:
+        print(json.dumps(move.model_dump(mode="json")))
+    else:
+        out.print(move.describe(), markup=False, highlight=False)

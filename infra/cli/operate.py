@@ -1,0 +1,122 @@
+"""Commands that operate the surroundings: up, down, status, prune."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from infra.cli.shared import OPERATION, HomeOption, JsonOption, app, connect, faults, out, say, serve
+from infra.home.home import DEFAULT, Home
+
+KINDS = {
+    "result": "records of finished tasks",
+    "frame": "responses, votes, data sets",
+    "folder": "adapters",
+    "leftover": "left by kills",
+}
+"""What `infra.operation.prune` tells apart."""
+
+
+@app.command(rich_help_panel=OPERATION)
+def up(home: HomeOption = Path(DEFAULT)) -> None:
+    """Start servers, worker and deployments, unless they run already."""
+    with faults():
+        from infra.operation.up import operate
+
+        servers = operate(Home.open(home), say)
+        out.print(f"Prefect  {servers.prefect_ui_url}\nMLflow   {servers.mlflow_tracking_uri}", soft_wrap=True)
+
+
+@app.command(rich_help_panel=OPERATION)
+def down(home: HomeOption = Path(DEFAULT)) -> None:
+    """Stop what `maft up` or `maft run` started for this home."""
+    with faults():
+        from infra.operation.servers import down as stop
+
+        stopped = stop(Home.open(home))
+        out.print(f"stopped {', '.join(stopped)}" if stopped else "nothing to stop")
+
+
+@app.command(rich_help_panel=OPERATION)
+def status(
+    society: Annotated[str, typer.Option(help="Whose champion to tell.")] = "arith",
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what runs, where, since when; the next nightly run; the champion. Starts nothing."""
+    with faults():
+        from infra.operation import servers
+        from infra.operation.up import due_runs, worker_status
+
+        place = Home(home.expanduser().resolve())
+        found = servers.status(place)
+        worker = worker_status(place)
+        answers = {server.name: server.url for server in found if server.answering}
+        due = due_runs(str(answers["prefect"]), "nightly") if "prefect" in answers else []
+        champion = None
+        if len(answers) == len(found):
+            connect(place, servers.Servers(str(answers["prefect"]), str(answers["mlflow"])))
+            from infra.lineage.societies import find_society
+
+            champion = find_society(society, "champion")
+        if as_json:
+            report = {
+                "home": str(place.path),
+                "servers": [asdict(server) for server in found],
+                "worker": asdict(worker),
+                "nightly": [asdict(run) for run in due],
+                "champion": champion.model_dump(mode="json") if champion else None,
+            }
+            print(json.dumps(report))
+            return
+        table = Table("", "state", "address", "pid", "since (UTC)", box=None, header_style="bold", pad_edge=False)
+        for server in found:
+            state = "answers" if server.answering else "silent" if server.running else "down"
+            table.add_row(server.name, state, server.url or "", str(server.pid or ""), (server.since or "")[:19])
+        state = "online" if worker.online else "silent" if worker.running else "down"
+        table.add_row("worker", state, "", str(worker.pid or ""), (worker.since or "")[:19])
+        out.print(table)
+        out.print(f"\nnext nightly  {due[0].at[:16].replace('T', ' ')} UTC" if due else "\nnext nightly  none")
+        if champion:
+            out.print(f"champion      {society} version {champion.version}, generation {champion.generation}")
+        elif len(answers) == len(found):
+            out.print(f"champion      {society} has none: the untuned base")
+
+
+@app.command(rich_help_panel=OPERATION)
+def prune(
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only show.")] = False,
+    home: HomeOption = Path(DEFAULT),
+    as_json: JsonOption = False,
+) -> None:
+    """Show, then delete, what no registered generation, data set or unfinished run refers to."""
+    with faults():
+        serve(home)
+        from infra.operation.prune import carry_out, plan
+
+        planned = plan(Home.open(home))
+        if as_json:
+            deleted = carry_out(planned) if yes else []
+            print(json.dumps({**planned.model_dump(mode="json"), "deleted": len(deleted)}))
+            return
+        table = Table("", "to delete", "MB", box=None, header_style="bold", pad_edge=False)
+        for kind, title in KINDS.items():
+            sizes = [item.bytes for item in planned.garbage if item.kind == kind]
+            if sizes:
+                table.add_row(title, f"{len(sizes):,}", f"{sum(sizes) / 1e6:,.1f}")
+        out.print(table if planned.garbage else "nothing to delete")
+        out.print(
+            f"kept: {planned.kept:,} results and artifacts, for {planned.versions:,} registered versions and "
+            f"{len(planned.unfinished)} unfinished runs",
+            highlight=False,
+        )
+        for run in planned.unfinished:
+            out.print(f"  {run}", markup=False, highlight=False)
+        if yes and planned.garbage:
+            deleted = carry_out(planned)
+            out.print(f"deleted {len(deleted):,}, {sum(item.bytes for item in deleted) / 1e6:,.1f} MB")
+        elif planned.garbage:
+            out.print("nothing was deleted; --yes deletes, and a finished job that is run again computes it anew")

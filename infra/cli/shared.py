@@ -1,0 +1,91 @@
+"""What all commands of `maft` share: the app, the options, the servers, and how faults end."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from infra.errors import UserError
+from infra.home.home import Home
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Multiagent finetuning: a society of agents over one base model improves itself.",
+)
+out = Console()
+err = Console(stderr=True)
+
+HomeOption = Annotated[
+    Path, typer.Option("--home", envvar="MAFT_HOME", help="Folder of everything that is written.", show_default=True)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object; logs go to standard error.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override one config field; repeatable.")
+]
+SocietyArgument = Annotated[str, typer.Argument(help="Name of the society.")]
+JOBS, GENERATIONS, OPERATION = "Jobs", "Generations", "Operation"
+"""Panels of `maft --help`."""
+
+
+def say(line: str) -> None:
+    """A line for people, beside what the command is asked for."""
+    err.print(f"[dim]{line}[/dim]", soft_wrap=True, highlight=False)
+
+
+def serve(home: Path, verbose: bool = False) -> Any:
+    """Servers up and this process set to use them; call it before Prefect or MLflow is imported."""
+    from infra.operation.servers import up
+
+    opened = Home.open(home)
+    servers = up(opened, say)
+    connect(opened, servers, verbose)
+    return servers
+
+
+def connect(home: Home, servers: Any, verbose: bool = False) -> None:
+    """This process set to use these servers."""
+    from infra.operation.environment import apply_environment
+
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if verbose else "WARNING")
+    if not verbose:
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS", "infra.cli.console_log.BriefConsoleHandler")
+    apply_environment(home, servers.prefect_api_url, servers.mlflow_tracking_uri)
+
+
+def show(generations: list[Any], society: str) -> None:
+    """The table of generations."""
+    from evaluation.reporting.tables import generations_table
+
+    out.print(generations_table(generations, society))
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """A fault of the input or the surroundings ends the command with its one line and status 2."""
+    from agents.engines.base_model import BaseModelError
+    from agents.engines.protocol import EngineError
+    from agents.judging.embedding import EncoderError
+    from evaluation.problems.files import ProblemFileError
+    from evaluation.problems.sources import OverlapError, TooFewProblemsError
+
+    try:
+        yield
+    except (
+        UserError,
+        BaseModelError,
+        EncoderError,
+        EngineError,
+        ProblemFileError,
+        OverlapError,
+        TooFewProblemsError,
+    ) as error:
+        print(f"maft: {error}", file=sys.stderr)
+        raise SystemExit(2) from error

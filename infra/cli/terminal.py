@@ -1,0 +1,48 @@
+"""What the user sees in a terminal while a run works, and when it is done."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from infra.home.progress import listeners
+
+
+@contextmanager
+def progress_bars(console: Console) -> Iterator[None]:
+    """Show every step of this process as a bar; a finished one leaves a line. Without a terminal, only the lines.
+
+    Raises:
+        SystemExit: 130, interrupted from the keyboard; said that nothing finished is lost.
+    """
+    bars = Progress(
+        TextColumn("{task.description:<44}"),
+        BarColumn(bar_width=14),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    running: dict[str, TaskID] = {}
+
+    def listen(label: str, done: int, total: int) -> None:
+        if label not in running:
+            running[label] = bars.add_task(label, total=total)
+        bars.update(running[label], completed=done, total=total)
+        if done >= total:
+            task = next(task for task in bars.tasks if task.id == running[label])
+            seconds = task.finished_time or task.elapsed or 0.0
+            bars.remove_task(running.pop(label))
+            console.print(f"[dim]{label:<48} {total:>9,} {seconds:6.1f} s[/dim]", highlight=False)
+
+    listeners.append(listen)
+    try:
+        with bars:
+            yield
+    except KeyboardInterrupt as interrupted:
+        console.print("interrupted; the same command goes on after the last step above", highlight=False)
+        raise SystemExit(130) from interrupted
+    finally:
+        listeners.remove(listen)

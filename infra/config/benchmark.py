@@ -1,0 +1,155 @@
+"""The config tree of a benchmark: a job's, but for the methods, the seeds, and what only a registered society needs."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from agents.debate.settings import (
+    MESSAGES,
+    PERSONAS,
+    ROUNDS,
+    STOP_ON_CONSENSUS,
+    SUMMARIZE,
+    TOPOLOGY,
+    VOTE,
+    MessageFormat,
+    Persona,
+    Topology,
+    Vote,
+)
+from agents.engines.base_model import BASE_MODEL, BASE_MODELS, TRUST_REMOTE_CODE, BaseModelName, check_several
+from agents.engines.protocol import Sampling
+from agents.engines.settings import EngineSettings
+from agents.judging.embedding import MINILM
+from agents.training.settings import Finetune
+from evaluation.benchmark.methods import METHODS, NAMES, REFERENCE, Method, MethodName
+from evaluation.problems.settings import ARITHMETIC, Problems, Transfer
+from infra.config.job import (
+    AGENTS,
+    ENGINE,
+    FINETUNE,
+    IMMATERIAL,
+    PROBLEMS,
+    RUNNER,
+    SAMPLING,
+    SOCIETY,
+    Config,
+    Runner,
+    check_votes,
+    folded,
+)
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _check_transfer(transfer: Transfer | None, problems: Problems) -> None:
+    """Refuse problems of the kind that is trained on.
+
+    Raises:
+        ValueError: naming both fields.
+    """
+    if transfer is None or transfer.source != problems.train:
+        return
+    if transfer.source != ARITHMETIC:
+        raise ValueError(f"transfer.source is {transfer.source}, which problems.train is too; name another source")
+    if transfer.max_value <= problems.max_value:
+        raise ValueError(
+            f"transfer.max_value is {transfer.max_value}, but training problems have values up to "
+            f"problems.max_value={problems.max_value}; set transfer.max_value to more"
+        )
+
+
+class Benchmark(BaseModel):
+    """A benchmark: which methods, under which seeds, for how many iterations, over which problems."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Benchmark", coerce_numbers_to_str=True)
+    IMMATERIAL: ClassVar[dict[str, Any]] = IMMATERIAL
+
+    society: str = SOCIETY
+    methods: list[MethodName] = Field(
+        default=[name for name in NAMES if not METHODS[name].mixed],
+        min_length=1,
+        title="Methods",
+        description="What is compared; all of them unless some are named, but mixed-bases only where base_models are.",
+    )
+    seeds: list[Seed] = Field(
+        default=[1, 2, 3],
+        min_length=1,
+        max_length=100,
+        title="Seeds",
+        description="Each the root of every random choice of one repetition, problems included.",
+    )
+    iterations: int = Field(
+        default=5, ge=1, le=100, title="Iterations", description="L, the number of finetuning iterations (paper: 5)."
+    )
+    base_model: str = BASE_MODEL
+    base_models: list[BaseModelName] = BASE_MODELS
+    problems: Problems = PROBLEMS
+    transfer: Transfer | None = Field(
+        default=None,
+        title="Transfer",
+        description="Problems of another kind, on which every method is measured too after its last iteration; none "
+        "leaves that out.",
+    )
+    agents: int = AGENTS
+    rounds: int = ROUNDS
+    summarize: bool = SUMMARIZE
+    topology: Topology = TOPOLOGY
+    personas: list[Persona] = PERSONAS
+    stop_on_consensus: bool = STOP_ON_CONSENSUS
+    messages: MessageFormat = MESSAGES
+    vote: Vote = VOTE
+    encoder: str | None = Field(
+        default=MINILM,
+        min_length=1,
+        title="Sentence encoder",
+        description="For the dissimilarity of the agents' responses: all-minilm-l6-v2, which comes with maft, a "
+        "folder, or a hub id; none leaves it out.",
+    )
+    sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
+    finetune: Annotated[Finetune, folded(Finetune)] = FINETUNE
+    engine: Annotated[EngineSettings, folded(EngineSettings)] = ENGINE
+    runner: Annotated[Runner, folded(Runner)] = RUNNER
+    trust_remote_code: bool = TRUST_REMOTE_CODE
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_that_can_be_compared(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("base_models"):
+            return {"methods": list(NAMES), **given}
+        return given
+
+    @model_validator(mode="after")
+    def _can_be_compared(self) -> "Benchmark":
+        check_votes(self.finetune, self.agents, self.vote, self.engine)
+        sure = [name for name in self.methods if METHODS[name].settings.get("vote") == "confidence"]
+        if sure and self.engine.name != "transformers":
+            raise ValueError(
+                f"methods has {sure[0]}, which is read off the local model, but engine.name is {self.engine.name}; "
+                f"leave {sure[0]} out of methods, or set engine.name to transformers"
+            )
+        for name in ("methods", "seeds"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} names {max(values, key=values.count)} more than once")
+        _check_transfer(self.transfer, self.problems)
+        mixed = [name for name in self.methods if METHODS[name].mixed]
+        if mixed and not self.base_models:
+            raise ValueError(
+                f"methods has {mixed[0]}, but base_models is empty; name the base models of its agents there, or leave "
+                f"{mixed[0]} out of methods"
+            )
+        if mixed:
+            check_several(self.base_models, self.agents, self.engine)
+        matched = [name for name in self.methods if METHODS[name].matched]
+        if matched and REFERENCE not in self.methods:
+            raise ValueError(
+                f"methods has {matched[0]}, which takes as many tokens as {REFERENCE}; add {REFERENCE} to methods"
+            )
+        return self
+
+    def job(self, method: Method, seed: int) -> Config:
+        """One method under one seed, as the config of a job."""
+        fields = Config.model_fields.keys() & type(self).model_fields.keys()
+        shared = {name: getattr(self, name) for name in fields - {"base_model" if method.mixed else "base_models"}}
+        return Config(**{**shared, **method.settings, "seed": seed})

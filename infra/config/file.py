@@ -1,0 +1,156 @@
+"""Reading the config tree from a YAML file and from `--set key.path=value`, with faults named by line and field."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from infra.config.job import Config
+from infra.errors import UserError
+
+MAX_CONFIG_BYTES = 1_000_000
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def load_config(path: Path | None, assignments: list[str]) -> Config:
+    """The config of a job, from a file (defaults without one) with assignments such as `finetune.rank=8` laid over it.
+
+    Raises:
+        UserError: naming the file and line, or the assignment, and what would be right.
+    """
+    return load(Config, path, assignments)
+
+
+def load(model: type[T], path: Path | None, assignments: list[str]) -> T:
+    """As `load_config`, for any tree of settings.
+
+    Raises:
+        UserError: naming the file and line, or the assignment, and what would be right.
+    """
+    tree, lines = _read(path) if path else ({}, {})
+    for assignment in assignments:
+        _assign(tree, assignment)
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(_explained(model, error, path, lines, assignments)) from error
+
+
+def assignments(config: BaseModel) -> list[str]:
+    """What `load` makes the same config of, without a file: KEY.PATH=VALUE for all that is not as by default.
+
+    What changes no result (`IMMATERIAL`) is left out.
+    """
+    immaterial = getattr(config, "IMMATERIAL", None)
+    own, usual = (_leaves(each.model_dump(mode="json", exclude=immaterial)) for each in (config, type(config)()))
+    # JSON is YAML; of what could be read as something else, only the quotes tell that it is a text.
+    return [
+        f"{key}={value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)}"
+        for key, value in own.items()
+        if key not in usual or usual[key] != value
+    ]
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return leaves
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
+    """The file's tree, and the line of every key in it."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such config file; a YAML file is needed, or none for the defaults")
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise UserError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes; this is not a config file")
+    try:
+        text = path.read_text("utf-8")
+        tree = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UserError(f"{path}, line {line}: not valid YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from error
+    if tree is None:
+        return {}, {}
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}, line 1: expected `key: value` lines, got a {type(tree).__name__}")
+    lines: dict[tuple[str, ...], int] = {}
+    _note_lines(node, (), lines)
+    return tree, lines
+
+
+def _note_lines(node: yaml.Node | None, place: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            lines[(*place, str(key.value))] = key.start_mark.line + 1
+            _note_lines(value, (*place, str(key.value)), lines)
+
+
+def _assign(tree: dict[str, Any], assignment: str) -> None:
+    """Lay `key.path=value` over the tree; the value is read as YAML."""
+    path, equals, text = assignment.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise UserError(f"--set {assignment}: expected key.path=value, such as finetune.rank=8")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {assignment}: the value is not valid YAML") from error
+    for depth, key in enumerate(keys[:-1]):
+        inner = tree.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise UserError(f"--set {assignment}: {'.'.join(keys[: depth + 1])} is a value, not a section")
+        tree = inner
+    tree[keys[-1]] = value
+
+
+def _explained(
+    model: type[BaseModel],
+    error: ValidationError,
+    path: Path | None,
+    lines: dict[tuple[str, ...], int],
+    assignments: list[str],
+) -> str:
+    """One clear line per fault: where it stands, the field, the value, and what would be right."""
+    faults = []
+    for fault in error.errors():
+        place = tuple(str(part) for part in fault["loc"])
+        field = ".".join(place)
+        set_here = [a for a in assignments if a.partition("=")[0].strip() == field]
+        line = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), None)
+        where = f"--set {set_here[-1]}" if set_here else f"{path}, line {line}" if path and line else "config"
+        if fault["type"] == "extra_forbidden":
+            faults.append(f"{where}: unknown key {field!r}{_nearest(model, place)}")
+        elif not place:
+            faults.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}")
+        else:
+            faults.append(f"{where}: {field} is {fault['input']!r}, but {_wanted(fault['msg'])}")
+    return "\n".join(faults)
+
+
+def _wanted(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
+
+
+def _nearest(model: type[BaseModel], place: tuple[str, ...]) -> str:
+    """The known key nearest to an unknown one, or the list of those that there are."""
+    for part in place[:-1]:
+        inner = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return ""
+        model = inner
+    known = list(model.model_fields)
+    close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+    prefix = "".join(f"{part}." for part in place[:-1])
+    return f"; did you mean {prefix}{close[0]}?" if close else f"; known here: {', '.join(known)}"

@@ -1,0 +1,185 @@
+"""Adapters in MLflow's model registry: one registered model per agent of a society, one version per generation.
+
+A version is the plain PEFT folder, under an MLflow LoggedModel that the agent's scores hang on. A kill between any two
+steps leaves nothing that the next call would make a second time, see `infra.lineage.versions`.
+"""
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from agents.society import Agent
+from agents.store import Store
+from evaluation.record import Record
+from infra.errors import UserError
+from infra.lineage.pages import origin, plain, version_link, version_page
+from infra.lineage.records import DatasetRef, JobRun
+from infra.lineage.runs import agent_run, client
+from infra.lineage.versions import BASE, create_model, create_version, find_version, link, model_id, open_model
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+NO_ADAPTER = "none"
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+class RegisteredAdapter(Record):
+    """One version of one agent in the registry."""
+
+    name: str
+    version: str
+    model_id: str
+    run_id: str
+
+
+def model_name(society: str, agent_name: str) -> str:
+    """The name of an agent's registered model: SOCIETY-generator-0."""
+    return f"{society}-{agent_name}"
+
+
+def register_adapter(
+    job: JobRun,
+    generation: int,
+    agent: Agent,
+    *,
+    adapter_folder: Path | None,
+    adapter_sha256: str | None,
+    parent_version: str | None,
+    dataset_sha256: str,
+    base_model: str,
+    examples: int,
+    unchanged: bool,
+) -> RegisteredAdapter:
+    """Register an agent as it is after `generation` finetuning iterations; called again, give what is there.
+
+    An agent that has no adapter, since it never had data to learn from, is still a version, so that every generation
+    is complete in the registry: its files are a README that says it is the base, its adapter_sha256 is "none".
+
+    Args:
+        job: The job's run.
+        generation: 1 or more.
+        agent: Its role and index.
+        adapter_folder: PEFT folder with adapter_config.json and adapter_model.safetensors; None for no adapter.
+        adapter_sha256: Digest of the adapter; None for no adapter.
+        parent_version: Version of the previous generation of the same job; None for the base.
+        dataset_sha256: Digest of the data set it learned from.
+        base_model: Name of the base model the adapter belongs to.
+        examples: Rows of that data set.
+        unchanged: It kept the adapter of the previous generation for want of data.
+    Raises:
+        ValueError: only one of adapter_folder and adapter_sha256 is given.
+        FileNotFoundError: adapter_folder lacks one of the two files.
+    """
+    if (adapter_folder is None) != (adapter_sha256 is None):
+        raise ValueError(f"{agent.name}: adapter_folder and adapter_sha256 must both be given, or neither")
+    files = _adapter_files(adapter_folder)
+    name = model_name(job.society, agent.name)
+    key = {"job": job.job, "generation": str(generation), "adapter_sha256": adapter_sha256 or NO_ADAPTER}
+    found = find_version(name, key)
+    if found is not None:
+        return _registered(found)
+    tags = key | {"role": agent.role, "index": str(agent.index), "parent_version": parent_version or BASE}
+    tags |= {"base_model": base_model, "dataset_sha256": dataset_sha256}
+    tags |= {"examples": str(examples), "unchanged": str(unchanged).lower()}
+    run = agent_run(job, generation, agent.name)
+
+    def upload(model: str) -> None:
+        _upload(model, files, _readme(name, tags))
+
+    model = open_model(job, f"{name}-generation-{generation}", run, key, tags, "maft-agent", upload)
+    data = DatasetRef(name=agent.name, sha256=dataset_sha256, rows=examples, source="its own words")
+    parent = model_id(client().get_model_version(name, parent_version)) if parent_version else None
+    link(run, model, parent, [data])
+    client().set_terminated(run.info.run_id)
+    if parent_version is None:  # otherwise there is a version already, and so a model
+        create_model(name, _about(job.society, agent), {"role": agent.role, "index": str(agent.index)})
+    page = version_page(_summary(tags), _facts(name, tags) | origin(job.experiment_id, run.info.run_id, model))
+    return _registered(create_version(name, run, model, tags, page))
+
+
+def _registered(version: "ModelVersion") -> RegisteredAdapter:
+    fields = {"name": version.name, "version": str(version.version), "run_id": version.run_id}
+    return RegisteredAdapter.model_validate({**fields, "model_id": model_id(version)})
+
+
+def _adapter_files(folder: Path | None) -> list[Path]:
+    files = [folder / name for name in ADAPTER_FILES] if folder else []
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is missing: an adapter folder has {' and '.join(ADAPTER_FILES)}")
+    return files
+
+
+def _upload(model: str, files: list[Path], readme: str) -> None:
+    mlflow = client()
+    with TemporaryDirectory() as folder:
+        card = Path(folder, "README.md")
+        card.write_text(readme, encoding="utf-8")
+        for file in [*files, card]:
+            mlflow.log_model_artifact(model, str(file))
+
+
+def _about(society: str, agent: Agent) -> str:
+    role = "answers first" if agent.role == "generator" else "revises what the generators answered"
+    return f"A {agent.role} ({role}) of the society [{society}](#/models/{society}), one version per generation."
+
+
+def _facts(name: str, tags: dict[str, str]) -> dict[str, str]:
+    parent = tags["parent_version"]
+    base = f"the base model {plain(tags['base_model'])}"
+    return {
+        "parent": base if parent == BASE else version_link(name, parent),
+        "data": f"{tags['examples']} examples, SHA-256 `{tags['dataset_sha256']}`",
+        "adapter": "none" if tags["adapter_sha256"] == NO_ADAPTER else f"of {base}, SHA-256 `{tags['adapter_sha256']}`",
+    }
+
+
+def _summary(tags: dict[str, str]) -> str:
+    generation, parent = f"Generation {tags['generation']}", tags["parent_version"]
+    if tags["adapter_sha256"] == NO_ADAPTER:
+        return f"{generation}: equals the base model {plain(tags['base_model'])}, no data to learn from yet."
+    if tags["unchanged"] == "true":
+        return f"{generation}: equals version {parent}, no data to learn from."
+    tuned = "the base model" if parent == BASE else f"version {parent}"
+    return f"{generation}: {tuned} tuned on {tags['examples']} examples."
+
+
+def _readme(name: str, tags: dict[str, str]) -> str:
+    rows = "".join(f"| {key} | {value} |\n" for key, value in tags.items())
+    text = f"# {name}\n\n{_summary(tags)}\n\n"
+    if tags["adapter_sha256"] != NO_ADAPTER:
+        text += f"Load: `peft.PeftModel.from_pretrained(base, folder)`, base being `{tags['base_model']}`.\n\n"
+    return f"{text}| tag | value |\n|---|---|\n{rows}"
+
+
+def fetch_adapter(store: Store, name: str, version: str, sha256: str) -> None:
+    """Put the adapter of a registered agent into the store, unless it is there whole.
+
+    Args:
+        store: of the home.
+        name: of the registered model, such as arith-critic-0.
+        version: of it.
+        sha256: digest of the adapter's folder, by which agents refer to it.
+
+    Raises:
+        UserError: what the registry has is not that adapter.
+    """
+    if store.whole_folder(sha256):
+        return
+    from mlflow.artifacts import download_artifacts
+
+    with TemporaryDirectory() as folder:
+        fetched = Path(download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=folder))
+
+        def write(target: Path) -> None:
+            for file in ADAPTER_FILES:
+                shutil.copyfile(fetched / file, target / file)
+
+        found = store.put_folder(write, 0).sha256
+    if found != sha256:
+        raise UserError(
+            f"models:/{name}/{version} holds an adapter with digest {found[:12]}, but its society was registered with "
+            f"{sha256[:12]}; start from another version"
+        )

@@ -1,0 +1,187 @@
+"""A finished benchmark, read back from MLflow, and the page that tells of it.
+
+Nothing but MLflow is read, so the page can be made on another machine than the one that computed.
+"""
+
+import json
+import os
+import platform
+import shlex
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from evaluation.benchmark.debates import Debate
+from evaluation.benchmark.results import Outcome, Row, Scored
+from evaluation.problems.settings import ARITHMETIC, Transfer
+from evaluation.reporting.page import Making, Report, render
+from infra.config.benchmark import Benchmark
+from infra.config.file import assignments
+from infra.errors import UserError
+from infra.home.files import write
+from infra.home.home import Home
+from infra.lineage import runs
+from infra.lineage.records import JobRun
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+BENCHMARK, VALUES, DEBATES, VERSIONS = "benchmark.json", "data/values.parquet", "debates.json", "versions.json"
+CONFIG, PAGE = "config.json", "report.html"
+"""Artifacts of a benchmark's run."""
+PACKAGES = ("maft", "torch", "transformers", "peft", "prefect", "mlflow")
+
+
+def versions() -> dict[str, str]:
+    """Of this program, of what it rests on, and of the machine."""
+    own = {"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {**own, "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"}
+
+
+def read_benchmark(society: str, run_id: str | None = None) -> Report:
+    """A finished benchmark.
+
+    Args:
+        society: its name; a run id is enough without it.
+        run_id: of the benchmark's run; by default the newest of the society that is finished.
+
+    Raises:
+        UserError: there is none at the tracking server, or what it has there is not that of a benchmark.
+    """
+    run = _given(run_id) if run_id else _newest(society)
+    job = run.info.run_id
+    try:
+        told = json.loads(runs.read_text(job, BENCHMARK))
+        rows = TypeAdapter(list[Row]).validate_python(told["rows"])
+        outcomes = TypeAdapter(list[Outcome]).validate_python(told["outcomes"])
+        transfer = TypeAdapter(list[Row]).validate_python(told["transfer"])
+        debates = TypeAdapter(list[Debate]).validate_json(runs.read_text(job, DEBATES))
+        own_versions = TypeAdapter(dict[str, str]).validate_json(runs.read_text(job, VERSIONS))
+        config = Benchmark.model_validate_json(runs.read_text(job, CONFIG))
+        scored = _scored(job, [each for each in outcomes if not each.transfer])
+    except (ValidationError, KeyError, ValueError, OSError, _artifact_error()) as error:
+        raise UserError(
+            f"benchmark {job} at {runs.client().tracking_uri} lacks something that the report shows, or was made by "
+            f"another version of maft ({' '.join(str(error).split())[:300]}); `maft benchmark` with the same config "
+            "completes it from the cache"
+        ) from error
+    return Report(
+        rows=rows, scored=scored, debates=debates, transfer=transfer, making=_making(run, config, own_versions)
+    )
+
+
+def page_of(home: Home, job: JobRun) -> Path:
+    """Where the page of a benchmark is written unless another file is named."""
+    return home.pictures / f"{job.society}-{job.job}.html"
+
+
+def job_of(report: Report) -> JobRun:
+    """The benchmark's run."""
+    run = runs.client().get_run(report.making.run_id)
+    tags = run.data.tags
+    return JobRun(
+        society=tags["maft.society"],
+        job=tags["maft.job"],
+        experiment_id=run.info.experiment_id,
+        run_id=run.info.run_id,
+    )
+
+
+def publish(report: Report, path: Path) -> None:
+    """Write the page, whole or not at all, and log it to the benchmark's run as PAGE.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    page = render(report)
+    write(page.encode(), path)
+    runs.log_text(report.making.run_id, page, PAGE)
+
+
+def _newest(society: str) -> "Run":
+    where = f"at {runs.client().tracking_uri}"
+    experiment = runs.get_experiment(society)
+    wanted = {"maft.kind": "benchmark"}
+    run = runs.find_run(experiment.experiment_id, wanted, True, "FINISHED") if experiment else None
+    if run is None:
+        raise UserError(
+            f"society {society!r} has no finished benchmark {where}; `maft benchmark` makes one, and --society names "
+            "another society"
+        )
+    return run
+
+
+def _given(run_id: str) -> "Run":
+    from mlflow.exceptions import MlflowException
+
+    where = f"at {runs.client().tracking_uri}"
+    try:
+        run = runs.client().get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such id, no id at all
+            raise
+        raise UserError(f"there is no run {run_id!r} {where}") from error
+    if run.data.tags.get("maft.kind") != "benchmark":
+        raise UserError(f"run {run_id} {where} is not a benchmark")
+    if run.info.status != "FINISHED":
+        raise UserError(f"benchmark {run_id} {where} is {run.info.status}; start `maft benchmark` again to finish it")
+    return run
+
+
+def _artifact_error() -> type[Exception]:
+    from mlflow.exceptions import MlflowException
+
+    return MlflowException
+
+
+def _scored(run_id: str, outcomes: list[Outcome]) -> list[Scored]:
+    import pandas as pd
+    from mlflow.artifacts import download_artifacts
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = download_artifacts(run_id=run_id, artifact_path=VALUES, dst_path=folder)
+        values = pd.read_parquet(path)
+        groups: dict[Any, pd.DataFrame] = dict(
+            iter(values[~values["transfer"]].groupby(["method", "iteration", "seed"]))
+        )
+    scored = []
+    for outcome in outcomes:
+        values = groups[outcome.method, outcome.iteration, outcome.seed]
+        right, alone = (dict(zip(values["problem_id"], values[name], strict=True)) for name in ("right", "alone"))
+        scored.append(Scored(outcome, right=right, alone=alone))
+    return scored
+
+
+def _of(transfer: Transfer) -> str:
+    """Its source in words."""
+    return (
+        f"{transfer.source} with values up to {transfer.max_value}"
+        if transfer.source == ARITHMETIC
+        else transfer.source
+    )
+
+
+def _making(run: "Run", config: Benchmark, own_versions: Mapping[str, str]) -> Making:
+    def minute(milliseconds: int | None) -> str:
+        return datetime.fromtimestamp((milliseconds or 0) / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+    settings: dict[str, Any] = config.model_dump(mode="json", exclude=config.IMMATERIAL)
+    given = "".join(f" \\\n  --set {shlex.quote(assignment)}" for assignment in assignments(config))
+    return Making(
+        society=config.society,
+        base=config.base_model,
+        base_sha256=run.data.tags.get("maft.base_model_sha256", ""),
+        problems=config.problems.train,
+        transfer=_of(config.transfer) if config.transfer else None,
+        begun=minute(run.info.start_time),
+        ended=minute(run.info.end_time),
+        command=f"maft benchmark{given}",
+        config=json.dumps(settings, indent=1, ensure_ascii=False),
+        versions=dict(own_versions),
+        run_id=run.info.run_id,
+    )

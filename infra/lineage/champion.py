@@ -1,0 +1,274 @@
+"""Moves of `champion`, the best proven generation: on the society's registered model and on its 2N agents' together.
+
+MLflow has no transactions, so a move is first written down in the tag `champion.moving` of the society's registered
+model. Then the agents' aliases move, and then the society's, which is the one that counts. The move becomes history (a
+tag `champion.move.0001`, ... of the registered model, and of the version that was promoted or rolled back), and
+`champion.moving` goes. Whoever finds that tag finishes the move first: `promote`, `rollback` and `champion` do. Every
+step can be done again. One move at a time: two at once could leave agents of both.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import Field
+
+from evaluation.record import Record
+from evaluation.statistics.mcnemar import Comparison
+from infra.errors import UserError
+from infra.lineage.agents import model_name
+from infra.lineage.pages import MOVE
+from infra.lineage.runs import client
+from infra.lineage.societies import SocietyVersion, describe, find_society, list_societies, move_alias
+from infra.lineage.versions import find_model
+
+MOVING = "champion.moving"
+MAX_CHARS = 1000
+"""Of who and why; some databases take no tag over 5000 characters."""
+
+
+class Move(Record):
+    """One move of `champion`. A version of None is the untuned base."""
+
+    number: int = Field(ge=1, description="1 for the society's first.")
+    kind: Literal["promotion", "rollback"]
+    society: str
+    source: str | None = Field(description="The champion before.")
+    target: str | None = Field(description="The champion after.")
+    who: str
+    why: str
+    at: str = Field(description="ISO 8601, UTC.")
+    moved: bool = Field(default=True, description="False: the target was the champion already, since this move.")
+
+    def describe(self) -> str:
+        """One line for people."""
+        did = "promoted" if self.kind == "promotion" else "rolled back"
+        move = f"from {_called(self.source)} to {_called(self.target)}, by {self.who} at {self.at}: {self.why}"
+        if not self.moved:
+            return f"{_called(self.target)} is the champion of {self.society} already; no move ({did} {move})"
+        return f"{self.society} {did} {move}"
+
+
+def promote(society_name: str, version: str, who: str, why: str) -> Move:
+    """Make a generation the champion; if it is that already, nothing moves but agents' aliases that had gone astray.
+
+    Args:
+        society_name: Which society.
+        version: Number of a version, or candidate.
+        who: Whoever decides it, such as a user or a flow run, at most 1000 characters.
+        why: The reason, at most 1000 characters.
+    Returns:
+        The move; where there was none to make, the one that made it the champion, with `moved` False.
+    Raises:
+        UserError: no such society or version, a version of one of its agents is gone, or who or why is empty or long.
+    """
+    _require_reason(who, why)
+    settle(society_name)
+    target = find_society(society_name, version)
+    if target is None:
+        raise UserError(f"version is {version}, but {_known(society_name)}")
+    present = find_society(society_name, "champion")
+    moves = history(society_name)
+    last = moves[-1].target if moves else None
+    source = present.version if present else None
+    if source == target.version:
+        if last == source:
+            move_alias(society_name, "champion", target, target)
+            return moves[-1].model_copy(update={"moved": False})
+        source = last  # somebody set the alias by hand: the agents' follow, and the record too
+    _require_agents(target)
+    return _begin("promotion", society_name, moves, source, target.version, who, why)
+
+
+def rollback(society_name: str, who: str, why: str) -> Move:
+    """Undo the last promotion that is not undone yet: the champion before the present one is the champion again.
+
+    Where there was none before, that is the untuned base, and the alias is removed. A rollback that was cut off is
+    finished, and that is all.
+
+    Raises:
+        UserError: no champion, the one before is gone from the registry, or who or why is empty or long.
+    """
+    _require_reason(who, why)
+    finished = settle(society_name)
+    if finished is not None and finished.kind == "rollback":
+        return finished
+    present = find_society(society_name, "champion")
+    if present is None:
+        raise UserError(f"nothing to roll back: the champion is the untuned base; {_known(society_name)}")
+    moves = history(society_name)
+    before = _before(moves)
+    if before is not None:
+        target = find_society(society_name, before)
+        if target is None:
+            raise UserError(
+                f"the champion before was version {before}, but {_known(society_name)}; promote one of them"
+            )
+        _require_agents(target)
+    return _begin("rollback", society_name, moves, present.version, before, who, why)
+
+
+def settle(society_name: str) -> Move | None:
+    """Finish a move that was cut off.
+
+    Returns:
+        The move; None if there was none to finish.
+    Raises:
+        UserError: the move cannot be finished, since what it goes to was deleted from the registry.
+    """
+    model = find_model(society_name)
+    if model is None or MOVING not in model.tags:
+        return None
+    return _finish(Move.model_validate_json(model.tags[MOVING]))
+
+
+def champion(society_name: str) -> SocietyVersion | None:
+    """The champion, once no move is under way; None while the untuned base is.
+
+    Raises:
+        UserError: see `settle`.
+    """
+    settle(society_name)
+    return find_society(society_name, "champion")
+
+
+def generation(society_name: str, which: str) -> SocietyVersion | None:
+    """The generation of a society that is asked for; None for the untuned base.
+
+    Args:
+        which: base, champion (the base before there is another), candidate or the number of a version.
+    Raises:
+        UserError: there is no such generation.
+    """
+    if which == "base":
+        return None
+    if which == "champion":
+        return champion(society_name)
+    found = find_society(society_name, which)
+    if found is None:
+        wanted = which if which == "candidate" else f"version {which}"
+        raise UserError(f"there is no {wanted}, but {_known(society_name)}")
+    return found
+
+
+def history(society_name: str) -> list[Move]:
+    """All moves, oldest first."""
+    model = find_model(society_name)
+    tags = model.tags if model else {}
+    moves = [Move.model_validate_json(value) for key, value in tags.items() if key.startswith(MOVE)]
+    return sorted(moves, key=lambda move: move.number)
+
+
+def _begin(
+    kind: Literal["promotion", "rollback"],
+    name: str,
+    moves: Sequence[Move],
+    source: str | None,
+    target: str | None,
+    who: str,
+    why: str,
+) -> Move:
+    number = moves[-1].number + 1 if moves else 1
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    move = Move(number=number, kind=kind, society=name, source=source, target=target, who=who, why=why, at=at)
+    client().set_registered_model_tag(name, MOVING, move.model_dump_json(exclude={"moved"}))
+    return _finish(move)
+
+
+def _finish(move: Move) -> Move:
+    """Every step from the intent on, each of which may have been done before."""
+    from mlflow.exceptions import MlflowException
+
+    mlflow, name = client(), move.society
+    source, target = (find_society(name, version) if version else None for version in (move.source, move.target))
+    if move.target and target is None:
+        raise _stuck(move, f"{_called(move.target)} was deleted")
+    try:
+        move_alias(name, "champion", source, target)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise _stuck(move, error.message) from error
+    record = move.model_dump_json(exclude={"moved"})
+    key = f"{MOVE}{move.number:04d}"
+    judged = target if move.kind == "promotion" else source
+    if judged:
+        mlflow.set_model_version_tag(name, judged.version, key, record)
+    mlflow.set_registered_model_tag(name, key, record)
+    describe(name)
+    mlflow.delete_registered_model_tag(name, MOVING)
+    return move
+
+
+def _before(moves: Sequence[Move]) -> str | None:
+    """The version to which the last promotion that is not undone goes back."""
+    sources: list[str | None] = []
+    for move in moves:
+        if move.kind == "promotion":
+            sources.append(move.source)
+        elif sources:
+            sources.pop()
+    return sources[-1] if sources else None
+
+
+def _require_agents(version: SocietyVersion) -> None:
+    from mlflow.exceptions import MlflowException
+
+    for agent, number in version.agent_versions.items():
+        try:
+            client().get_model_version(model_name(version.name, agent), number)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise UserError(
+                f"version {version.version} of society {version.name!r} needs version {number} of "
+                f"{model_name(version.name, agent)}, which was deleted from the registry; choose another version"
+            ) from error
+
+
+def _require_reason(who: str, why: str) -> None:
+    for field, text in (("who", who), ("why", why)):
+        if not text.strip() or len(text) > MAX_CHARS:
+            raise UserError(f"{field} has {len(text)} characters; a move is recorded with 1 to {MAX_CHARS} of them")
+
+
+def _called(version: str | None) -> str:
+    return f"version {version}" if version else "the untuned base"
+
+
+def _stuck(move: Move, reason: str) -> UserError:
+    return UserError(
+        f"society {move.society!r} cannot move its champion from {_called(move.source)} to {_called(move.target)}: "
+        f"{reason}; delete the tag {MOVING} of its registered model in MLflow, then promote a version that is whole"
+    )
+
+
+def _known(name: str) -> str:
+    """What there is instead."""
+    versions = [version.version for version in list_societies(name)]
+    if not versions:
+        return f"no society {name!r} is registered at {client().tracking_uri}"
+    return f"society {name!r} has {'version' if len(versions) == 1 else 'versions'} {', '.join(versions)}"
+
+
+def record(name: str, version: str, champion: str | None, comparison: Comparison, text: str) -> None:
+    """Write a verdict down; `verdict` comes last, since it is what says that the rest is there.
+
+    Args:
+        name: of the society.
+        version: of its registered model, the one that was judged.
+        champion: the version that it was compared with; None for the untuned base.
+        comparison: the test and its numbers.
+        text: one sentence for people.
+    """
+    mlflow = client()
+    numbers = {f"gate.{key}": str(value) for key, value in comparison.model_dump().items() if key != "verdict"}
+    for key, value in {**numbers, "gate.champion": champion or "base", "gate.text": text}.items():
+        mlflow.set_model_version_tag(name, version, key, value)
+    mlflow.set_model_version_tag(name, version, "verdict", comparison.verdict)
+    describe(name)
+
+
+def given(name: str, version: str) -> bool:
+    """Whether this version was judged already."""
+    return "verdict" in client().get_model_version(name, version).tags

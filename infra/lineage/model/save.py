@@ -1,0 +1,148 @@
+"""Writes a society as an MLflow model folder, from which it answers wherever MLflow runs.
+
+MLmodel, requirements.txt, ...     MLflow's own files
+society_pyfunc.py                  the script that loads it; no pickle anywhere
+code/                              agents and evaluation as they were, without the embedded weights
+artifacts/society/society.json     who has which adapter, and how they debate
+artifacts/society/adapters/SHA/    every adapter once, as PEFT saved it
+artifacts/society/bases/SHA/       every base model once, unless it is on a hub: then it is named and not copied
+"""
+
+import shutil
+from importlib.metadata import requires
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import agents
+import evaluation
+from agents.debate.settings import Rules
+from agents.engines import base_model
+from agents.engines.base_model import Base, Bases
+from agents.engines.protocol import Sampling
+from agents.society import Society
+from infra.errors import UserError
+from infra.lineage.agents import ADAPTER_FILES
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+SCRIPT = Path(__file__).with_name("society_pyfunc.py")
+NEEDS = {"torch", "transformers", "peft", "safetensors", "mlflow", "pandas", "pydantic", "math-verify"}
+"""Of the project's requirements, those that `agents` and `evaluation` need to answer."""
+BASE_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+"""Of a base model's folder, what is loaded; weights in a pickle are not."""
+EXAMPLE = ["What is the result of 12+7*3+10-5*2?"]
+
+
+def save(
+    folder: Path,
+    name: str,
+    society: Society,
+    adapters: Path,
+    bases: Bases,
+    *,
+    rules: Rules,
+    sampling: Sampling,
+) -> None:
+    """Write the model's folder.
+
+    Args:
+        folder: must not exist, or be empty. A killed call leaves it half written: use a temporary one.
+        name: of the society.
+        adapters: the folder that holds an adapter's folder under its SHA-256.
+        bases: hub ids are named in the model; local folders, the embedded one among them, are copied into it.
+
+    Raises:
+        UserError: a base model is no longer what `bases` says.
+        FileNotFoundError: an adapter is not there.
+    """
+    from mlflow.pyfunc import save_model
+
+    from infra.lineage.model.society_pyfunc import ADAPTERS, BASES, CARD, Card
+
+    card = Card(society=society, bases=bases, rules=rules, sampling=sampling)
+    with TemporaryDirectory() as temporary:
+        content, code = Path(temporary, "society"), Path(temporary, "code")
+        content.mkdir()
+        for sha256 in dict.fromkeys(agent.adapter for agent in society.agents if agent.adapter):
+            (content / ADAPTERS / sha256).mkdir(parents=True)
+            for file in ADAPTER_FILES:
+                shutil.copyfile(adapters / sha256 / file, content / ADAPTERS / sha256 / file)
+        for base in {base.sha256: base for base in bases.each}.values():
+            _copy_base(base, content / BASES / base.sha256)
+        (content / CARD).write_text(card.model_dump_json(indent=2), "utf-8")
+        save_model(
+            folder,
+            python_model=SCRIPT,
+            artifacts={"society": str(content)},
+            code_paths=[str(_copy_code(package, code)) for package in (agents, evaluation)],
+            signature=_signature(),
+            input_example=EXAMPLE,
+            pip_requirements=_requirements(),
+            # Otherwise a uv project that the user happens to stand in would be taken for the model's.
+            uv_project_path=temporary,
+            model_config={"device": "auto", "batch_rows": 200},
+            metadata={
+                "society": name,
+                "generation": society.generation,
+                "base_model": bases.name,
+                "base_model_sha256": bases.sha256,
+            },
+        )
+
+
+def _copy_base(base: Base, target: Path) -> None:
+    source = base_model.locate(base.name)
+    if source is None:
+        return
+    target.mkdir(parents=True)
+    patterns = (*BASE_FILES, "*.py") if base.trust_remote_code else BASE_FILES
+    for file in (file for pattern in patterns for file in source.glob(pattern)):
+        shutil.copyfile(file, target / file.name)
+    found = base_model.digest(str(target))
+    if found != base.sha256:
+        raise UserError(
+            f"base_model: {base.name!r} has digest {found[:12]}, but its society was made with {base.sha256[:12]}; "
+            "put the model back that it was, or train another society on the new one"
+        )
+
+
+def _copy_code(package: ModuleType, target: Path) -> Path:
+    """A copy of a package's Python source; the embedded weights travel as the base, where they are the base."""
+    copied = target / package.__name__
+    others = shutil.ignore_patterns("__pycache__", "embedded", "*.html", "*.css")
+    shutil.copytree(Path(str(package.__file__)).parent, copied, ignore=others)
+    return copied
+
+
+def _requirements() -> list[str]:
+    """As pyproject.toml pins them, which pip has written into the installed project's metadata."""
+    from packaging.requirements import Requirement
+
+    stated = [Requirement(line) for line in requires("maft") or []]
+    return sorted(str(each) for each in stated if each.name in NEEDS)
+
+
+def _signature() -> "ModelSignature":
+    """What the MLflow pages show. The input has no name, so that a bare list of questions is taken too."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import Array, Map, Object, Property
+
+    turn = [Property("round", DataType.long), Property("agent", DataType.string), Property("text", DataType.string)]
+    turn += [Property("read", DataType.string, required=False), Property("answer", DataType.string, required=False)]
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.string)]),
+        outputs=Schema(
+            [
+                ColSpec(DataType.string, "question"),
+                ColSpec(DataType.string, "answer", required=False),
+                ColSpec(Map(DataType.long), "votes"),
+                ColSpec(DataType.double, "consensus"),
+                ColSpec(Array(Object(turn)), "transcript"),
+            ]
+        ),
+        params=ParamSchema([ParamSpec("seed", DataType.long, 0)]),
+    )

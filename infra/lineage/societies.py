@@ -1,0 +1,252 @@
+"""Societies in MLflow's model registry: a registered model named as the society, one version per generation.
+
+A version is the whole society as a model that answers questions, and its tags name the versions of its agents, so one
+number stands for all 2N of them. What a society is, is read from these tags only. The aliases `candidate` and
+`champion` of its agents' models follow those of the society, for whoever loads an agent by itself; they move first and
+the society's last, so what it says always holds, and says whether the others have moved.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from agents.society import Agent, Society
+from evaluation.record import Record
+from infra.errors import UserError
+from infra.lineage.agents import RegisteredAdapter, model_name
+from infra.lineage.pages import origin, plain, society_page, version_link, version_page
+from infra.lineage.records import JobRun
+from infra.lineage.runs import client, generation_run
+from infra.lineage.scores import ACCURACY, STANDARD_ERROR
+from infra.lineage.versions import (
+    BASE,
+    create_model,
+    create_version,
+    find_model,
+    find_version,
+    link,
+    model_id,
+    open_model,
+)
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+Alias = Literal["candidate", "champion"]
+ALIASES = ("candidate", "champion")
+VERSION = re.compile(r"[1-9][0-9]{0,8}")
+AGENTS = "agents"
+"""The tag that makes a version a society: JSON, agent name -> {version, adapter_sha256}."""
+
+
+class SocietyVersion(Record):
+    """One generation of a society in the registry."""
+
+    name: str
+    version: str
+    generation: int
+    society: Society
+    agent_versions: dict[str, str]
+    """Agent name -> version of its registered model."""
+    base_model: str
+    base_sha256: str
+    model_id: str
+    run_id: str
+
+
+def register_society(
+    job: JobRun,
+    society: Society,
+    registered: Mapping[str, RegisteredAdapter],
+    *,
+    parent_version: str | None,
+    base_model: str,
+    base_sha256: str,
+    model_folder: Path,
+    description: str,
+) -> SocietyVersion:
+    """Register a generation as a version, and make it the candidate; called again, give what is there.
+
+    The candidate is the newest version, so a generation that was registered before a newer one does not take it back.
+
+    Args:
+        job: The job's run; the generation's accuracy is taken from its run, where it was logged before.
+        society: The generation, 1 or more.
+        registered: Its agents' versions, by agent name.
+        parent_version: Version of the society it was made from; None for the base.
+        base_model: Name of the base model; of several, one a line, for `agents.engines.base_model.Bases.read`.
+        base_sha256: Digest of the base model; of several, one a line.
+        model_folder: An MLflow model as `infra.lineage.model.save.save` writes it; it must hold MLmodel.
+        description: A sentence for the version's page, markdown.
+    Raises:
+        FileNotFoundError: model_folder has no MLmodel.
+        KeyError: an agent is not registered.
+    """
+    if not (model_folder / "MLmodel").is_file():
+        raise FileNotFoundError(f"{model_folder / 'MLmodel'} is missing: the folder is no MLflow model")
+    agents = {
+        agent.name: {"version": registered[agent.name].version, "adapter_sha256": agent.adapter}
+        for agent in society.agents
+    }
+    members = json.dumps(agents)
+    digest = hashlib.sha256(members.encode()).hexdigest()
+    key = {"job": job.job, "generation": str(society.generation), "agents_sha256": digest}
+    found = find_version(job.society, key)
+    if found is None:
+        tags = key | {"parent_version": parent_version or BASE, AGENTS: members}
+        tags |= {"base_model": base_model, "base_sha256": base_sha256}
+        found = _create(job, society.generation, key, tags, model_folder, description)
+    version = _read(found)
+    candidate = find_society(job.society, "candidate")
+    if candidate is None or int(candidate.version) < int(version.version):
+        move_alias(job.society, "candidate", candidate, version)
+    describe(job.society)
+    return version
+
+
+def find_society(name: str, which: str) -> SocietyVersion | None:
+    """A generation of a society; None if there is no such society, alias or version.
+
+    A move of the champion that was cut off shows as done or not begun, never as half done; whoever goes by the
+    champion finishes it first, with `infra.lineage.champion.settle`.
+
+    Args:
+        name: Of the society.
+        which: champion, candidate or the number of a version.
+    Raises:
+        UserError: `which` is something else.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if which not in ALIASES and not VERSION.fullmatch(which):
+        raise UserError(
+            f"generation is {which!r}; it must be champion, candidate or the number of a version of society {name!r}"
+        )
+    mlflow = client()
+    read = mlflow.get_model_version_by_alias if which in ALIASES else mlflow.get_model_version
+    try:
+        found = read(name, which)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such, or no such alias
+            raise
+        return None
+    return _read(found) if AGENTS in found.tags else None
+
+
+def list_societies(name: str) -> list[SocietyVersion]:
+    """Every generation of a society in the order of versions; empty for a society that is not there."""
+    if find_model(name) is None:
+        return []
+    versions = client().search_model_versions(f"name = '{name}'", order_by=["version_number ASC"])
+    return [_read(version) for version in versions if AGENTS in version.tags]
+
+
+def next_generation(name: str) -> int:
+    """The number of the next generation: one more than the highest that the society has, 1 if it has none."""
+    return 1 + max((version.generation for version in list_societies(name)), default=0)
+
+
+def move_alias(name: str, alias: Alias, old: SocietyVersion | None, new: SocietyVersion | None) -> None:
+    """Have an alias of the society and of all its agents at one generation; called again after a kill, complete it.
+
+    Args:
+        name: Of the society.
+        alias: Which.
+        old: Where it is now; agents that the new generation does not have, lose it.
+        new: Where it goes; None removes it everywhere.
+    """
+    mlflow = client()
+    agents = new.agent_versions if new else {}
+    for agent in old.agent_versions if old else ():
+        if agent not in agents:
+            mlflow.delete_registered_model_alias(model_name(name, agent), alias)
+    for agent, version in agents.items():
+        mlflow.set_registered_model_alias(model_name(name, agent), alias, version)
+    if new:
+        mlflow.set_registered_model_alias(name, alias, new.version)
+    else:
+        mlflow.delete_registered_model_alias(name, alias)
+
+
+def describe(name: str) -> None:
+    """Bring the page of the society's registered model up to date with its versions, verdicts, aliases and moves."""
+    mlflow = client()
+    model = mlflow.get_registered_model(name)
+    versions = mlflow.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"])
+    page = society_page(model, [version for version in versions if AGENTS in version.tags])
+    if model.description != page:
+        mlflow.update_registered_model(name, page)
+
+
+def _create(
+    job: JobRun, generation: int, key: dict[str, str], tags: dict[str, str], folder: Path, description: str
+) -> "ModelVersion":
+    name, parent = job.society, tags["parent_version"]
+    run = generation_run(job, generation)
+
+    def upload(model: str) -> None:
+        client().log_model_artifacts(model, str(folder))
+
+    model = open_model(job, f"{name}-generation-{generation}", run, key, tags, "maft-society", upload)
+    link(run, model, None if parent == BASE else model_id(client().get_model_version(name, parent)))
+    if parent == BASE:  # otherwise there is a version already, and so a model
+        create_model(name, f"The society **{name}**, one version per generation.", {"role": "society"})
+    facts = _facts(job, tags) | origin(job.experiment_id, run.info.run_id, model)
+    page = version_page(f"Generation {generation}: {description}", facts)
+    return create_version(name, run, model, tags | _accuracy(run), page)
+
+
+def _read(version: "ModelVersion") -> SocietyVersion:
+    members = json.loads(version.tags[AGENTS])
+    agents = [
+        Agent.model_validate({"role": role, "index": index, "adapter": members[name]["adapter_sha256"]})
+        for name in members
+        for role, _, index in [name.rpartition("-")]
+    ]
+    agents.sort(key=lambda agent: agent.index)
+    generation = int(version.tags["generation"])
+    return SocietyVersion(
+        name=version.name,
+        version=str(version.version),
+        generation=generation,
+        society=Society(
+            generation=generation,
+            generators=[agent for agent in agents if agent.role == "generator"],
+            critics=[agent for agent in agents if agent.role == "critic"],
+        ),
+        agent_versions={agent.name: str(members[agent.name]["version"]) for agent in agents},
+        base_model=version.tags["base_model"],
+        base_sha256=version.tags["base_sha256"],
+        model_id=model_id(version),
+        run_id=str(version.run_id),
+    )
+
+
+def _accuracy(run: "Run") -> dict[str, str]:
+    """Tags with the generation's accuracy on the held-out problems, if it was logged."""
+    numbers = {
+        key: run.data.metrics.get(of) for key, of in (("accuracy", ACCURACY), ("standard_error", STANDARD_ERROR))
+    }
+    return {key: repr(number) for key, number in numbers.items() if number is not None}
+
+
+def _facts(job: JobRun, tags: dict[str, str]) -> dict[str, str]:
+    parent = tags["parent_version"]
+    bases = dict.fromkeys(zip(tags["base_model"].splitlines(), tags["base_sha256"].splitlines(), strict=True))
+    base = " and ".join(f"the base model {plain(name)}, SHA-256 `{sha256}`" for name, sha256 in bases)
+    inputs = client().get_run(job.run_id).inputs
+    data = [f"{plain(one.dataset.name)} `{one.dataset.digest}`" for one in inputs.dataset_inputs] if inputs else []
+    agents = [
+        version_link(model_name(job.society, agent), member["version"], f"{agent} version {member['version']}")
+        for agent, member in json.loads(tags[AGENTS]).items()
+    ]
+    return {
+        "parent": base if parent == BASE else version_link(job.society, parent),
+        "agents": ", ".join(agents),
+        **({"data": ", ".join(data)} if data else {}),
+        **({} if parent == BASE else {"base": base}),
+    }

@@ -1,0 +1,225 @@
+"""A sample of held-out debates as MLflow traces, whose spans read like the debate.
+
+    debate                          question -> the society's answer, the reference, right or wrong
+      round 1 · generator-0         question -> what it wrote, its answer
+      round 2 · critic-0            -> what it wrote, its answer
+        what the others said        -> the summary that it read before
+      vote                          answers of the last round -> answer, votes
+
+MLflow's own tracing sends in the background and logs what fails; here spans are sent at once, and an error is an error.
+A trace's id is a digest of (run, problem) and the server replaces what it has under an id, so a debate that
+is logged again is there once.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from evaluation.answers.equality import equivalent
+from evaluation.answers.vote import Tally, tally, vote_seed
+from evaluation.problems.problem import question_id
+from infra.lineage.runs import client
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.entities import Span
+
+MAX_TEXT_CHARS = 20_000
+MAX_PREVIEW_CHARS = 1_000
+KINDS = ("corrected", "spoiled", "split", "agreed")
+"""What became of a debate: right after a wrong majority in round 1; wrong after a right one; else the agents of the
+last round differ; else they all agree."""
+
+_HALF_TURN_NS = 500_000
+
+
+def log_debates(
+    experiment_id: str, run_id: str, job: str, generation: int, frame: "pd.DataFrame", seed: int, limit: int = 3
+) -> list[str]:
+    """Log debates as traces of a run: in turns one of each of `KINDS`, the first of the frame first.
+
+    Times are made up: the run's start, and a millisecond for each turn.
+
+    Args:
+        experiment_id: The run's.
+        run_id: The traces show on this run's page.
+        job: The job's digest.
+        generation: The society that debated.
+        frame: One row per turn, in reading order, with the columns question, reference, round, agent, heard, summary,
+            text, answer (None for an unparsable one) and weight.
+        seed: Of the job; it broke the ties of the votes.
+        limit: Most debates to log.
+
+    Returns:
+        Ids of the traces.
+
+    Raises:
+        MlflowException: the server did not take one; those before it are there.
+        KeyError: the frame lacks a column.
+    """
+    tracking = client()
+    from mlflow.entities import TraceInfo, TraceLocation, TraceState
+    from mlflow.tracing.client import TracingClient
+    from mlflow.tracing.constant import (
+        TRACE_SCHEMA_VERSION,
+        TRACE_SCHEMA_VERSION_KEY,
+        TraceMetadataKey,
+        TraceTagKey,
+    )
+
+    tracing = TracingClient(tracking.tracking_uri)
+    start_ms = tracking.get_run(run_id).info.start_time
+    chosen = _worth_reading(_debates(frame, seed), limit)
+    ids = []
+    for place, debate in enumerate(chosen):
+        problem = question_id(debate.question)
+        key = hashlib.sha256(f"{run_id}/{problem}".encode()).hexdigest()[:32]
+        at_ms = start_ms + len(chosen) - place  # the UI lists the youngest first
+        tags = {"maft.job": job, "maft.generation": str(generation), "maft.problem": problem, "maft.kind": debate.kind}
+        tags |= {TraceTagKey.TRACE_NAME: f"generation {generation} · {debate.kind}"}
+        verdict = "right" if debate.right else f"wrong, it is {debate.reference}"
+        tracing.log_spans(experiment_id, _spans(debate, key, at_ms))
+        info = TraceInfo(
+            trace_id=f"tr-{key}",
+            trace_location=TraceLocation.from_experiment_id(experiment_id),
+            request_time=at_ms,
+            execution_duration=len(debate.turns) + 1,
+            state=TraceState.OK,
+            request_preview=debate.question[:MAX_PREVIEW_CHARS],
+            response_preview=f"generation {generation}: {debate.vote.answer}, {verdict} ({debate.kind})",
+            trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, TRACE_SCHEMA_VERSION_KEY: str(TRACE_SCHEMA_VERSION)},
+            tags=tags,
+        )
+        # Last, since it is what links the trace to the run.
+        ids.append(tracing.start_trace(info).trace_id)
+    return ids
+
+
+@dataclass(frozen=True)
+class _Debate:
+    """One problem's turns and what came of them."""
+
+    question: str
+    reference: str
+    turns: list[dict[str, Any]]
+    vote: Tally
+    right: bool
+    kind: str
+
+
+def _debates(frame: "pd.DataFrame", seed: int) -> Iterator[_Debate]:
+    for question, rows in frame.groupby("question", sort=False):
+        turns = [{str(column): value for column, value in row.items()} for row in rows.to_dict("records")]
+        reference = turns[0]["reference"]
+        first, last = (_vote(turns, number, str(question), seed) for number in (1, turns[-1]["round"]))
+        right = equivalent(last.answer, reference)
+        if right != equivalent(first.answer, reference):
+            kind = "corrected" if right else "spoiled"
+        else:
+            kind = "agreed" if all(last.agrees) else "split"
+        yield _Debate(str(question), reference, turns, last, right, kind)
+
+
+def _vote(turns: list[dict[str, Any]], number: int, question: str, seed: int) -> Tally:
+    """The same vote as in `evaluation.measures.debates`."""
+    voting = [turn for turn in turns if turn["round"] == number]
+    answers = [answer if isinstance(answer := turn["answer"], str) else None for turn in voting]
+    return tally(answers, vote_seed(seed, number, question_id(question)), [turn["weight"] for turn in voting])
+
+
+def _worth_reading(debates: Iterable[_Debate], limit: int) -> list[_Debate]:
+    by_kind: dict[str, list[_Debate]] = {kind: [] for kind in KINDS}
+    for debate in debates:
+        by_kind[debate.kind].append(debate)
+    in_turns = [debate for turn in zip_longest(*by_kind.values()) for debate in turn if debate is not None]
+    return in_turns[:limit]
+
+
+def _spans(debate: _Debate, key: str, at_ms: int) -> "list[Span]":
+    """The root first, then all turns one after another; times are counted in halves of a turn."""
+    end = 2 * len(debate.turns) + 1
+    answer, reference = _text(debate.vote.answer), _text(debate.reference)
+    outcome = {"answer": answer, "reference": reference, "right": debate.right, "debate": debate.kind}
+    last = debate.turns[-1]["round"]
+    spans = [_span(key, at_ms, "debate", "CHAIN", (0, end), {"question": _text(debate.question)}, outcome)]
+    for place, turn in enumerate(debate.turns):
+        name, begin = f"round {turn['round']} · {turn['agent']}", 2 * place
+        said = {"text": _text(turn["text"]), "answer": _text(turn["answer"])}
+        read = _text(turn["summary"])
+        asked = {"question": _text(debate.question)} if read is None else {"the others said": read}
+        spans.append(_span(key, at_ms, name, "AGENT", (begin, begin + 2), asked, said, ["debate"]))
+        if read is not None:
+            others = [t["agent"] for t in debate.turns if t["round"] == turn["round"] - 1]
+            others = [agent for agent in others if agent.split("-")[-1] in turn["heard"].split()]
+            inside = (begin, begin + 1)
+            path = ["debate", name]
+            spans.append(
+                _span(key, at_ms, "what the others said", "LLM", inside, {"agents": others}, {"text": read}, path)
+            )
+    answers = {turn["agent"]: _text(turn["answer"]) for turn in debate.turns if turn["round"] == last}
+    counted = {"answer": answer, **debate.vote.model_dump(include={"votes", "voters", "tied"})}
+    return [*spans, _span(key, at_ms, "vote", "TASK", (end - 1, end), answers, counted, ["debate"])]
+
+
+def _span(
+    key: str,
+    at_ms: int,
+    name: str,
+    kind: str,
+    times: tuple[int, int],
+    inputs: dict[str, Any],
+    outputs: dict[str, Any],
+    above: Sequence[str] = (),
+) -> "Span":
+    """A span as MLflow stores it, its id a digest of its place in the tree."""
+    from mlflow.entities import Span
+    from mlflow.tracing.constant import SpanAttributeKey
+
+    def encoded(names: Sequence[str]) -> str:
+        return base64.b64encode(hashlib.sha256("/".join([key, *names]).encode()).digest()[:8]).decode()
+
+    attributes = {
+        SpanAttributeKey.REQUEST_ID: f"tr-{key}",
+        SpanAttributeKey.SPAN_TYPE: kind,
+        SpanAttributeKey.INPUTS: inputs,
+        SpanAttributeKey.OUTPUTS: outputs,
+    }
+    begin, end = (1_000_000 * at_ms + _HALF_TURN_NS * half for half in times)
+    return Span.from_dict(
+        {
+            "trace_id": base64.b64encode(bytes.fromhex(key)).decode(),
+            "span_id": encoded([*above, name]),
+            "parent_span_id": encoded(above) if above else None,
+            "name": name,
+            "start_time_unix_nano": begin,
+            "end_time_unix_nano": end,
+            "status": {"code": "STATUS_CODE_OK", "message": ""},
+            "attributes": {name: json.dumps(value) for name, value in attributes.items()},
+        }
+    )
+
+
+def _text(value: Any) -> str | None:
+    """A text of at most MAX_TEXT_CHARS, its middle left out; None for what pandas has for a missing one.
+
+    As code, since MLflow shows texts as markdown: 26*17+7*4 would lose its stars, and a link or an image of a hostile
+    model would be one.
+    """
+    if not isinstance(value, str):
+        return None
+    text = value.replace("\0", "\N{REPLACEMENT CHARACTER}")  # which some databases refuse
+    left_out = len(text) - MAX_TEXT_CHARS
+    if left_out > 0:
+        half = MAX_TEXT_CHARS // 2
+        text = f"{text[:half]}\n[... {left_out:,} characters are left out ...]\n{text[-half:]}"
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    if len(text.splitlines()) > 1:
+        fence = "`" * max(3, longest + 1)
+        return f"{fence}\n{text}\n{fence}"
+    ticks, space = "`" * (longest + 1), " " if longest else ""
+    return f"{ticks}{space}{text}{space}{ticks}" if text.strip() else text

@@ -1,0 +1,124 @@
+"""What the Prefect server is told of this project: the work pool, the automations, and the deployments of prefect.yaml.
+
+It is told again only when any of that, or the code behind it, has changed since; what an operator changed in the
+Prefect UI stays until then.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import zoneinfo
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from infra.errors import UserError
+from infra.home.home import Home
+from infra.operation import automations
+from infra.operation.automations import POOL
+from infra.operation.environment import client_environment
+from infra.operation.prefect_api import connect
+from infra.operation.servers import Servers
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEZONE_VARIABLE = "MAFT_TIMEZONE"
+SECONDS = 300.0
+"""For one command of Prefect; seconds, unless a training job leaves it no time."""
+
+
+def enter_project() -> dict[str, str]:
+    """The pull step of prefect.yaml: the project that this very code is part of becomes the working folder."""
+    os.chdir(ROOT)
+    return {"directory": str(ROOT)}
+
+
+def deploy(home: Home, servers: Servers, say: Callable[[str], None]) -> bool:
+    """Bring the Prefect server up to date with this project.
+
+    Args:
+        say: hears that it takes a moment.
+
+    Returns:
+        Whether anything had to be done.
+
+    Raises:
+        UserError: MAFT_TIMEZONE or MAFT_WEBHOOK_URL is unusable, or Prefect refused, with what it said.
+    """
+    environment = {
+        **client_environment(home, servers.prefect_api_url, servers.mlflow_tracking_uri),
+        TIMEZONE_VARIABLE: _timezone(),
+        # The lines are for a person to read in an error message, not for a terminal of unknown width.
+        "PREFECT_CLI_COLORS": "false",
+        "COLUMNS": "200",
+    }
+    wanted, kept = _digest(servers), home.prefect / "deployed"
+    with connect(servers.prefect_api_url) as api:
+        if kept.is_file() and kept.read_text() == wanted and _all_there(api):
+            return False
+        say(f"deploying {', '.join(_names())} (work pool {POOL})")
+        if not api.post("/work_pools/filter", json={"work_pools": {"name": {"any_": [POOL]}}}).json():
+            description = "Runs of maft, one process each, on the machine where `maft up` was called."
+            api.post("/work_pools/", json={"name": POOL, "type": "process", "description": description})
+    kept.unlink(missing_ok=True)
+    _run(["-m", "infra.operation.automations"], environment)
+    _run(["-m", "prefect", "--no-prompt", "deploy", "--all"], environment)
+    kept.write_text(wanted)
+    return True
+
+
+def _names() -> list[str]:
+    deployments: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    return [deployment["name"] for deployment in deployments]
+
+
+def _all_there(api: httpx.Client) -> bool:
+    """Nobody has deleted anything, and this is not another server with the address of the last one."""
+    deployed = api.post("/deployments/filter", json={"work_pools": {"name": {"any_": [POOL]}}}).json()
+    wanted = automations.names()
+    found = api.post("/automations/filter", json={"automations": {"name": {"any_": sorted(wanted)}}}).json()
+    return {each["name"] for each in deployed} >= set(_names()) and {each["name"] for each in found} == wanted
+
+
+def _digest(servers: Servers) -> str:
+    """Of all that is told, and of the server: the parameters' schemas come from models all over the project."""
+    digest = hashlib.sha256()
+    rooms = ("flows", "tasks", "infra", "agents", "evaluation")
+    for path in [ROOT / "prefect.yaml", *(source for room in rooms for source in sorted((ROOT / room).rglob("*.py")))]:
+        digest.update(f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    digest.update(f"{servers.prefect_api_url} {_timezone()} {automations.webhook_url()}".encode())
+    return digest.hexdigest()
+
+
+def _timezone() -> str:
+    name = os.environ.get(TIMEZONE_VARIABLE, "").strip() or "UTC"
+    try:
+        return zoneinfo.ZoneInfo(name).key
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UserError(
+            f"{TIMEZONE_VARIABLE} is {name!r}, which is no time zone; set it to one such as Europe/Paris, or unset it "
+            "for UTC"
+        ) from error
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    try:
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"`python {' '.join(command)}` did not end within {SECONDS:.0f} s; run it again") from error
+    if done.returncode != 0:
+        said = "\n".join(f"    {line}" for line in done.stdout.splitlines()[-12:])
+        raise UserError(f"`python {' '.join(command)}` failed in {ROOT}; it said:\n{said}")

@@ -1,0 +1,166 @@
+"""Processes that outlive the command that started them, and how to find them again.
+
+A process is recorded in the home's servers.json and carries a mark in its environment, which its children inherit: so
+are found a child that outlived its parent, and a process whose starter was killed before it wrote the record.
+"""
+
+import fcntl
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from infra.errors import UserError
+from infra.home.home import Home
+
+STOP_SECONDS = 10.0
+"""Time to finish what is open, then it is killed; databases survive that."""
+
+_MARK = "MAFT_SERVER"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A process that was started for a home."""
+
+    pid: int
+    create_time: float
+    """Of the process, seconds since 1970."""
+    port: int
+    url: str
+    started: str
+    """ISO 8601, UTC."""
+
+
+@contextmanager
+def locked(home: Home, say: Callable[[str], None]) -> Iterator[None]:
+    """One `up` or `down` at a time. The kernel lets go of the lock however its holder ends."""
+    with home.servers_lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another maft starts or stops the servers of {home.path}; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def read_records(home: Home) -> dict[str, Record]:
+    """Records by name.
+
+    Raises:
+        UserError: servers.json is damaged.
+    """
+    try:
+        text = home.servers_file.read_text()
+    except FileNotFoundError:
+        return {}
+    try:
+        return {name: Record(**fields) for name, fields in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{home.servers_file} is damaged ({error}); delete it and run the command again") from error
+
+
+def write_records(home: Home, records: dict[str, Record]) -> None:
+    """Replace servers.json as a whole, or not at all."""
+    text = json.dumps({name: asdict(record) for name, record in records.items()}, indent=2)
+    with tempfile.NamedTemporaryFile("w", dir=home.path, prefix=".servers-", delete=False) as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).replace(home.servers_file)
+
+
+def start(home: Home, name: str, command: list[str], environment: dict[str, str], port: int, url: str) -> Record:
+    """Start a command in the home folder, in a session of its own, its output appended to the home's log NAME.log.
+
+    Args:
+        environment: all of it; the mark is added.
+        port, url: kept in the record.
+    """
+    with log_file(home, name).open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=home.path,
+            env={**environment, _MARK: _mark(home, name)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    # It is meant to outlive this process; Popen would warn of that.
+    process.returncode = 0
+    created = psutil.Process(process.pid).create_time()
+    return Record(process.pid, created, port, url, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def leader(home: Home, name: str, record: Record | None) -> psutil.Process | None:
+    """The recorded process, if it lives and is not another with a recycled pid."""
+    if record is None:
+        return None
+    try:
+        process = psutil.Process(record.pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        # Creation times shift when the clock is set, and not every system shows an environment: either will do.
+        same = abs(process.create_time() - record.create_time) < 1.0 or _has_mark(process, _mark(home, name))
+        return process if same else None
+    except psutil.Error:
+        return None
+
+
+def members(home: Home, name: str, record: Record | None) -> list[psutil.Process]:
+    """All living processes under this name, recorded or not."""
+    found = [process for process in psutil.process_iter() if _has_mark(process, _mark(home, name))]
+    first = leader(home, name, record)
+    if first is not None and first not in found:
+        found += [first, *first.children(recursive=True)]
+    return found
+
+
+def listening_ports(process: psutil.Process) -> set[int]:
+    """TCP ports on which a process or a child of it listens; none if it ended meanwhile."""
+    try:
+        family = [process, *process.children(recursive=True)]
+        connections = [connection for member in family for connection in member.net_connections("tcp")]
+    except psutil.Error:
+        return set()
+    return {connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN}
+
+
+def stop(processes: list[psutil.Process]) -> None:
+    """Ask processes to end, and after STOP_SECONDS make them."""
+    for signal in (psutil.Process.terminate, psutil.Process.kill):
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                signal(process)
+        _, processes = psutil.wait_procs(processes, timeout=STOP_SECONDS)
+
+
+def log_file(home: Home, name: str) -> Path:
+    """Where the output of a process goes."""
+    return home.logs / f"{name}.log"
+
+
+def log_tail(home: Home, name: str, lines: int = 12) -> str:
+    """The last lines of its output, indented, below the name of the file."""
+    path = log_file(home, name)
+    last = path.read_text(errors="replace").splitlines()[-lines:]
+    return "\n".join([f"the end of {path}:", *(f"    {line}" for line in last)])
+
+
+def _mark(home: Home, name: str) -> str:
+    return f"{name}@{home.path}"
+
+
+def _has_mark(process: psutil.Process, mark: str) -> bool:
+    try:
+        return bool(process.environ().get(_MARK) == mark)
+    except psutil.Error:
+        return False

@@ -1,0 +1,212 @@
+"""What a home keeps for nobody: results and artifacts that nothing refers to any more, found and deleted.
+
+A reference is a SHA-256, as results and artifacts are named by one, wherever it stands: in MLflow in the tags, params
+and data sets of a society's runs and in the tags of registered versions; in Prefect in the parameters of a flow run
+that has not ended well, and in what its tasks made or took from the cache. So the registered generations, the champion
+among them, keep adapters and data sets, and an unfinished job all that it would resume from. A completed job needs its
+results no more: run again, it computes again what is not there.
+
+Nothing is touched that is younger than a day, or than a flow run still at work: it may be about to be referred to.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+from pydantic import Field
+
+from evaluation.record import Record
+from infra.errors import UserError
+from infra.home.home import Home
+from infra.lineage.runs import client, experiment_name
+from infra.operation.prefect_api import connect
+
+GRACE_SECONDS = 24 * 3600.0
+LEFTOVER = ".writing-"
+"""So begins the folder that a process writes in, see `agents.store`; a killed one leaves it."""
+
+_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+_AT_WORK = {"RUNNING", "PAUSED", "CANCELLING"}
+_PAGE = 200
+
+Kind = Literal["result", "frame", "folder", "leftover"]
+
+
+class Garbage(Record):
+    """Something that nothing refers to."""
+
+    kind: Kind
+    path: str = Field(description="Relative to the home.")
+    bytes: int
+
+
+class Plan(Record):
+    """What would be deleted, and what speaks for the rest."""
+
+    home: str
+    garbage: list[Garbage]
+    kept: int = Field(description="Results and artifacts that stay.")
+    versions: int = Field(description="Registered versions in MLflow.")
+    unfinished: list[str] = Field(description="Flow runs that keep what they would resume from, by name and state.")
+
+    @property
+    def bytes(self) -> int:
+        """Of all that would be deleted."""
+        return sum(item.bytes for item in self.garbage)
+
+
+def plan(home: Home) -> Plan:
+    """What nothing refers to, in the order in which it would be deleted: results before what they refer to.
+
+    Several societies may share a home. PREFECT_API_URL and MLFLOW_TRACKING_URI name the servers that are asked; both
+    must answer, since what they do not tell of would be deleted.
+
+    Raises:
+        UserError: a folder of the home is a link, behind which nothing shall be deleted.
+        httpx.HTTPError, MlflowException: a server does not answer.
+    """
+    versions, needed = _registered()
+    needed |= _read_by_runs()
+    flow_runs, resumed = _unfinished()
+    for name in resumed:
+        if (home.results / name).is_file():
+            needed |= _digests([(home.results / name).read_text("utf-8", errors="replace")])
+    needed |= resumed
+    starts = [_seconds(run["start_time"]) for run in flow_runs if run["state_type"] in _AT_WORK]
+    cut = min([time.time() - GRACE_SECONDS, *starts])
+    kept, garbage = 0, []
+    for kind, path in _entries(home):
+        if path.name.split(".")[0] in needed or path.lstat().st_mtime > cut or (path / "config.json").exists():
+            kept += kind != "leftover"  # config.json: a base model of `maft pretrain`, which only its user refers to
+        else:
+            garbage.append(Garbage(kind=kind, path=path.relative_to(home.path).as_posix(), bytes=_size(path)))
+    unfinished = [f"{run['name']} ({run['state_name']})" for run in flow_runs]
+    return Plan(home=str(home.path), garbage=garbage, kept=kept, versions=versions, unfinished=unfinished)
+
+
+def carry_out(planned: Plan) -> list[Garbage]:
+    """Delete what was planned, but for what is needed or gone since then.
+
+    Killed at any point it leaves nothing half: the next call goes on.
+
+    Returns:
+        What was deleted.
+
+    Raises:
+        As `plan`.
+    """
+    home = Home(Path(planned.home))
+    agreed = {item.path for item in planned.garbage}
+    doomed = [item for item in plan(home).garbage if item.path in agreed]
+    for item in doomed:
+        path = home.path / item.path
+        if item.kind in ("result", "frame"):
+            path.unlink(missing_ok=True)
+            continue
+        # What lies under a digest is whole, at any time.
+        grave = tempfile.mkdtemp(dir=home.artifacts, prefix=LEFTOVER)
+        path.rename(Path(grave) / path.name)
+        shutil.rmtree(grave)
+    return doomed
+
+
+def _registered() -> tuple[int, set[str]]:
+    """How many versions there are, and what they refer to."""
+    mlflow = client()
+    count, needed, token = 0, set[str](), None
+    while True:
+        page = mlflow.search_model_versions(max_results=_PAGE, page_token=token)
+        count += len(page)
+        needed |= _digests(value for version in page for value in version.tags.values())
+        token = page.token
+        if not token:
+            return count, needed
+
+
+def _read_by_runs() -> set[str]:
+    """What the runs of all societies refer to: the problems that a generation was made from or measured on."""
+    mlflow = client()
+    societies = mlflow.search_experiments(filter_string=f"name LIKE '{experiment_name('%')}'", max_results=10_000)
+    needed, token = set[str](), None
+    while societies:
+        ids = [society.experiment_id for society in societies]
+        page = mlflow.search_runs(ids, max_results=_PAGE, page_token=token)
+        for run in page:
+            inputs = run.inputs.dataset_inputs if run.inputs else []
+            needed |= _digests(tag.value for data in inputs for tag in data.tags)
+            needed |= _digests([*run.data.tags.values(), *run.data.params.values()])
+        token = page.token
+        if not token:
+            break
+    return needed
+
+
+def _unfinished() -> tuple[list[dict[str, Any]], set[str]]:
+    """Flow runs that have begun and not ended well, and what they, the flows in them and their tasks refer to."""
+    with connect(os.environ["PREFECT_API_URL"]) as prefect:
+        ended_well = {"not_any_": ["COMPLETED", "CANCELLED"]}
+        roots = {"parent_task_run_id": {"is_null_": True}, "state": {"type": ended_well}}
+        found = list(_pages(prefect, "/flow_runs/filter", roots))
+        needed = _digests(str(run["parameters"]) for run in found)
+        ids = [run["id"] for run in found]
+        while ids:
+            for start in range(0, len(ids), _PAGE):
+                some = {"id": {"any_": ids[start : start + _PAGE]}}
+                tasks = _pages(prefect, "/task_runs/filter", some)
+                needed |= _digests(str(task["state"]) for task in tasks)
+            # A flow that completed within an unfinished one would be run again too, from the cache.
+            ids = [run["id"] for run in _pages(prefect, "/flow_runs/filter", {"parent_flow_run_id": {"any_": ids}})]
+    return [run for run in found if run["start_time"]], needed
+
+
+def _pages(prefect: httpx.Client, path: str, flow_runs: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    offset = 0
+    while True:
+        query = {"flow_runs": flow_runs, "sort": "ID_DESC", "limit": _PAGE, "offset": offset}
+        page = prefect.post(path, json=query).json()
+        yield from page
+        offset += len(page)
+        if len(page) < _PAGE:
+            return
+
+
+def _entries(home: Home) -> Iterator[tuple[Kind, Path]]:
+    """Everything in the home that may be garbage, by its name and what it is; a link never is."""
+    rooms: list[tuple[Kind, Path, str]] = [
+        ("result", home.results, ""),
+        ("frame", home.artifacts / "frames", ".parquet"),
+        ("folder", home.artifacts / "folders", ""),
+        ("leftover", home.artifacts, ""),
+    ]
+    for kind, room, suffix in rooms:
+        if room.is_symlink():
+            raise UserError(f"{room} is a link; prune deletes nothing outside {home.path}: replace it by the folder")
+        for entry in sorted(os.scandir(room), key=lambda entry: entry.name) if room.is_dir() else []:
+            is_file, is_folder = entry.is_file(follow_symlinks=False), entry.is_dir(follow_symlinks=False)
+            if kind == "leftover":
+                fits = is_folder and entry.name.startswith(LEFTOVER)
+            else:
+                named = _DIGEST.fullmatch(entry.name.removesuffix(suffix)) and entry.name.endswith(suffix)
+                fits = bool(named) and (is_folder if kind == "folder" else is_file)
+            if fits:
+                yield kind, Path(entry.path)
+
+
+def _digests(texts: Iterable[str]) -> set[str]:
+    return {digest for text in texts for digest in _DIGEST.findall(text)}
+
+
+def _seconds(time_stamp: str) -> float:
+    return datetime.fromisoformat(time_stamp).timestamp()
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
+    return sum(file.lstat().st_size for file in files)

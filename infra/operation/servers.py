@@ -1,0 +1,260 @@
+"""The Prefect and the MLflow server of a home: up, down, status.
+
+`up` starts what does not run yet, on loopback only, detached from the caller; a second `up` finds both and starts
+nothing. Where PREFECT_API_URL or MLFLOW_TRACKING_URI name a server of the user's, that one is used instead. Prefect,
+MLflow and torch are not imported here: this runs at the start of every command.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from infra.errors import UserError
+from infra.home.home import Home
+from infra.operation import environment, ports, processes
+from infra.operation.processes import Record
+
+START_SECONDS = 300.0
+"""A first start makes the databases: 15 s on two idle cores, minutes where a training job leaves nothing of them."""
+
+PORTS_TRIED = 20
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the two servers differ in."""
+
+    name: str
+    title: str
+    url_variable: str
+    port_variable: str
+    first_port: int
+    api_path: str
+    """Path of the URL that clients are given."""
+    healthy: str
+    """What /health answers, in lower case. A status alone says little: web pages answer 200 to any address."""
+
+    def url(self, port: int) -> str:
+        """The URL of a server that listens on this port of loopback."""
+        return f"http://{environment.LOOPBACK}:{port}{self.api_path}"
+
+
+PREFECT = Service("prefect", "Prefect", "PREFECT_API_URL", "MAFT_PREFECT_PORT", 4200, "/api", "true")
+MLFLOW = Service("mlflow", "MLflow", "MLFLOW_TRACKING_URI", "MAFT_MLFLOW_PORT", 5000, "", "ok")
+SERVICES = (PREFECT, MLFLOW)
+WORKER = "worker"
+"""The third process of a home, which `infra.operation.up` starts."""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where both are, as their clients want it."""
+
+    prefect_api_url: str
+    mlflow_tracking_uri: str
+
+    @property
+    def prefect_ui_url(self) -> str:
+        """Where a browser finds Prefect; MLflow's pages are at `mlflow_tracking_uri` itself."""
+        return self.prefect_api_url.removesuffix("/api")
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """One server as `status` finds it; `url`, `pid` and `since` (ISO 8601, UTC) are None where there is none."""
+
+    name: str
+    url: str | None
+    pid: int | None
+    running: bool
+    answering: bool
+    since: str | None
+    started_by_us: bool
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def up(home: Home, say: Callable[[str], None] = _to_stderr) -> Servers:
+    """Both servers, running and answering. What runs already is left as it is.
+
+    Ports are MAFT_PREFECT_PORT and MAFT_MLFLOW_PORT, else the last ones, else the first free from 4200 and 5000 on.
+
+    Args:
+        say: hears lines for the user: a start, a port other than the usual, a wait for another command.
+
+    Raises:
+        UserError: a server that the user named is not reachable, a chosen port is in use, a server ended or did not
+            answer within START_SECONDS, or servers.json is damaged.
+    """
+    with processes.locked(home, say):
+        records = processes.read_records(home)
+        external = {service: url for service in SERVICES if (url := _external(service, records.get(service.name)))}
+        for service, url in external.items():
+            _require_reachable(service, url)
+        own = [service for service in SERVICES if service not in external]
+        chosen = ports.chosen_ports(service.port_variable for service in own)
+        missing = []
+        for service in own:
+            record = records.get(service.name)
+            if record is None or processes.leader(home, service.name, record) is None:
+                missing.append(service)
+            elif chosen.get(service.port_variable, record.port) != record.port:
+                raise UserError(
+                    f"{service.port_variable} is {chosen[service.port_variable]}, but the {service.title} server of "
+                    f"{home.path} runs on port {record.port} already; stop it with `maft down`, or unset the variable"
+                )
+        if missing:
+            say(f"starting {' and '.join(service.title for service in missing)} (log files in {home.logs})")
+        for service in missing:
+            _start(home, service, chosen, records, say)
+        _wait(home, own, chosen, records, say)
+    urls = {service: external.get(service) or records[service.name].url for service in SERVICES}
+    return Servers(urls[PREFECT], urls[MLFLOW])
+
+
+def down(home: Home) -> list[str]:
+    """Stop what `up` and `operate` started for this home, and only that: the worker, then the servers.
+
+    Returns:
+        Names of those that ran. Nothing to stop is no error.
+
+    Raises:
+        UserError: servers.json is damaged.
+    """
+    if not home.path.is_dir():
+        return []
+    with processes.locked(home, _to_stderr):
+        records = processes.read_records(home)
+        running = {
+            name: processes.members(home, name, records.get(name)) for name in (WORKER, PREFECT.name, MLFLOW.name)
+        }
+        # The supervisor of the worker ends its own family, and has things to tell the server then.
+        supervisor = processes.leader(home, WORKER, records.get(WORKER))
+        processes.stop([supervisor] if supervisor else [])
+        processes.stop(running[WORKER])
+        processes.stop(running[PREFECT.name] + running[MLFLOW.name])
+        home.servers_file.unlink(missing_ok=True)
+    return [name for name, members in running.items() if members]
+
+
+def status(home: Home) -> list[ServerStatus]:
+    """Both servers as they are now, Prefect first. Starts, stops and writes nothing.
+
+    Raises:
+        UserError: servers.json is damaged.
+    """
+    records = processes.read_records(home)
+    found = []
+    for service in SERVICES:
+        record = records.get(service.name)
+        if url := _external(service, record):
+            answers = _fault(service, url) is None
+            found.append(ServerStatus(service.name, url, None, answers, answers, None, False))
+        elif record and processes.leader(home, service.name, record):
+            answers = _answers(home, service, record)
+            found.append(ServerStatus(service.name, record.url, record.pid, True, answers, record.started, True))
+        else:
+            found.append(ServerStatus(service.name, None, None, False, False, None, False))
+    return found
+
+
+def _external(service: Service, record: Record | None) -> str | None:
+    """The URL that the user exported. Processes that maft starts inherit the home's own, which is not meant."""
+    url = os.environ.get(service.url_variable, "").strip().rstrip("/")
+    return url if url and (record is None or url != record.url) else None
+
+
+def _require_reachable(service: Service, url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        fault: str | None = "not an http:// or https:// address"
+    else:
+        fault = _fault(service, url)
+    if fault:
+        raise UserError(
+            f"{service.url_variable} is {url}, but no {service.title} server answers there ({fault}); set it to the "
+            f"address of one that runs, such as {service.url(service.first_port)}, or unset it and maft starts its own"
+        )
+
+
+def _fault(service: Service, url: str) -> str | None:
+    """Why this URL is no healthy server; None if it is one."""
+    loopback = url.startswith(f"http://{environment.LOOPBACK}:")
+    try:
+        # A proxy from the environment would be asked for its own loopback, and certificates take time to load.
+        reply = httpx.get(f"{url}/health", timeout=10.0, trust_env=not loopback, verify=not loopback)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return str(error) or type(error).__name__
+    # A workspace of Prefect Cloud has no health page; that something answers there has to do.
+    if "/accounts/" in url and reply.status_code < 500:
+        return None
+    if reply.status_code == 200 and reply.text.strip().lower() == service.healthy:
+        return None
+    return f"/health answers {reply.status_code} {reply.text.strip()[:40]!r}"
+
+
+def _start(
+    home: Home, service: Service, chosen: dict[str, int], records: dict[str, Record], say: Callable[[str], None]
+) -> None:
+    """Start a server and record it, without a wait for its answer."""
+    last = records.pop(service.name, None)
+    # What is left of one that was killed still holds the port and the database.
+    processes.stop(processes.members(home, service.name, last))
+    if service.port_variable in chosen:
+        port = ports.chosen_port(service.port_variable, chosen[service.port_variable])
+    else:
+        usual = range(service.first_port, service.first_port + PORTS_TRIED)
+        # The last port first: links into the pages of this home stay good.
+        candidates = [*([last.port] if last else []), *(port for port in usual if port not in chosen.values())]
+        port = ports.free_port(candidates, service.port_variable, service.title, say)
+    command, environment = _command(home, service, port)
+    records[service.name] = processes.start(home, service.name, command, environment, port, service.url(port))
+    processes.write_records(home, records)
+
+
+def _command(home: Home, service: Service, port: int) -> tuple[list[str], dict[str, str]]:
+    at = ["--host", environment.LOOPBACK, "--port", str(port)]
+    if service is PREFECT:
+        command = ["infra.operation.prefect_server", "server", "start", *at]
+        return [sys.executable, "-m", *command], environment.prefect_server_environment(home, port)
+    command = ["mlflow", "server", *at, "--workers", "1", *environment.mlflow_server_stores(home)]
+    return [sys.executable, "-m", *command], environment.mlflow_server_environment()
+
+
+def _wait(
+    home: Home, own: list[Service], chosen: dict[str, int], records: dict[str, Record], say: Callable[[str], None]
+) -> None:
+    """Return once all answer."""
+    deadline = time.monotonic() + START_SECONDS
+    waiting = list(own)
+    while waiting:
+        for service in list(waiting):
+            record = records[service.name]
+            if processes.leader(home, service.name, record) is None:
+                if service.port_variable in chosen or ports.occupant(record.port) is None:
+                    tail = processes.log_tail(home, service.name)
+                    raise UserError(f"the {service.title} server ended while it started; {tail}")
+                # Another home's server took the port after this one had found it free.
+                _start(home, service, chosen, records, say)
+            elif _answers(home, service, record):
+                waiting.remove(service)
+            elif time.monotonic() > deadline:
+                raise UserError(
+                    f"the {service.title} server (pid {record.pid}) did not answer at {record.url}/health within "
+                    f"{START_SECONDS:.0f} s; run `maft down`, then try again; {processes.log_tail(home, service.name)}"
+                )
+        if waiting:
+            time.sleep(0.2)
+
+
+def _answers(home: Home, service: Service, record: Record) -> bool:
+    """Whether this very server answers: while it starts, another home's may listen on its port."""
+    leader = processes.leader(home, service.name, record)
+    if leader is None or record.port not in processes.listening_ports(leader):
+        return False
+    return _fault(service, record.url) is None

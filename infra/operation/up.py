@@ -1,0 +1,134 @@
+"""Operating a home: servers, deployments and a worker that runs what is triggered in the Prefect UI or is due.
+
+Prefect is not imported here; a second `operate` is quick and changes nothing.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from infra.errors import UserError
+from infra.home.home import Home
+from infra.operation import processes, servers
+from infra.operation.automations import POOL, WEBHOOK_VARIABLE
+from infra.operation.deployments import deploy
+from infra.operation.environment import client_environment
+from infra.operation.prefect_api import connect
+from infra.operation.servers import WORKER, Servers
+from infra.operation.worker import worker_name
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """The worker of a home; `pid` and `since` (ISO 8601, UTC) are its supervisor's, None where there is none."""
+
+    name: str
+    pid: int | None
+    running: bool
+    online: bool
+    """Whether the Prefect server has heard from it."""
+    since: str | None
+
+
+@dataclass(frozen=True)
+class DueRun:
+    """A run that the scheduler will start."""
+
+    flow_run_id: str
+    name: str
+    at: str
+    """ISO 8601, UTC."""
+
+
+def operate(home: Home, say: Callable[[str], None]) -> Servers:
+    """Servers, work pool, automations, deployments and worker, all up when this returns. What is so is left as it is.
+
+    Args:
+        say: hears lines for the user about what takes time.
+
+    Raises:
+        UserError: as `servers.up` and `deployments.deploy`, or the worker did not come up.
+    """
+    found = servers.up(home, say)
+    with processes.locked(home, say):
+        deploy(home, found, say)
+        records = processes.read_records(home)
+        record = records.get(WORKER)
+        # One that works for another server than this is of no use.
+        if record is None or record.url != found.prefect_api_url or processes.leader(home, WORKER, record) is None:
+            say(f"starting the worker (log file in {home.logs})")
+            processes.stop(processes.members(home, WORKER, record))
+            environment = client_environment(home, found.prefect_api_url, found.mlflow_tracking_uri)
+            # Flow runs have no use for a secret; and what is asked for in the UI is shown there at once.
+            environment.pop(WEBHOOK_VARIABLE, None)
+            environment = {"PREFECT_WORKER_QUERY_SECONDS": "3", "PYTHONUNBUFFERED": "1", **environment}
+            command = [sys.executable, "-m", "infra.operation.worker"]
+            records[WORKER] = processes.start(home, WORKER, command, environment, 0, found.prefect_api_url)
+            processes.write_records(home, records)
+        _wait(home, found)
+    return found
+
+
+def worker_status(home: Home) -> WorkerStatus:
+    """The worker as it is now. Starts, stops and writes nothing.
+
+    Raises:
+        UserError: servers.json is damaged.
+    """
+    record = processes.read_records(home).get(WORKER)
+    name = worker_name(home)
+    if record is None or processes.leader(home, WORKER, record) is None:
+        return WorkerStatus(name, None, False, False, None)
+    try:
+        with connect(record.url) as api:
+            online = _online(api, name)
+    except httpx.HTTPError:
+        online = False
+    return WorkerStatus(name, record.pid, True, online, record.started)
+
+
+def due_runs(prefect_api_url: str, deployment: str, limit: int = 3) -> list[DueRun]:
+    """The next runs of a deployment, the soonest first.
+
+    Args:
+        deployment: its name, such as `nightly`.
+        limit: the most that are returned.
+
+    Raises:
+        httpx.HTTPError: the server does not answer.
+    """
+    wanted: dict[str, Any] = {
+        "deployments": {"name": {"any_": [deployment]}},
+        "work_pools": {"name": {"any_": [POOL]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+        "sort": "EXPECTED_START_TIME_ASC",
+        "limit": limit,
+    }
+    with connect(prefect_api_url) as api:
+        runs = api.post("/flow_runs/filter", json=wanted).json()
+    return [DueRun(run["id"], run["name"], run["expected_start_time"]) for run in runs]
+
+
+def _online(api: httpx.Client, name: str) -> bool:
+    wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
+    workers = api.post(f"/work_pools/{POOL}/workers/filter", json=wanted).json()
+    return any(worker["name"] == name for worker in workers)
+
+
+def _wait(home: Home, found: Servers) -> None:
+    """Return once the server has heard from the worker."""
+    deadline = time.monotonic() + servers.START_SECONDS
+    with connect(found.prefect_api_url) as api:
+        while not _online(api, worker_name(home)):
+            if processes.leader(home, WORKER, processes.read_records(home).get(WORKER)) is None:
+                raise UserError(f"the worker ended while it started; {processes.log_tail(home, WORKER)}")
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"the Prefect server heard nothing from the worker within {servers.START_SECONDS:.0f} s; run "
+                    f"`maft down`, then try again; {processes.log_tail(home, WORKER)}"
+                )
+            time.sleep(0.2)

@@ -1,6 +1,6 @@
-"""The society as one who is asked: generation, debate and vote over questions whose answers nobody knows.
+"""A society that is asked: generation, debate and vote over questions whose answers nobody knows.
 
-    answers = answer(engine, society, ["What is the result of 12+7*3+10-5*2?"], Rules(), Sampling(), seed=0)
+    answers = answer(run, card, ["What is the result of 12+7*3+10-5*2?"], seed=0)
     answers[0].answer, answers[0].votes, answers[0].consensus  ->  "33", {"33": 2, "43": 1}, 0.667
 
 With the seed of a job, a held-out question gets the very debate that its generation was measured on.
@@ -11,15 +11,24 @@ from collections.abc import Sequence
 import pandas as pd
 from pydantic import Field, ValidationError
 
-from agents.debate.debate import debate
-from agents.debate.generate import Stream, generate
-from agents.debate.settings import Rules
-from agents.engines.protocol import Engine, Sampling
+from agents.algorithm import Debating, hold_debate
+from agents.engines.base_model import Bases
+from agents.frames import problems_frame, read_responses
+from agents.records import Stream
+from agents.run import Run
 from agents.society import Society
 from evaluation.answers.equality import equivalent
 from evaluation.answers.vote import Tally, tally, vote_seed
+from evaluation.frames import text_or_none
 from evaluation.problems.problem import Problem
 from evaluation.record import Record
+
+
+class Card(Debating):
+    """Who is in a society and how it debates; all that answering takes but the weights."""
+
+    society: Society
+    bases: Bases
 
 
 class QuestionError(ValueError):
@@ -66,30 +75,27 @@ def problems_of(questions: Sequence[str]) -> list[Problem]:
     return problems
 
 
-def answer(
-    engine: Engine,
-    society: Society,
-    questions: Sequence[str],
-    rules: Rules,
-    sampling: Sampling,
-    seed: int,
-) -> list[Answer]:
+def answer(run: Run, card: Card, questions: Sequence[str], *, seed: int) -> list[Answer]:
     """The society's answer to every question, in their order. A question asked twice is debated once.
 
     Args:
-        rules: how the debate is held.
+        run: the surroundings; a store in memory will do.
+        card: who is asked, and how they debate.
+        questions: any number.
         seed: of every random choice; the same seed, the same answers, whatever else is asked in the same call.
 
     Raises:
         QuestionError: as `problems_of`.
-        EngineError: the rules ask for a vote by confidence, and the engine is not the transformers one.
+        EngineError: the vote reads likelihoods, and the engine cannot.
     """
     problems = problems_of(questions)
     answers: dict[Problem, Answer] = {}
     for asked in _without_namesakes(problems):
-        responses = _hold_debate(engine, society, asked, rules, sampling, seed)
-        turns = dict(list(responses.groupby("problem_id")))
-        answers |= {problem: _conclude(problem, turns[problem.id], rules.rounds, seed) for problem in asked}
+        x = run.store.put_frame(problems_frame(asked))
+        stream = Stream(seed=seed, purpose="evaluate", iteration=card.society.generation)
+        y = hold_debate(run, card.society, x, card, stream)
+        responses = dict(list(read_responses(run.store, y.responses).groupby("problem_id")))
+        answers |= {problem: _conclude(problem, responses[problem.id], len(y.rounds), seed) for problem in asked}
     return [answers[problem] for problem in problems]
 
 
@@ -104,42 +110,19 @@ def _without_namesakes(problems: Sequence[Problem]) -> list[list[Problem]]:
     return [list(known.values()) for known in lists]
 
 
-def _hold_debate(
-    engine: Engine,
-    society: Society,
-    problems: Sequence[Problem],
-    rules: Rules,
-    sampling: Sampling,
-    seed: int,
-) -> pd.DataFrame:
-    """All responses of rounds 1..M, with the columns of `agents.debate.responses.COLUMNS`."""
-    stream = Stream(seed=seed, purpose="evaluate", iteration=society.generation)
-    said = generate(engine, society.generators, problems, sampling, stream, _unheard, rules.personas)
-    for round_ in range(2, rules.rounds + 1):
-        new = debate(engine, society.critics, problems, said, round_, rules, sampling, stream, _unheard)
-        said = pd.concat([said, new], ignore_index=True)
-    if rules.vote == "confidence":
-        # Imports torch, which `maft ask` should not wait for before it knows that there is such a society.
-        from agents.judging.confidence import confidence
-
-        last = confidence(engine, society, problems, said, _unheard)
-        said = pd.concat([said[said["round"] < rules.rounds], last], ignore_index=True)
-    return said
-
-
 def _conclude(problem: Problem, responses: pd.DataFrame, rounds: int, seed: int) -> Answer:
     transcript = [
         Turn(
             round=row.round,
             agent=f"{row.role}-{row.index}",
-            read=_text(row.summary),
+            read=text_or_none(row.summary),
             text=row.text,
-            answer=_text(row.answer),
+            answer=text_or_none(row.answer),
         )
         for row in responses[~responses["carried"]].itertuples(index=False)
     ]
     ballots = responses[responses["round"] == rounds]
-    last = [_text(answer) for answer in ballots["answer"]]
+    last = [text_or_none(answer) for answer in ballots["answer"]]
     outcome = tally(last, vote_seed(seed, rounds, problem.id), ballots["weight"].tolist())
     return Answer(
         question=problem.question,
@@ -158,12 +141,3 @@ def _votes(answers: Sequence[str | None], outcome: Tally) -> dict[str, int]:
             known = next((other for other in votes if equivalent(answer, other)), answer)
             votes[known] = votes.get(known, 0) + 1
     return votes
-
-
-def _text(value: object) -> str | None:
-    """A frame gives back a missing text as NaN."""
-    return value if isinstance(value, str) else None
-
-
-def _unheard(done: int, total: int) -> None:
-    """Questions are few; nobody waits for a bar."""

@@ -1,4 +1,4 @@
-"""The split of Algorithm 1: one dataset per agent, from that agent's own words only.
+"""Step 4 of Algorithm 1, the split: one dataset per agent, from that agent's own words only.
 
     D^G_n  = {(x, y_{1,n})             : y_{1,n} = y^}
     D^C-_n = {(x, y_{1,n} .. y_{M,n})  : y_{1,n} != y^ and y_{M,n} = y^}    it corrected itself
@@ -11,14 +11,18 @@ the round in which it ended, and if that is the first one no critic has spoken, 
 """
 
 import random
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from agents.debate.responses import Said
 from agents.engines.chat import Message
+from agents.frames import read_problems, read_responses
+from agents.records import Consensus, Dataset, Transcript
+from agents.run import Run
+from agents.seeding import derive_seed
 from agents.society import Agent
+from agents.training.settings import FinetuneSettings
 from evaluation.answers.equality import equivalent
 from evaluation.problems.problem import Problem
 
@@ -27,16 +31,44 @@ Example = list[Message]
 
 
 def split(
+    run: Run, agent: Agent, *, transcript: Transcript, consensus: Consensus, settings: FinetuneSettings
+) -> Dataset:
+    """The dataset of one agent, in the form that the training method takes.
+
+    Args:
+        run: the surroundings.
+        agent: whose words they are.
+        transcript: the whole debate over the training problems.
+        consensus: the vote on them; only answers that it kept are learned from.
+        settings: the training method says what it learns from, and `critic_mix` is w.
+    """
+    counted = run.store.frame(consensus.votes)
+    kept = counted[counted["kept"]]
+    stream = transcript.stream
+    frame = settings.dataset(
+        agent,
+        read_problems(run.store, transcript.problems),
+        read_responses(run.store, transcript.responses),
+        consensus=dict(zip(kept["problem_id"], kept["answer"], strict=True)),
+        seed=derive_seed(stream.seed, "split", stream.iteration, agent.name),
+    )
+    return Dataset(examples=run.store.put_frame(frame))
+
+
+def own_words(
     agent: Agent,
     problems: Sequence[Problem],
     responses: pd.DataFrame,
-    consensus: dict[str, str],
+    *,
+    consensus: Mapping[str, str],
     critic_mix: float,
     seed: int,
 ) -> list[Example]:
-    """The dataset of one agent.
+    """D_n of one agent: D^G_n of a generation agent, D^C_n of a critic agent.
 
     Args:
+        agent: whose words they are.
+        problems: the training problems.
         responses: the responses of all agents in all rounds, columns of `agents.debate.responses.COLUMNS`.
         consensus: y^ by problem id; problems without a consensus are left out of it and so of every dataset.
         critic_mix: w.
@@ -59,48 +91,6 @@ def split(
     corrected = [said.conversation(p, agent.index, rounds) for p in ended_right if not agrees(p, 1)]
     held = [said.conversation(p, agent.index, rounds) for p in ended_right if agrees(p, 1)]
     return mix(corrected, held, critic_mix, seed)
-
-
-class Pair(NamedTuple):
-    """Two endings of one conversation, both the agent's own words."""
-
-    chosen: Example
-    rejected: str
-    """In place of the last words of `chosen`."""
-
-
-def preferences(
-    agent: Agent, problems: Sequence[Problem], responses: pd.DataFrame, consensus: dict[str, str]
-) -> list[Pair]:
-    """The preference dataset of one agent: problems on which some of its words match the consensus, and some do not.
-
-    A generation agent is asked as in round 1 and prefers the first words that match to the first that do not; a critic
-    agent is asked as in the last round, its own turns before it, and prefers the last that match to the last that do
-    not: to correct itself where it did, to hold its ground where it was talked out of it.
-
-    Args:
-        responses: the responses of all agents in all rounds, columns of `agents.debate.responses.COLUMNS`.
-        consensus: y^ by problem id; problems without a consensus are left out of it and so of every dataset.
-    """
-    said = Said(responses)
-    rounds = int(responses["round"].max())
-    own = responses[responses["index"] == agent.index]
-    turns = {
-        (id_, round_): (text, answer)
-        for id_, round_, text, answer in zip(own["problem_id"], own["round"], own["text"], own["answer"], strict=True)
-    }
-    pairs = []
-    for problem in problems:
-        words: dict[bool, list[str]] = {True: [], False: []}
-        for round_ in range(1, said.rounds(problem, agent.index) + 1) if problem.id in consensus else ():
-            text, answer = turns[problem.id, round_]
-            words[isinstance(answer, str) and equivalent(answer, consensus[problem.id])].append(text)
-        if words[True] and words[False]:
-            generates = agent.role == "generator"
-            asked = said.conversation(problem, agent.index, 1 if generates else rounds)[:-1]
-            place = 0 if generates else -1
-            pairs.append(Pair([*asked, {"role": "assistant", "content": words[True][place]}], words[False][place]))
-    return pairs
 
 
 def mix(corrected: list[Example], held: list[Example], w: float, seed: int) -> list[Example]:

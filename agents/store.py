@@ -1,7 +1,7 @@
 """The content-addressed artifact store: everything bulky is a file or a folder named by its SHA-256.
 
-A thing that exists is whole: it is written under a temporary name, fsynced and renamed. What is read is checked against
-its digest by the cache, see `infra.home.cache`.
+What exists is whole: it is written under a temporary name, fsynced and renamed. The cache of the steps compares what it
+reads with its digest.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -98,3 +98,29 @@ class Store:
             os.fsync(directory)
             os.close(directory)
         return Artifact(path=target.relative_to(self.root).as_posix(), sha256=sha256, rows=rows)
+
+
+@dataclass(frozen=True)
+class MemoryStore(Store):
+    """A store whose frames are gone with it, for a debate that nobody keeps; folders are read from `root` itself."""
+
+    frames: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def folders(self) -> Path:
+        """Holds every folder under its digest."""
+        return self.root
+
+    def put_folder(self, write: Callable[[Path], None], rows: int) -> Artifact:
+        """Refuse: there is nowhere to keep it."""
+        raise NotImplementedError("a store in memory keeps no folders; training takes a Store")
+
+    def put_frame(self, frame: pd.DataFrame) -> Artifact:
+        """Keep a frame in memory, named by its number."""
+        name = str(len(self.frames))
+        self.frames[name] = frame
+        return Artifact(path=name, sha256=name, rows=len(frame))
+
+    def frame(self, artifact: Artifact) -> pd.DataFrame:
+        """Give a frame back."""
+        return self.frames[artifact.path]

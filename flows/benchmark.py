@@ -2,18 +2,18 @@
 
 from prefect import flow
 
-from evaluation.benchmark.methods import METHODS, NAMES, REFERENCE, MethodName
+from agents.benchmark.score_method import MethodScore
+from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
 from evaluation.benchmark.results import Row
 from evaluation.record import Record
-from flows.method import follow, match
+from flows.method import Questions, match, run_method
 from infra.config.benchmark import Benchmark
 from infra.lineage.records import JobRun
-from infra.lineage.runs import client
 from infra.lineage.system_metrics import watched
-from tasks.compare import compare, log_method, open_benchmark, report
-from tasks.outcome import Measured
+from tasks.benchmark.report import compare_methods, log_method, open_benchmark, report
+from tasks.identify_bases import identify_bases, identify_encoder
 from tasks.prepare import prepare, prepare_transfer
-from tasks.weigh import weigh, weigh_encoder
+from tasks.run import run_of
 
 
 class Compared(Record):
@@ -22,7 +22,7 @@ class Compared(Record):
     rows: list[Row]
     transfer: list[Row]
     """On problems of another kind, after the last iteration."""
-    measured: list[Measured]
+    measured: list[MethodScore]
     job: JobRun
     report: str
     """Path of the page that tells of it."""
@@ -31,29 +31,30 @@ class Compared(Record):
 @flow(name="benchmark", flow_run_name="{config.society} · benchmark")
 def benchmark(config: Benchmark) -> Compared:
     """Every method under every seed, then the table and the report. Started again, it goes on where it was cut off."""
-    bases = weigh([config.base_model], config.trust_remote_code)
-    mixed = weigh(config.base_models, config.trust_remote_code) if config.base_models else None
-    encoder = weigh_encoder(config.encoder) if config.encoder else None
-    problems = {seed: prepare(config.problems, seed, 0) for seed in config.seeds}
+    bases = identify_bases([config.base_model], config.trust_remote_code)
+    mixed = identify_bases(config.base_models, config.trust_remote_code) if config.base_models else None
+    encoder = identify_encoder(config.encoder) if config.encoder else None
+    problems = {seed: prepare(config.problems, seed=seed, draw=0) for seed in config.seeds}
     other = {
-        seed: prepare_transfer(config.transfer, config.problems, seed) if config.transfer else None
+        seed: prepare_transfer(config.transfer, config.problems, seed=seed) if config.transfer else None
         for seed in config.seeds
     }
-    job = open_benchmark(config, bases, mixed, problems, other)
-    tracking_uri = client().tracking_uri
-    measured: list[Measured] = []
+    job = open_benchmark(config, bases, mixed=mixed, problems=problems, transfer=other)
+    order, measured = METHODS.names(), []
     with watched(job.run_id):
         for seed in config.seeds:
-            found: dict[MethodName, list[Measured]] = {}
+            questions = Questions(sets=problems[seed], transfer=other[seed], encoder=encoder)
+            found: dict[MethodName, list[MethodScore]] = {}
             # Those that are measured by another's tokens come after it.
-            for name in sorted(config.methods, key=lambda name: (METHODS[name].matched, NAMES.index(name))):
+            for name in sorted(config.methods, key=lambda name: (METHODS[name].matched, order.index(name))):
                 settings = config.job(METHODS[name], seed)
                 own = mixed if mixed and METHODS[name].mixed else bases
+                run = run_of(config.society, own, engine=config.engine, runner=config.runner)
                 if METHODS[name].matched:
-                    found[name] = match(name, settings, own, found[REFERENCE])
+                    found[name] = match(name, settings, run=run, reference=found[REFERENCE])
                 else:
-                    found[name] = follow(name, settings, own, problems[seed], other[seed], encoder)
-                log_method(tracking_uri, job, name, seed, found[name])
+                    found[name] = run_method(name, settings, run=run, questions=questions)
+                log_method(job, name, seed=seed, measured=found[name])
                 measured += found[name]
-    rows, transfer = compare(config, job, measured)
+    rows, transfer = compare_methods(config, job, measured=measured)
     return Compared(rows=rows, transfer=transfer, measured=measured, job=job, report=report(job))

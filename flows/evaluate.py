@@ -2,17 +2,17 @@
 
 from prefect import flow
 
+from agents.algorithm import assess
 from evaluation.record import Record
 from evaluation.scores import GenerationScores
-from flows.iterate import assess
 from infra.config.job import Measurement
 from infra.lineage.records import JobRun
-from tasks.evaluate import evaluate as score
-from tasks.measure import file_scores, find_measured
+from tasks.lineage.evaluation_run import file_scores, find_measured
 from tasks.prepare import prepare_held_out
+from tasks.run import run_of
 
 
-class Measured(Record):
+class Evaluation(Record):
     """What an evaluation came to."""
 
     scores: GenerationScores
@@ -20,12 +20,12 @@ class Measured(Record):
 
 
 @flow(name="evaluate", flow_run_name="{config.society} · evaluate {config.generation}")
-def evaluate(config: Measurement) -> Measured:
+def evaluate(config: Measurement) -> Evaluation:
     """Let one generation debate over other problems, with the settings that it was made with."""
     found = find_measured(config)
     problems = prepare_held_out(config.held_out, config.seed)
-    debated = assess(found.config, found.bases, found.society, problems)
-    scores = score(
-        found.society.generation, problems, debated, found.config.seed, f"generation {found.society.generation}"
-    )
-    return Measured(scores=scores, job=file_scores(config, found, problems, debated, scores))
+    run = run_of(config.society, found.bases, engine=found.config.engine, runner=found.config.runner)
+    run = run.called(f"evaluate generation {found.society.generation}")
+    debated = assess(run, found.society, problems, found.config.settings)
+    scores = run.steps.evaluate(run, debated)
+    return Evaluation(scores=scores, job=file_scores(config, found, debated=debated, scores=scores))

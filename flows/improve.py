@@ -2,22 +2,22 @@
 
 from prefect import flow
 
+from agents.algorithm import assess
 from agents.society import Society
 from evaluation.record import Record
 from evaluation.scores import GenerationScores
-from flows.iterate import assess, iterate
+from flows.iterate import iterate
 from infra.config.job import Config
 from infra.lineage.records import JobRun
-from infra.lineage.runs import client
 from infra.lineage.system_metrics import watched
 from infra.operation.one_run_per_society import sole_run
-from tasks.announce import announce, publish
-from tasks.begin import begin
-from tasks.evaluate import evaluate
+from tasks.identify_bases import identify_bases
+from tasks.lineage.announce import announce, publish
+from tasks.lineage.promote import Verdict, champion_of, gate
+from tasks.lineage.register import Filed, open_lineage, record, register
+from tasks.lineage.start import resolve_start
 from tasks.prepare import prepare, renew
-from tasks.promote import Verdict, champion_of, gate
-from tasks.register import open_lineage, record, register
-from tasks.weigh import weigh
+from tasks.run import run_of
 
 
 class Improvement(Record):
@@ -42,43 +42,41 @@ def improve(config: Config) -> Improvement:
 
 def grow(config: Config) -> Improvement:
     """The generation that the job starts from, then one more per iteration, then the last against the champion."""
-    bases = weigh(config.bases, config.trust_remote_code)
-    start = begin(config, bases)
-    problems = prepare(config.problems, config.seed, start.first_generation - 1)
-    job = open_lineage(config, bases, problems, start)
-    announce(config, job, start)
-    tracking_uri = client().tracking_uri
+    bases, settings = identify_bases(config.bases, config.trust_remote_code), config.settings
+    start = resolve_start(config, bases)
+    problems = prepare(config.problems, seed=config.seed, draw=start.first_generation - 1)
+    job = open_lineage(config, bases, problems=problems, start=start)
+    announce(config, job, start=start)
+    run = run_of(config.society, bases, engine=config.engine, runner=config.runner)
 
     with watched(job.run_id):
         society, parent = start.society, start.origin
-        debated = measured = assess(config, bases, society, problems.evaluation)
-        scores = evaluate(
-            society.generation, problems.evaluation, debated, config.seed, f"generation {society.generation}"
-        )
-        record(tracking_uri, job, config, problems, scores, debated)
-        generations = [scores]
+        here = run.called(f"evaluate generation {society.generation}")
+        debated = measured = assess(here, society, problems.evaluation, settings)
+        generations = [here.steps.evaluate(run.called(f"generation {society.generation}"), debated)]
+        record(Filed(job=job, config=config, problems=problems), generations[0], debated=debated)
         for generation in range(start.first_generation, start.first_generation + config.iterations):
             if config.problems.renew:
-                problems = renew(problems, config.problems, config.seed, generation - 1)
-            new = iterate(config, bases, society, problems, generation)
-            parent = newest = register(tracking_uri, job, config, bases, problems, new, parent)
+                problems = renew(problems, config.problems, seed=config.seed, draw=generation - 1)
+            new = iterate(run, society, problems, settings, generation)
+            filed = Filed(job=job, config=config, problems=problems)
+            parent = newest = register(filed, new, bases=bases, parent=parent)
             society, debated = new.society, new.debated
             generations.append(new.scores)
 
-        champion = champion_of(config.society, start.champion, config.agents, bases)
+        champion = champion_of(config.society, start.champion, agents=config.agents, bases=bases)
         if champion.version != (start.origin and start.origin.version):
-            measured = assess(config, champion.bases, champion.society, problems.evaluation)
+            there = run_of(config.society, champion.bases, engine=config.engine, runner=config.runner)
+            label = f"evaluate generation {champion.society.generation}"
+            measured = assess(there.called(label), champion.society, problems.evaluation, settings)
         verdict = gate(
             newest,
             champion,
-            problems.evaluation,
-            debated,
-            measured,
-            config.promotion.level,
-            config.seed,
-            start.flow_run_id,
+            debates=(debated, measured),
+            level=config.promotion.level,
+            who=f"flow run {start.flow_run_id}",
         )
-    publish(job, generations, verdict)
+    publish(job, generations, verdict=verdict)
     return Improvement(
         society=society, generations=generations, verdict=verdict, job=job, flow_run_id=start.flow_run_id
     )

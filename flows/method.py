@@ -1,143 +1,139 @@
 """One method of a benchmark under one seed, from the untuned base through its iterations.
 
-The steps are those of `flows.iterate`, and what methods have in common is computed once: their tasks have equal keys.
+The steps are those of Algorithm 1, and what methods have in common is computed once: their tasks have equal keys.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from prefect import flow
 
-from agents.debate.generate import Stream
-from agents.engines.base_model import Bases
+from agents.algorithm import ProblemSets, assess, hold_debate, learn, split_among
+from agents.benchmark.score_method import MethodScore, Place
 from agents.judging.embedding import EncoderRef
+from agents.records import Learned, Stream, Transcript
+from agents.run import Run
 from agents.society import Society
 from agents.store import Artifact
 from evaluation.benchmark.methods import METHODS, Method, MethodName
-from flows.iterate import assess, collect, hold_debate, split_among, teach
 from infra.config.job import Config
-from tasks.diversity import diversity
-from tasks.finetune import Finetuned
-from tasks.outcome import Learned, Measured, measure
-from tasks.prepare import PreparedProblems, renew
-from tasks.sample import Responses
-from tasks.split import pool
-from tasks.star import rationalise, references
+from tasks.benchmark.steps import diversity, pool, rationalise, references, score_method
+from tasks.prepare import renew
 
 
-@flow(name="follow", flow_run_name="{name} · seed {config.seed}", validate_parameters=False)
-def follow(
-    name: MethodName,
-    config: Config,
-    bases: Bases,
-    problems: PreparedProblems,
-    transfer: Artifact | None,
-    encoder: EncoderRef | None,
-) -> list[Measured]:
+@dataclass(frozen=True)
+class Questions:
+    """What a method is trained and measured on."""
+
+    sets: ProblemSets
+    transfer: Artifact | None
+    """Held-out problems of another kind."""
+    encoder: EncoderRef | None
+    """For the dissimilarity of responses."""
+
+
+@flow(name="method", flow_run_name="{name} · seed {config.seed}", validate_parameters=False)
+def run_method(name: MethodName, config: Config, *, run: Run, questions: Questions) -> list[MethodScore]:
     """The method before any finetuning, and after each iteration if it has them; at the end on other problems, if any.
 
     Args:
+        name: of the method.
         config: the method's own, see `infra.config.benchmark.Benchmark.job`.
-        transfer: held-out problems of another kind.
+        run: the surroundings.
+        questions: the problems.
     """
-    method = METHODS[name]
-    society, learned, measured = Society.untuned(config.agents), None, []
+    method, sets = METHODS[name], questions.sets
+    society, learned, scores = Society.untuned(config.agents), None, []
+    answering = _debating(method, config, training=False).settings
     for iteration in range(1 + config.iterations if method.finetuned else 1):
-        label = f"{method.title} · seed {config.seed} · iteration {iteration}"
+        here = run.called(f"{method.title} · seed {config.seed} · iteration {iteration}")
         if iteration:
             if config.problems.renew:
-                problems = renew(problems, config.problems, config.seed, iteration - 1)
-            learned = learn(method, config, bases, society, problems.train, iteration, label)
+                sets = renew(sets, config.problems, seed=config.seed, draw=iteration - 1)
+            learned = learn_by(method, config, run=here, society=society, problems=sets.train)
             society = learned.society
-        answering = config.model_copy(update={"rounds": method.rounds(config.rounds, training=False)})
-        answered = assess(answering, bases, society, problems.evaluation, label)
+        answered = assess(here, society, sets.evaluation, answering)
         spread = None
         if method.finetuned:
-            first = answered[0].responses
-            spread = diversity(
-                bases, society.generators, problems.evaluation, [first], 1, encoder, config.runner, label
-            )
-        measured.append(
-            measure(name, config.seed, iteration, society, problems.evaluation, answered, learned, spread, False, label)
-        )
-    if transfer:
-        label = f"{label} · other problems"
-        answered = assess(answering, bases, society, transfer, label)
-        measured.append(measure(name, config.seed, iteration, society, transfer, answered, None, None, True, label))
-    return measured
+            first = answered.model_copy(update={"rounds": answered.rounds[:1]})
+            spread = diversity(here, society.generators, transcript=first, encoder=questions.encoder)
+        place = Place(method=name, iteration=iteration)
+        scores.append(score_method(here, society, place=place, debates=[answered], made=(learned, spread)))
+    if questions.transfer:
+        there = here.called(f"{here.label} · other problems")
+        answered = assess(there, society, questions.transfer, answering)
+        place = Place(method=name, iteration=iteration, transfer=True)
+        scores.append(score_method(there, society, place=place, debates=[answered]))
+    return scores
 
 
-def learn(
-    method: Method, config: Config, bases: Bases, society: Society, train: Artifact, iteration: int, label: str
-) -> Learned:
+def _debating(method: Method, config: Config, *, training: bool) -> Config:
+    """The config with as many rounds as the method has in training or in answering."""
+    rounds = method.rounds(config.debate.rounds, training)
+    return config.model_copy(update={"debate": config.debate.model_copy(update={"rounds": rounds})})
+
+
+def learn_by(method: Method, config: Config, *, run: Run, society: Society, problems: Artifact) -> Learned:
     """One iteration: sample, label, split, put together what one model learns from, finetune."""
-    config = config.model_copy(update={"rounds": method.rounds(config.rounds, training=True)})
+    iteration, n = society.generation + 1, config.agents
+    settings = _debating(method, config, training=True).settings
+    if method.learns == "own" and not method.sees_labels:
+        return learn(run, society, problems, settings, iteration)
+    stream = Stream(seed=config.seed, purpose="train", iteration=iteration)
+    y = hold_debate(run, society, problems, settings, stream)
+    sampled = y.rounds
     if method.sees_labels:
-        stream = Stream(seed=config.seed, purpose="train", iteration=iteration)
-        (first,) = hold_debate(config, bases, society, train, stream, label)
-        retried = rationalise(
-            bases,
-            society.generators,
-            train,
-            first.responses,
-            config.sampling,
-            stream,
-            config.engine,
-            config.runner,
-            label,
-        )
-        y, consensus = [first, retried], references(train, label)
-        D = split_among(config, society.agents, train, [retried.responses], consensus, iteration, label)
+        retried = rationalise(run, society.generators, transcript=y, sampling=config.sampling)
+        sampled, y = (*sampled, retried), y.ending_in(retried)
+        consensus = references(run, problems)
     else:
-        y, consensus, D = collect(config, bases, society, train, iteration, label)
-
-    examples, n = [D_n.examples for D_n in D], config.agents
+        consensus = run.steps.vote(run, y, min_votes=settings.finetune.min_votes)
+    D = split_among(run, society.agents, y, consensus, settings)
     learners = society.agents
     if method.learns == "role":
-        D = [pool(examples[:n], label)] * n + [pool(examples[n:], label)] * n
+        D = [pool(run, D[:n])] * n + [pool(run, D[n:])] * n
     elif method.learns == "all":
-        learners, D = society.agents[:1], [pool(examples, label)]
-    tuned = teach(config, bases, learners, D, iteration, label)
-    return Learned(society=_after(method, iteration, tuned, n), sampled=y, consensus=consensus, tuned=tuned)
-
-
-def _after(method: Method, iteration: int, tuned: Sequence[Finetuned], n: int) -> Society:
-    if method.learns == "all":
-        return Society.sharing(iteration, tuned[0].agent.adapter, n)
-    agents = [result.agent for result in tuned]
-    return Society(generation=iteration, generators=agents[:n], critics=agents[n:])
+        learners, D = society.agents[:1], [pool(run, D)]
+    tuned = run.steps.finetune(run, learners, datasets=D, settings=settings.finetune, stream=stream)
+    new = [result.agent for result in tuned]
+    made = (
+        Society.sharing(iteration, new[0].adapter, n)
+        if method.learns == "all"
+        else Society(generation=iteration, generators=new[:n], critics=new[n:])
+    )
+    return Learned(society=made, sampled=sampled, consensus=consensus, datasets=D, tuned=tuned)
 
 
 @flow(name="match", flow_run_name="{name} · seed {config.seed}", validate_parameters=False)
-def match(name: MethodName, config: Config, bases: Bases, reference: list[Measured]) -> list[Measured]:
+def match(name: MethodName, config: Config, *, run: Run, reference: list[MethodScore]) -> list[MethodScore]:
     """An untuned method with as many sampled tokens as `reference` took up to each of its iterations, or a little more.
 
     Groups of N agents answer the problems that `reference` did until the tokens are spent, those of its training
     included; all agents of all groups vote. What one iteration has the next one has too, and more.
     """
     method = METHODS[name]
-    answering = config.model_copy(update={"rounds": method.rounds(config.rounds, training=False)})
-    measured = []
+    answering = _debating(method, config, training=False).settings
+    scores = []
     for transfer in (False, True):
         own = [each for each in reference if each.outcome.transfer == transfer and each.outcome.iteration]
-        used: list[list[Responses]] = []
+        used: list[Transcript] = []
         for each in own:
             iteration = each.outcome.iteration
             label = f"{method.title} · seed {config.seed} · iteration {iteration}{' · other problems' * transfer}"
             while _tokens(used) < _spent(reference, iteration) + each.outcome.answering.sampled_tokens:
                 group = Society.untuned(config.agents, first=len(used) * config.agents)
-                used.append(assess(answering, bases, group, each.problems, f"{label} · {len(used) + 1}"))
-            answered = [responses for group in used for responses in group]
+                here = run.called(f"{label} · {len(used) + 1}")
+                used.append(assess(here, group, each.problems, answering))
             society = Society.untuned(config.agents * len(used))
-            measured.append(
-                measure(name, config.seed, iteration, society, each.problems, answered, None, None, transfer, label)
-            )
-    return measured
+            place = Place(method=name, iteration=iteration, transfer=transfer)
+            scores.append(score_method(run.called(label), society, place=place, debates=used))
+    return scores
 
 
-def _spent(reference: Sequence[Measured], iteration: int) -> int:
+def _spent(reference: Sequence[MethodScore], iteration: int) -> int:
     """Tokens sampled for training up to an iteration."""
     return sum(each.outcome.training.sampled_tokens for each in reference if each.outcome.iteration <= iteration)
 
 
-def _tokens(groups: Sequence[Sequence[Responses]]) -> int:
-    return sum(responses.sampled_tokens for group in groups for responses in group)
+def _tokens(groups: Sequence[Transcript]) -> int:
+    return sum(responses.sampled_tokens for group in groups for responses in group.rounds)

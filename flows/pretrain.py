@@ -3,11 +3,11 @@
 from prefect import flow
 
 from agents.pretraining.train import STAGES, Stage
-from tasks.pretrain import Trained, train_stage
+from tasks.pretrain import TrainedStage, train_stage
 
 
 @flow(name="pretrain", flow_run_name="embedded base model · seed {seed}")
-def pretrain(seed: int = 0, stages: list[Stage] = list(STAGES)) -> Trained:  # noqa: B006, Prefect shows the default
+def pretrain(seed: int = 0, stages: list[Stage] = list(STAGES)) -> TrainedStage:  # noqa: B006, Prefect shows the default
     """Train tokenizer and model stage by stage; a killed run resumes with the stage that was cut off."""
     trained = train_stage(stages[0], None, seed)
     for number, stage in enumerate(stages[1:], start=1):

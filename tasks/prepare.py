@@ -2,23 +2,16 @@
 
 from prefect import task
 
+from agents.algorithm import ProblemSets
 from agents.frames import problems_frame
 from agents.store import Artifact, Store
 from evaluation.problems.settings import Problems, Transfer
 from evaluation.problems.sources import load_held_out, load_problems, load_transfer
-from evaluation.record import Record
 from infra.home.home import current_home
 
 
-class PreparedProblems(Record):
-    """Problems to finetune on and held-out problems; the two never overlap."""
-
-    train: Artifact
-    evaluation: Artifact
-
-
 @task(task_run_name="prepare problems, portion {draw}")
-def prepare(problems: Problems, seed: int, draw: int) -> PreparedProblems:
+def prepare(problems: Problems, *, seed: int, draw: int) -> ProblemSets:
     """Read or generate the problems. Not cached: the files may have changed, and what is stored is named by digest.
 
     Args:
@@ -26,14 +19,14 @@ def prepare(problems: Problems, seed: int, draw: int) -> PreparedProblems:
     """
     sets = load_problems(problems, seed, draw)
     store = Store(current_home().artifacts)
-    return PreparedProblems(
+    return ProblemSets(
         train=store.put_frame(problems_frame(sets.train)),
         evaluation=store.put_frame(problems_frame(sets.evaluation)),
     )
 
 
 @task(task_run_name="renew training problems, portion {draw}")
-def renew(problems: PreparedProblems, config: Problems, seed: int, draw: int) -> PreparedProblems:
+def renew(problems: ProblemSets, config: Problems, *, seed: int, draw: int) -> ProblemSets:
     """Another portion to finetune on, the same held-out problems; no portion has any that are held out."""
     train = Store(current_home().artifacts).put_frame(problems_frame(load_problems(config, seed, draw).train))
     return problems.model_copy(update={"train": train})
@@ -46,6 +39,6 @@ def prepare_held_out(problems: Problems, seed: int) -> Artifact:
 
 
 @task(task_run_name="prepare problems of another kind")
-def prepare_transfer(transfer: Transfer, problems: Problems, seed: int) -> Artifact:
+def prepare_transfer(transfer: Transfer, problems: Problems, *, seed: int) -> Artifact:
     """Held-out problems of another kind than those of `problems`."""
     return Store(current_home().artifacts).put_frame(problems_frame(load_transfer(transfer, problems, seed)))

@@ -11,15 +11,15 @@ from infra.home.home import current_home
 from infra.home.progress import progress
 
 
-class Trained(Record):
+class TrainedStage(Record):
     """A model folder after one stage of pretraining."""
 
     model: Artifact
     loss: float
 
 
-@step("agents.pretraining", "agents.debate.prompts", "evaluation.problems.arithmetic", name="pretrain · {stage.name}")
-def train_stage(stage: Stage, start: Artifact | None, seed: int) -> Trained:
+@step(name="pretrain · {stage.name}")
+def train_stage(stage: Stage, start: Artifact | None, seed: int) -> TrainedStage:
     """One stage, from the model of the stage before or from nothing."""
     store = Store(current_home().artifacts)
     model, tokenizer = train.resume(store.folder(start.sha256)) if start else train.begin(seed)
@@ -35,4 +35,4 @@ def train_stage(stage: Stage, start: Artifact | None, seed: int) -> Trained:
     def write(folder: Path) -> None:
         train.save(model, tokenizer, folder)
 
-    return Trained(model=store.put_folder(write, stage.tokens), loss=losses[-1])
+    return TrainedStage(model=store.put_folder(write, stage.tokens), loss=losses[-1])

@@ -1,104 +1,121 @@
-"""Generation and debate: one round of all agents over all problems, the two sampling steps of Algorithm 1.
+"""Step 2 of Algorithm 1, one round of a debate after the first: every critic agent reads the others and answers again.
 
-The agents of a round are asked together, so that an engine is free to answer them in one batch.
+y_{m,n} = A^C_n(x, y_{1..m-1,n}, summary of y_{m-1,-n})
 
-Responses travel as a frame, see `agents.debate.responses`.
+All agents of round m read round m-1 only, and are asked together, so that an engine may answer them in one batch.
 """
 
+import time
 from collections.abc import Sequence
 from itertools import product
 
 import pandas as pd
 
 from agents.debate import prompts
-from agents.debate.generate import Stream
-from agents.debate.messages import message_of, read_message
+from agents.debate.formats import FORMATS
 from agents.debate.responses import Read, Said, carry, frame_of
-from agents.debate.settings import Rules
-from agents.debate.topology import heard
-from agents.engines.protocol import Engine, OnProgress, Request, Sampling
+from agents.debate.settings import DebateSettings
+from agents.debate.topology import TOPOLOGIES
+from agents.engines.protocol import OnProgress, Request, Sampling
+from agents.frames import read_problems, read_responses
+from agents.records import Responses, Stream, Transcript
+from agents.run import Run
 from agents.society import Agent
 from evaluation.problems.problem import Problem
 
+Turns = Sequence[tuple[Agent, Problem]]
+"""Who answers what."""
+
 
 def debate(
-    engine: Engine,
-    agents: Sequence[Agent],
-    problems: Sequence[Problem],
-    earlier: pd.DataFrame,
-    round_: int,
-    rules: Rules,
-    sampling: Sampling,
-    stream: Stream,
-    on_progress: OnProgress,
-) -> pd.DataFrame:
-    """Round m >= 2: y_{m,n} = A^C_n(x, y_{1..m-1,n}, summary of y_{m-1,-n}) for every critic agent n and problem x.
+    run: Run, agents: Sequence[Agent], *, transcript: Transcript, rules: DebateSettings, sampling: Sampling
+) -> Responses:
+    """The next round: of the others, an agent reads what they said in the round before, and no other.
 
     Args:
-        earlier: the responses of all agents in rounds 1..m-1; of the others only round m-1 is read.
-        rules: whom an agent reads, in which form, and whether a debate goes on. Personas are those of `earlier`.
+        run: the surroundings.
+        agents: critic agents.
+        transcript: rounds 1..m-1. Personas are those of round 1.
+        rules: whom an agent reads, in which form, and whether a debate goes on.
+        sampling: of the responses and summaries.
     """
+    started = time.monotonic()
+    round_ = transcript.next_round
+    problems = read_problems(run.store, transcript.problems)
+    earlier = read_responses(run.store, transcript.responses)
     said = Said(earlier)
     ended = said.agreed(round_ - 1) if rules.stop_on_consensus else set()
-    carried = carry(earlier, [p for p in problems if p.id in ended], round_)
+    frame = carry(earlier, [p for p in problems if p.id in ended], round_)
     turns = list(product(agents, [p for p in problems if p.id not in ended]))
-    if not turns:
-        return carried
-    total = len(turns) * (2 if rules.summarize else 1)
-    before = total - len(turns)
-    read = _exchange(engine, turns, said, round_, rules, sampling, stream, lambda done, _: on_progress(done, total))
-    requests = [
-        Request(
-            [*said.conversation(p, agent.index, round_ - 1), prompts.debate(p.question, each.words)],
-            agent.adapter,
-            stream.seed_of(round_, agent, p),
-            sampling.max_new_tokens,
-            agent.index,
-        )
-        for (agent, p), each in zip(turns, read, strict=True)
-    ]
-    completions = engine.complete(requests, sampling, lambda done, _: on_progress(before + done, total))
-    new = frame_of(round_, turns, completions, [said.persona(p, agent.index) for agent, p in turns], read)
-    return pd.concat([new, carried], ignore_index=True) if ended else new
+    with run.progress(f"{run.label} · debate · round {round_}") as tell:
+        if turns:
+            listening = _Round(run, said=said, number=round_, rules=rules, sampling=sampling)
+            new = listening.answers(turns, transcript.stream, tell)
+            frame = pd.concat([new, frame], ignore_index=True) if ended else new
+    return Responses(
+        responses=run.store.put_frame(frame),
+        sampled_tokens=int(frame["sampled_tokens"].sum()),
+        seconds=time.monotonic() - started,
+        messages=int(frame["fallback"].notna().sum()),
+        fallbacks=int(frame["fallback"].eq(True).sum()),
+    )
 
 
-def _exchange(
-    engine: Engine,
-    turns: Sequence[tuple[Agent, Problem]],
-    said: Said,
-    round_: int,
-    rules: Rules,
-    sampling: Sampling,
-    stream: Stream,
-    on_progress: OnProgress,
-) -> list[Read]:
-    """What each agent reads of round m-1 before its turn: summaries by its own base, or very words; prose or JSON."""
-    reached = [
-        heard(rules.topology, agent.index, said.indices, stream.seed_of(round_, agent, p, "heard"))
-        for agent, p in turns
-    ]
-    others = [said.by(p, indices, round_ - 1) for (_, p), indices in zip(turns, reached, strict=True)]
-    as_json = rules.messages == "json"
-    if not rules.summarize:
-        written = [message_of(each).model_dump_json() if as_json else prompts.listed(each) for each in others]
-        return [Read(words, indices) for words, indices in zip(written, reached, strict=True)]
-    ask = prompts.summarise_as_json if as_json else prompts.summarise
-    asked = [
-        Request(
-            [ask(p.question, responses)],
-            None,
-            stream.seed_of(round_, agent, p, "summary"),
-            sampling.max_summary_tokens,
-            agent.index,
-        )
-        for (agent, p), responses in zip(turns, others, strict=True)
-    ]
-    summaries = engine.complete(asked, sampling, on_progress)
-    if not as_json:
-        return [Read(summary.text, indices, summary) for summary, indices in zip(summaries, reached, strict=True)]
-    read = []
-    for summary, responses, indices in zip(summaries, others, reached, strict=True):
-        message = read_message(summary.text, len(responses))
-        words = (message or message_of(responses)).model_dump_json()
-        read.append(Read(words, indices, summary, fallback=message is None))
-    return read
+class _Round:
+    """Round m, the same for all its turns."""
+
+    def __init__(self, run: Run, *, said: Said, number: int, rules: DebateSettings, sampling: Sampling) -> None:
+        self.run, self.said, self.number, self.rules, self.sampling = run, said, number, rules, sampling
+
+    def answers(self, turns: Turns, stream: Stream, on_progress: OnProgress) -> pd.DataFrame:
+        """What the agents say, with the columns of `agents.debate.responses.COLUMNS`."""
+        total = len(turns) * (2 if self.rules.summarize else 1)
+        before = total - len(turns)
+        read = self._read(turns, stream, lambda done, _: on_progress(done, total))
+        requests = [
+            Request(
+                messages=[
+                    *self.said.conversation(problem, agent.index, self.number - 1),
+                    prompts.debate(problem.question, each.words),
+                ],
+                adapter=agent.adapter,
+                seed=stream.seed_of(self.number, agent, problem),
+                max_new_tokens=self.sampling.max_new_tokens,
+                agent=agent.index,
+            )
+            for (agent, problem), each in zip(turns, read, strict=True)
+        ]
+        completions = self.run.complete(requests, self.sampling, lambda done, _: on_progress(before + done, total))
+        personas = [self.said.persona(problem, agent.index) for agent, problem in turns]
+        return frame_of(self.number, turns, completions=completions, personas=personas, read=read)
+
+    def _read(self, turns: Turns, stream: Stream, on_progress: OnProgress) -> list[Read]:
+        """What each agent reads of round m-1: summaries by its own base, or very words."""
+        heard = TOPOLOGIES[self.rules.topology]
+        reached = [
+            heard(agent.index, self.said.indices, stream.seed_of(self.number, agent, problem, "heard"))
+            for agent, problem in turns
+        ]
+        others = [
+            self.said.by(problem, indices, self.number - 1)
+            for (_, problem), indices in zip(turns, reached, strict=True)
+        ]
+        form = FORMATS[self.rules.messages]
+        if not self.rules.summarize:
+            return [Read(form.listed(each), indices) for each, indices in zip(others, reached, strict=True)]
+        asked = [
+            Request(
+                messages=[form.ask(problem.question, responses)],
+                adapter=None,
+                seed=stream.seed_of(self.number, agent, problem, "summary"),
+                max_new_tokens=self.sampling.max_summary_tokens,
+                agent=agent.index,
+            )
+            for (agent, problem), responses in zip(turns, others, strict=True)
+        ]
+        summaries = self.run.complete(asked, self.sampling, on_progress)
+        read = []
+        for summary, responses, indices in zip(summaries, others, reached, strict=True):
+            words, fallback = form.read(summary.text, responses)
+            read.append(Read(words, indices, written=summary, fallback=fallback))
+        return read

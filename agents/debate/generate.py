@@ -1,57 +1,51 @@
-"""Round 1 of Algorithm 1: every generation agent answers every problem."""
+"""Step 1 of Algorithm 1, which is round 1 of a debate: every generation agent answers every problem.
 
+y_{1,n} = A^G_n(x)
+"""
+
+import time
 from collections.abc import Sequence
 from itertools import product
-from typing import Literal
-
-import pandas as pd
 
 from agents.debate import prompts
 from agents.debate.responses import frame_of
-from agents.engines.protocol import Engine, OnProgress, Request, Sampling
-from agents.seeding import derive_seed
+from agents.engines.protocol import Request, Sampling
+from agents.frames import read_problems
+from agents.records import Responses, Transcript
+from agents.run import Run
 from agents.society import Agent
-from evaluation.problems.problem import Problem
-from evaluation.record import Record
-
-
-class Stream(Record):
-    """Which random stream a step draws from: no two steps of a run share one."""
-
-    seed: int
-    purpose: Literal["train", "evaluate"]
-    iteration: int
-
-    def seed_of(self, round_: int, agent: Agent, problem: Problem, part: str = "response") -> int:
-        """The seed of one sample."""
-        return derive_seed(self.seed, self.purpose, self.iteration, round_, agent.name, problem.id, part)
 
 
 def generate(
-    engine: Engine,
-    agents: Sequence[Agent],
-    problems: Sequence[Problem],
-    sampling: Sampling,
-    stream: Stream,
-    on_progress: OnProgress,
-    personas: Sequence[str] = (),
-) -> pd.DataFrame:
-    """Round 1: y_{1,n} = A^G_n(x) for every generation agent n and problem x, in this order.
+    run: Run, agents: Sequence[Agent], *, transcript: Transcript, personas: Sequence[str], sampling: Sampling
+) -> Responses:
+    """Ask all agents about all problems at once, so that an engine may answer them in one batch.
 
     Args:
+        run: the surroundings.
+        agents: generation agents.
+        transcript: the debate that begins: its problems and its stream.
         personas: agent n has the one at n modulo their number; none if there are none.
+        sampling: of the responses.
     """
-    turns = list(product(agents, problems))
+    started = time.monotonic()
+    turns = list(product(agents, read_problems(run.store, transcript.problems)))
     given = [personas[agent.index % len(personas)] if personas else None for agent, _ in turns]
     requests = [
         Request(
-            [prompts.solve(p.question, persona)],
-            agent.adapter,
-            stream.seed_of(1, agent, p),
-            sampling.max_new_tokens,
-            agent.index,
+            messages=[prompts.solve(problem.question, persona)],
+            adapter=agent.adapter,
+            seed=transcript.stream.seed_of(1, agent, problem),
+            max_new_tokens=sampling.max_new_tokens,
+            agent=agent.index,
         )
-        for (agent, p), persona in zip(turns, given, strict=True)
+        for (agent, problem), persona in zip(turns, given, strict=True)
     ]
-    completions = engine.complete(requests, sampling, on_progress)
-    return frame_of(1, turns, completions, given)
+    with run.progress(f"{run.label} · generate") as tell:
+        completions = run.complete(requests, sampling, tell)
+    frame = frame_of(1, turns, completions=completions, personas=given)
+    return Responses(
+        responses=run.store.put_frame(frame),
+        sampled_tokens=int(frame["sampled_tokens"].sum()),
+        seconds=time.monotonic() - started,
+    )

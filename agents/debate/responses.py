@@ -55,6 +55,7 @@ class Read:
 def frame_of(
     round_: int,
     turns: Sequence[tuple[Agent, Problem]],
+    *,
     completions: Sequence[Completion],
     personas: Sequence[str | None],
     read: Sequence[Read] | None = None,

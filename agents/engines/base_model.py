@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from agents.engines.settings import EngineSettings
 from evaluation.record import Record
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class Bases(Record):
         return "\n".join(base.sha256 for base in self.each)
 
 
-def weigh(names: Sequence[str], trust_remote_code: bool) -> Bases:
+def identify_bases(names: Sequence[str], trust_remote_code: bool) -> Bases:
     """Check base models and take their digests.
 
     Raises:
@@ -96,24 +95,6 @@ def locate(base_model: str, field: str = "base_model") -> Path | None:
             f"{field}: {base_model!r} is neither `embedded`, nor a folder that exists, nor a hub id like org/name"
         )
     return None
-
-
-def check_several(base_models: Sequence[str], agents: int, engine: EngineSettings) -> None:
-    """Refuse bases of which no agent would be, and several where an engine has one.
-
-    Raises:
-        BaseModelError: naming both fields.
-    """
-    if len(base_models) > agents:
-        raise BaseModelError(
-            f"base_models names {len(base_models)}, but only agents={agents} are to be of one each; "
-            "name at most as many base models as there are agents"
-        )
-    if len(set(base_models)) > 1 and engine.name != "transformers":
-        raise BaseModelError(
-            f"base_models names {len(set(base_models))} different ones, but engine.name is {engine.name}, which has "
-            "one; set engine.name to transformers, or base_model instead of base_models"
-        )
 
 
 def check_all(names: Sequence[str]) -> None:

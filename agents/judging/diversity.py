@@ -1,18 +1,21 @@
 """The diversity of a society's agents in one round of a debate: what they said, embedded and judged by one another."""
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from agents.debate.responses import Said
 from agents.engines.protocol import OnProgress
-from agents.engines.transformers.engine import TransformersEngine
-from agents.engines.transformers.mixed import MixedEngine
+from agents.engines.transformers.resident import resident
+from agents.frames import read_problems, read_responses
+from agents.judging.embedding import Encoder, EncoderRef
 from agents.judging.likelihood import Reader, Text, UnlikeTokensError, likelihoods
+from agents.records import Transcript
+from agents.run import Run
 from agents.society import Agent
+from evaluation.frames import text_or_none
 from evaluation.measures.diversity import (
-    Array,
     Diversity,
     consensus,
     embedding_dissimilarity,
@@ -21,37 +24,29 @@ from evaluation.measures.diversity import (
     nll_of_own,
 )
 from evaluation.measures.styles import reasoning_style, style_shares
-from evaluation.problems.problem import Problem
 from evaluation.statistics.paired import Estimate
 
 EMBEDDED = 100
 """Problems whose responses are embedded, the first ones: on a CPU an encoder takes longer than the debate did."""
 
 
-def diversity(
-    engine: TransformersEngine | MixedEngine,
-    agents: Sequence[Agent],
-    problems: Sequence[Problem],
-    responses: pd.DataFrame,
-    round_: int,
-    embed: Callable[[Sequence[str]], Array] | None,
-    on_progress: OnProgress,
-) -> Diversity:
-    """All measures of `evaluation.measures.diversity` for the responses of one round.
+def diversity(run: Run, agents: Sequence[Agent], *, transcript: Transcript, encoder: EncoderRef | None) -> Diversity:
+    """All measures of `evaluation.measures.diversity` for the responses of the last round.
 
     Each response is judged in the conversation in which it was given: a critic's, after its own first answer and the
     summary that it read.
 
     Args:
-        engine: with the base models of the agents and the folder of their adapters.
+        run: the surroundings.
         agents: those who spoke in this round, generators in round 1 and critics afterwards.
-        problems: with a response of every agent in rounds 1..round_.
-        responses: with the columns of `agents.debate.responses.COLUMNS`; those of later rounds are not read.
-        round_: from 1.
-        embed: texts to embeddings (texts, D), such as `agents.judging.embedding.Encoder`; without it no dissimilarity.
-        on_progress: told the responses whose likelihoods are done.
+        transcript: rounds 1 up to this one.
+        encoder: for dissimilarity, see `agents.judging.embedding.Encoder`; None leaves it out.
     """
-    said = Said(responses)
+    engine = resident(run.bases, run.runner, run.store.folders)
+    embed = _encoder(encoder, str(engine.of(0).model.device)) if encoder else None
+    problems = read_problems(run.store, transcript.problems)
+    responses = read_responses(run.store, transcript.responses)
+    round_, said = len(transcript.rounds), Said(responses)
     here = responses[responses["round"] == round_].set_index(["problem_id", "index"])
     table = here[["text", "answer", "finished"]].to_dict("index")
     rows = [[table[problem.id, agent.index] for problem in problems] for agent in agents]
@@ -63,16 +58,24 @@ def diversity(
     shape = len(agents), len(problems)
     some = min(EMBEDDED, len(problems))
     words = [str(row["text"]) for each in rows for row in each[:some]]
+    readers = [Reader(engine.of(agent.index), agent.adapter) for agent in agents]
+    with run.progress(f"{run.label} · diversity") as tell:
+        judged = _judged(readers, texts, shape, tell)
     return Diversity(
         agents=len(agents),
         round=round_,
-        **_judged([Reader(engine.of(agent.index), agent.adapter) for agent in agents], texts, shape, on_progress),
+        **judged,
         dissimilarity=embedding_dissimilarity(embed(words).reshape(len(agents), some, -1))
         if embed and len(agents) > 1
         else None,
-        consensus=consensus([[_answer(row["answer"]) for row in column] for column in zip(*rows, strict=True)]),
+        consensus=consensus([[text_or_none(row["answer"]) for row in column] for column in zip(*rows, strict=True)]),
         styles=style_shares([[reasoning_style(str(row["text"])) for row in each] for each in rows]),
     )
+
+
+@functools.lru_cache(maxsize=1)
+def _encoder(encoder: EncoderRef, device: str) -> Encoder:
+    return Encoder(encoder.name, device)
 
 
 def _judged(
@@ -88,8 +91,3 @@ def _judged(
     # From (other, speaker, problem) to pairs that begin with the speaker.
     kl = np.swapaxes(found.kl.reshape(len(readers), *shape), 0, 1)
     return {"nll": nll_of_others(nll, tokens), "own_nll": nll_of_own(nll, tokens), "kl": kl_divergence(kl, tokens)}
-
-
-def _answer(value: object) -> str | None:
-    """A frame gives back a missing answer as NaN."""
-    return value if isinstance(value, str) and value.strip() else None

@@ -36,7 +36,7 @@ class EncoderRef(Record):
     sha256: str
 
 
-def weigh(name: str) -> EncoderRef:
+def identify_encoder(name: str) -> EncoderRef:
     """Find an encoder and take the digest of its files.
 
     Raises:

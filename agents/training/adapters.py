@@ -1,8 +1,8 @@
 """Adapters as training begins with them and leaves them: plain PEFT, in memory and as folders."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from agents.split import Example
-from agents.training.settings import Finetune
+from agents.training.settings import FinetuneSettings
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Learner:
     """Of the adapter's initial weights and of the order of the examples."""
     start_from: Path | None = None
     """The adapter to go on from, or None for a new one."""
-    rejected: Sequence[str] = ()
-    """For preferences: what not to say in place of the last words of each example."""
+    beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What a method's dataset has of each example beside the conversation, by column."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ class Trained:
         file.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
 
 
-def add_adapter(onto: PreTrainedModel | PeftModel, name: str, learner: Learner, settings: Finetune) -> PeftModel:
+def add_adapter(
+    onto: PreTrainedModel | PeftModel, name: str, learner: Learner, settings: FinetuneSettings
+) -> PeftModel:
     """A trainable adapter beside those that are there, of the learner's seed, or shaped as the one it goes on from."""
     torch.manual_seed(learner.seed)
     if learner.start_from is not None:

@@ -20,7 +20,7 @@ from trl import DPOConfig, DPOTrainer
 from agents.split import Example
 from agents.training.adapters import Learner, Trained, add_adapter, go_on, weights_of
 from agents.training.examples import Encoded, encode
-from agents.training.settings import Finetune
+from agents.training.settings import FinetuneSettings
 
 
 class TokenizedTrainer(DPOTrainer):
@@ -45,7 +45,7 @@ def finetune(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     learners: Sequence[Learner],
-    settings: Finetune,
+    settings: FinetuneSettings,
     on_progress: Callable[[int, int], None],
 ) -> list[Trained]:
     """Train an adapter for each learner on its examples and what they are preferred to; the base is left as it was.
@@ -73,7 +73,7 @@ def _encode(learner: Learner, tokenizer: PreTrainedTokenizerBase) -> list[tuple[
     """(chosen, rejected) of every pair; both with the same prompt."""
     instead: list[Example] = [
         [*example[:-1], {"role": "assistant", "content": rejected}]
-        for example, rejected in zip(learner.examples, learner.rejected, strict=True)
+        for example, rejected in zip(learner.examples, learner.beside["rejected"], strict=True)
     ]
     return list(zip(encode(learner.examples, tokenizer), encode(instead, tokenizer), strict=True))
 
@@ -84,7 +84,7 @@ def _train(
     learner: Learner,
     pairs: Sequence[tuple[Encoded, Encoded]],
     kept: Sequence[tuple[Encoded, Encoded]],
-    settings: Finetune,
+    settings: FinetuneSettings,
     on_step: Callable[[int], None],
 ) -> Trained:
     # TRL replaces methods of the model and sets fields of its config, for good. It gets modules of its own to do so,
@@ -113,7 +113,7 @@ def _run(
     tokenizer: PreTrainedTokenizerBase,
     learner: Learner,
     pairs: Sequence[tuple[Encoded, Encoded]],
-    settings: Finetune,
+    settings: FinetuneSettings,
     folder: str,
     on_step: Callable[[int], None],
 ) -> list[float]:

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from evaluation.answers.equality import equivalent
-from evaluation.benchmark.methods import METHODS, NAMES, REFERENCE, MethodName
+from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
 from evaluation.measures.debates import society_right
 from evaluation.measures.diversity import Diversity
 from evaluation.problems.problem import Problem
@@ -160,7 +160,7 @@ def summarise(scored: Sequence[Scored]) -> list[Row]:
         raise ValueError("every method and iteration needs an outcome for every seed")
     last = max((iteration for _, iteration in found), default=0)
     rows = []
-    for name, iteration in sorted(found, key=lambda key: (NAMES.index(key[0]), key[1])):
+    for name, iteration in sorted(found, key=lambda key: (METHODS.names().index(key[0]), key[1])):
         own = found[name, iteration]
         follows = METHODS[name].finetuned or METHODS[name].matched
         reference = found.get((REFERENCE, iteration if follows else last))

@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from evaluation.benchmark.methods import METHODS, NAMES
+from evaluation.benchmark.methods import METHODS
 from evaluation.benchmark.results import Row
 from evaluation.reporting.markdown import escaped, markdown_table
 from evaluation.reporting.tables import percent
@@ -88,12 +88,13 @@ def _table(title: str) -> Table:
 
 
 def _last(rows: Sequence[Row]) -> list[Row]:
-    return list({row.method: row for row in sorted(rows, key=lambda r: (NAMES.index(r.method), r.iteration))}.values())
+    order = METHODS.names()
+    return list({row.method: row for row in sorted(rows, key=lambda r: (order.index(r.method), r.iteration))}.values())
 
 
 def _by_iteration(rows: Sequence[Row], iterations: Sequence[int]) -> list[tuple[str, list[str]]]:
     found = {(row.method, row.iteration): percent(row.accuracy.value, row.accuracy.standard_error) for row in rows}
-    several = [name for name in NAMES if any(method == name and iteration for method, iteration in found)]
+    several = [name for name in METHODS.names() if any(method == name and iteration for method, iteration in found)]
     return [(METHODS[name].title, [found.get((name, i), "") for i in iterations]) for name in several]
 
 

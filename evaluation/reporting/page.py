@@ -15,7 +15,7 @@ from pydantic import Field
 
 from evaluation.benchmark.debates import KINDS, Debate, clipped
 from evaluation.benchmark.findings import Finding, findings, iterations
-from evaluation.benchmark.methods import METHODS, NAMES, REFERENCE, MethodName
+from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
 from evaluation.benchmark.paper import MODELS, Source, accuracies, nearest
 from evaluation.benchmark.results import Outcome, Row, Scored
 from evaluation.record import Record
@@ -127,7 +127,7 @@ def _table(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "trained": _millions(row.cost.trained_tokens),
             "seconds": f"{row.cost.seconds:,.0f}",
         }
-        for name, row in sorted(last.items(), key=lambda item: NAMES.index(item[0]))
+        for name, row in sorted(last.items(), key=lambda item: METHODS.names().index(item[0]))
     ]
 
 
@@ -135,7 +135,7 @@ def _paper(rows: Sequence[Row], source: Source) -> list[dict[str, Any]]:
     """A line per method that the paper has too, after one iteration as there."""
     first = {row.method: row for row in rows if row.iteration == (1 if METHODS[row.method].finetuned else 0)}
     lines = []
-    for name in NAMES:
+    for name in METHODS.names():
         theirs = accuracies(name, source)
         if theirs and name in first:
             ours = first[name].accuracy

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.benchmark.findings import SINGLE
-from evaluation.benchmark.methods import METHODS, NAMES, REFERENCE, MethodName
+from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
 from evaluation.benchmark.paper import FIGURE_5
 from evaluation.benchmark.results import Row
 from evaluation.statistics.paired import Estimate
@@ -104,7 +104,7 @@ def cost_plot(rows: Sequence[Row]) -> str:
     def draw(axes: "Axes") -> None:
         axes.plot(*_costs(way), "-", color=SOCIETY, linewidth=1)
         labels = {}
-        for name in sorted(last, key=NAMES.index):
+        for name in sorted(last, key=METHODS.names().index):
             row = last[name]
             (x,), (y,) = _costs([row])
             colour = LINES[name][0] if name in LINES else INK

@@ -37,14 +37,14 @@ def run(
     """
     started = time.monotonic()
     with faults():
-        from agents.engines import base_model, registry
+        from agents.engines import base_model
         from evaluation.problems.sources import load_problems
         from infra.config.file import load_config
 
         config = load_config(config_file, assignments or [])
         load_problems(config.problems, config.seed)  # Refused before anything is started or written.
         base_model.check_all(config.bases)
-        registry.check(config.engine)
+        config.engine.check()
         servers = serve(home, verbose)
         from infra.lineage import champion
 
@@ -104,7 +104,6 @@ def evaluate(
     --set takes size, max_value, seed, question_field, answer_field, engine.* and runner.*.
     """
     with faults():
-        from agents.engines import registry
         from evaluation.problems.sources import load_held_out
         from infra.config.file import load
         from infra.config.job import Measurement
@@ -112,7 +111,7 @@ def evaluate(
         named = [f"society={json.dumps(society)}", f"generation={json.dumps(generation)}"]
         config = load(Measurement, None, [*named, f"problems={json.dumps(problems)}", *(assignments or [])])
         load_held_out(config.held_out, config.seed)
-        registry.check(config.engine)
+        config.engine.check()
         serve(home)
         from infra.lineage import champion
 
@@ -135,7 +134,7 @@ def evaluate(
 
 def _check(config: Any) -> None:
     """Refuse a benchmark that cannot be run before anything is started or written."""
-    from agents.engines import base_model, registry
+    from agents.engines import base_model
     from agents.judging.embedding import Encoder
     from evaluation.problems.sources import load_problems, load_transfer
 
@@ -145,7 +144,7 @@ def _check(config: Any) -> None:
             load_transfer(config.transfer, config.problems, seed)
     base_model.check_all([config.base_model])
     base_model.check_all(config.base_models)
-    registry.check(config.engine)
+    config.engine.check()
     if config.encoder:
         Encoder(config.encoder)
 

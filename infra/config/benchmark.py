@@ -4,40 +4,33 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agents.debate.settings import (
-    MESSAGES,
-    PERSONAS,
-    ROUNDS,
-    STOP_ON_CONSENSUS,
-    SUMMARIZE,
-    TOPOLOGY,
-    VOTE,
-    MessageFormat,
-    Persona,
-    Topology,
-    Vote,
-)
-from agents.engines.base_model import BASE_MODEL, BASE_MODELS, TRUST_REMOTE_CODE, BaseModelName, check_several
+from agents.debate.settings import DebateSettings
+from agents.debate.votes import VOTES
+from agents.engines.base_model import BASE_MODEL, BASE_MODELS, TRUST_REMOTE_CODE, BaseModelName
 from agents.engines.protocol import Sampling
+from agents.engines.registry import ENGINES
 from agents.engines.settings import EngineSettings
 from agents.judging.embedding import MINILM
-from agents.training.settings import Finetune
-from evaluation.benchmark.methods import METHODS, NAMES, REFERENCE, Method, MethodName
+from agents.run import Runner
+from agents.training.methods import METHODS as TRAINING
+from agents.training.settings import FinetuneSettings
+from evaluation.benchmark.methods import METHODS, REFERENCE, Method, MethodName
 from evaluation.problems.settings import ARITHMETIC, Problems, Transfer
 from infra.config.job import (
     AGENTS,
+    DEBATE,
     ENGINE,
     FINETUNE,
-    IMMATERIAL,
+    NOT_IN_CACHE_KEY,
     PROBLEMS,
     RUNNER,
     SAMPLING,
     SOCIETY,
     Config,
-    Runner,
+    check_engine,
     check_votes,
-    folded,
 )
+from infra.config.sections import Kinds, folded
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -63,11 +56,11 @@ class Benchmark(BaseModel):
     """A benchmark: which methods, under which seeds, for how many iterations, over which problems."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Benchmark", coerce_numbers_to_str=True)
-    IMMATERIAL: ClassVar[dict[str, Any]] = IMMATERIAL
+    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = NOT_IN_CACHE_KEY
 
     society: str = SOCIETY
     methods: list[MethodName] = Field(
-        default=[name for name in NAMES if not METHODS[name].mixed],
+        default=[name for name in METHODS.names() if not METHODS[name].mixed],
         min_length=1,
         title="Methods",
         description="What is compared; all of them unless some are named, but mixed-bases only where base_models are.",
@@ -92,13 +85,7 @@ class Benchmark(BaseModel):
         "leaves that out.",
     )
     agents: int = AGENTS
-    rounds: int = ROUNDS
-    summarize: bool = SUMMARIZE
-    topology: Topology = TOPOLOGY
-    personas: list[Persona] = PERSONAS
-    stop_on_consensus: bool = STOP_ON_CONSENSUS
-    messages: MessageFormat = MESSAGES
-    vote: Vote = VOTE
+    debate: Annotated[DebateSettings, folded(DebateSettings)] = DEBATE
     encoder: str | None = Field(
         default=MINILM,
         min_length=1,
@@ -107,8 +94,8 @@ class Benchmark(BaseModel):
         "folder, or a hub id; none leaves it out.",
     )
     sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
-    finetune: Annotated[Finetune, folded(Finetune)] = FINETUNE
-    engine: Annotated[EngineSettings, folded(EngineSettings)] = ENGINE
+    finetune: Annotated[FinetuneSettings, Kinds(TRAINING, tag="method", default="sft")] = FINETUNE
+    engine: Annotated[EngineSettings, Kinds(ENGINES, tag="name", default="transformers")] = ENGINE
     runner: Annotated[Runner, folded(Runner)] = RUNNER
     trust_remote_code: bool = TRUST_REMOTE_CODE
 
@@ -116,14 +103,17 @@ class Benchmark(BaseModel):
     @classmethod
     def _all_that_can_be_compared(cls, given: Any) -> Any:
         if isinstance(given, dict) and given.get("base_models"):
-            return {"methods": list(NAMES), **given}
+            return {"methods": list(METHODS.names()), **given}
         return given
 
     @model_validator(mode="after")
     def _can_be_compared(self) -> "Benchmark":
-        check_votes(self.finetune, self.agents, self.vote, self.engine)
-        sure = [name for name in self.methods if METHODS[name].settings.get("vote") == "confidence"]
-        if sure and self.engine.name != "transformers":
+        check_votes(self.finetune, self.agents)
+        mixed = [name for name in self.methods if METHODS[name].mixed]
+        base_models = self.base_models if mixed else []
+        check_engine(self.engine, vote=self.debate.vote, base_models=base_models, agents=self.agents)
+        sure = [name for name in self.methods if VOTES[self._debate(METHODS[name]).vote].reads_likelihoods]
+        if sure and not self.engine.reads_likelihoods:
             raise ValueError(
                 f"methods has {sure[0]}, which is read off the local model, but engine.name is {self.engine.name}; "
                 f"leave {sure[0]} out of methods, or set engine.name to transformers"
@@ -133,14 +123,11 @@ class Benchmark(BaseModel):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} names {max(values, key=values.count)} more than once")
         _check_transfer(self.transfer, self.problems)
-        mixed = [name for name in self.methods if METHODS[name].mixed]
         if mixed and not self.base_models:
             raise ValueError(
                 f"methods has {mixed[0]}, but base_models is empty; name the base models of its agents there, or leave "
                 f"{mixed[0]} out of methods"
             )
-        if mixed:
-            check_several(self.base_models, self.agents, self.engine)
         matched = [name for name in self.methods if METHODS[name].matched]
         if matched and REFERENCE not in self.methods:
             raise ValueError(
@@ -152,4 +139,10 @@ class Benchmark(BaseModel):
         """One method under one seed, as the config of a job."""
         fields = Config.model_fields.keys() & type(self).model_fields.keys()
         shared = {name: getattr(self, name) for name in fields - {"base_model" if method.mixed else "base_models"}}
-        return Config(**{**shared, **method.settings, "seed": seed})
+        return Config(
+            **{**shared, "debate": self._debate(method), "agents": method.agents or self.agents, "seed": seed}
+        )
+
+    def _debate(self, method: Method) -> DebateSettings:
+        """How a method debates: as the benchmark says, but for what sets the method apart."""
+        return DebateSettings(**{**self.debate.model_dump(), **method.debate})

@@ -2,14 +2,19 @@
 
 import difflib
 import json
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from infra.config.job import Config
+from infra.config.sections import kinds_of, material
 from infra.errors import UserError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MAX_CONFIG_BYTES = 1_000_000
 
@@ -44,10 +49,9 @@ def load(model: type[T], path: Path | None, assignments: list[str]) -> T:
 def assignments(config: BaseModel) -> list[str]:
     """What `load` makes the same config of, without a file: KEY.PATH=VALUE for all that is not as by default.
 
-    What changes no result (`IMMATERIAL`) is left out.
+    What changes no result is left out.
     """
-    immaterial = getattr(config, "IMMATERIAL", None)
-    own, usual = (_leaves(each.model_dump(mode="json", exclude=immaterial)) for each in (config, type(config)()))
+    own, usual = (_leaves(material(each)) for each in (config, type(config)()))
     # JSON is YAML; of what could be read as something else, only the quotes tell that it is a text.
     return [
         f"{key}={value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)}"
@@ -124,33 +128,73 @@ def _explained(
     """One clear line per fault: where it stands, the field, the value, and what would be right."""
     faults = []
     for fault in error.errors():
-        place = tuple(str(part) for part in fault["loc"])
+        place, value, message = _plainly(model, fault)
         field = ".".join(place)
         set_here = [a for a in assignments if a.partition("=")[0].strip() == field]
         line = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), None)
         where = f"--set {set_here[-1]}" if set_here else f"{path}, line {line}" if path and line else "config"
         if fault["type"] == "extra_forbidden":
-            faults.append(f"{where}: unknown key {field!r}{_nearest(model, place)}")
+            faults.append(f"{where}: unknown key {field!r}{_nearest(model, place, _kind(model, fault))}")
+        elif fault["type"] == "missing":
+            faults.append(f"{where}: {field} is needed{_needed(model, fault)}")
         elif not place:
-            faults.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}")
+            faults.append(f"{where}: {message}")
         else:
-            faults.append(f"{where}: {field} is {fault['input']!r}, but {_wanted(fault['msg'])}")
+            faults.append(f"{where}: {field} is {value!r}, but {message[0].lower()}{message[1:]}")
     return "\n".join(faults)
 
 
-def _wanted(message: str) -> str:
-    message = message.removeprefix("Value error, ")
-    return message[0].lower() + message[1:]
+def _plainly(model: type[BaseModel], fault: "ErrorDetails") -> tuple[tuple[str, ...], Any, str]:
+    """Where a fault is, without the kinds that pydantic puts into the place; the value; and what it says."""
+    place = tuple(str(part) for part in fault["loc"])
+    section = kinds_of(model, place[0]) if place else None
+    if section and fault["type"] == "union_tag_invalid":
+        names = " or ".join(map(repr, section.registry.names()))
+        return (place[0], section.tag), fault["ctx"]["tag"], f"input should be {names}"
+    if section and len(place) > 1:
+        place = place[:1] + place[2:]
+    return place, fault["input"], fault["msg"].removeprefix("Value error, ")
 
 
-def _nearest(model: type[BaseModel], place: tuple[str, ...]) -> str:
-    """The known key nearest to an unknown one, or the list of those that there are."""
-    for part in place[:-1]:
-        inner = model.model_fields[part].annotation if part in model.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return ""
-        model = inner
+def _kind(model: type[BaseModel], fault: "ErrorDetails") -> str | None:
+    """The kind of the section in which a fault is, such as openai of an engine."""
+    place = fault["loc"]
+    return str(place[1]) if len(place) > 1 and kinds_of(model, str(place[0])) else None
+
+
+def _needed(model: type[BaseModel], fault: "ErrorDetails") -> str:
+    """By which kind of a section a field is needed, and what it is."""
+    name, *_, field = map(str, fault["loc"])
+    section, kind = kinds_of(model, name), _kind(model, fault)
+    if section is None or kind is None:
+        return ""
+    about = section.registry[kind].model_fields[field].description
+    return f" where {name}.{section.tag} is {kind}: {about}"
+
+
+def _nearest(model: type[BaseModel], place: tuple[str, ...], kind: str | None) -> str:
+    """What to write in place of an unknown key: the kind that has it, the nearest one, or one of a list."""
+    section = kinds_of(model, place[0])
+    if section and kind:
+        model = section.registry[kind]
+        if having := section.having(place[-1]):
+            tag = f"{place[0]}.{section.tag}"
+            return f" where {tag} is {kind}; it belongs to {tag} {' or '.join(having)}"
+    else:
+        for part in place[:-1]:
+            inner = model.model_fields[part].annotation if part in model.model_fields else None
+            if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+                return ""
+            model = inner
+        moved = [name for name, info in model.model_fields.items() if place[-1] in _fields_of(info.annotation)]
+        if moved:
+            return f"; it is {'.'.join([*place[:-1], moved[0], place[-1]])} now"
     known = list(model.model_fields)
     close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
     prefix = "".join(f"{part}." for part in place[:-1])
     return f"; did you mean {prefix}{close[0]}?" if close else f"; known here: {', '.join(known)}"
+
+
+def _fields_of(annotation: Any) -> Collection[str]:
+    """Of a section."""
+    return annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else ()

@@ -3,29 +3,25 @@
 The run form of the Prefect UI is drawn from it: fields in the order written here, the ones that people change first.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from agents.debate.settings import (
-    MESSAGES,
-    PERSONAS,
-    ROUNDS,
-    STOP_ON_CONSENSUS,
-    SUMMARIZE,
-    TOPOLOGY,
-    VOTE,
-    MessageFormat,
-    Persona,
-    Rules,
-    Topology,
-    Vote,
-)
-from agents.engines.base_model import BASE_MODEL, BASE_MODELS, TRUST_REMOTE_CODE, BaseModelName, check_several
+from agents.algorithm import Settings
+from agents.debate.settings import DebateSettings
+from agents.debate.votes import VOTES
+from agents.engines.base_model import BASE_MODEL, BASE_MODELS, TRUST_REMOTE_CODE, BaseModelName
 from agents.engines.protocol import Sampling
+from agents.engines.registry import ENGINES
 from agents.engines.settings import EngineSettings
-from agents.training.settings import Finetune
+from agents.engines.transformers import TransformersSettings
+from agents.run import Runner
+from agents.training.methods import METHODS
+from agents.training.methods.sft import Sft
+from agents.training.settings import FinetuneSettings
 from evaluation.problems.settings import ARITHMETIC, Levels, Problems, Subjects
+from infra.config.sections import Kinds, folded
 
 SOCIETY = Field(
     default="arith",
@@ -35,19 +31,6 @@ SOCIETY = Field(
 )
 WHICH = r"^(base|champion|candidate|[1-9][0-9]{0,8})$"
 """How a generation of a society is referred to: the number is a version of the society's registered model."""
-
-
-class Runner(BaseModel):
-    """Where and in what portions the work is done. Nothing here changes a result."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, title="Runner")
-
-    device: str = Field(
-        default="auto", title="Device", description="auto (CUDA where there is one), cpu, cuda or cuda:N."
-    )
-    batch_rows: int = Field(
-        default=200, ge=1, le=65_536, title="Prompts per batch", description="Prompts decoded at once."
-    )
 
 
 class Promotion(BaseModel):
@@ -65,14 +48,9 @@ class Promotion(BaseModel):
     )
 
 
-def folded(model: type[BaseModel]) -> BeforeValidator:
-    """Lets a section be None, which means its defaults: the run form then shows it closed."""
-    return BeforeValidator(lambda value: {} if value is None else value, json_schema_input_type=model | None)
-
-
 CLOSED: dict[str, JsonValue] = {"default": None}
-IMMATERIAL: dict[str, Any] = {"runner": True, "engine": EngineSettings.IMMATERIAL}
-"""What changes no result, for pydantic's `exclude`."""
+NOT_IN_CACHE_KEY: frozenset[str] = frozenset({"runner"})
+"""What changes no result, in every tree."""
 
 # Fields of several trees.
 PROBLEMS: Any = Field(default_factory=Problems, title="Problems", description="Where questions and answers come from.")
@@ -86,13 +64,13 @@ SAMPLING: Any = Field(
     json_schema_extra=CLOSED,
 )
 FINETUNE: Any = Field(
-    default_factory=Finetune,
+    default_factory=Sft,
     title="Finetuning",
     description="How agents learn from their own words. None: the defaults.",
     json_schema_extra=CLOSED,
 )
 ENGINE: Any = Field(
-    default_factory=EngineSettings,
+    default_factory=TransformersSettings,
     title="Engine",
     description="What the agents speak through. None: the defaults.",
     json_schema_extra=CLOSED,
@@ -105,17 +83,47 @@ RUNNER: Any = Field(
 )
 
 
-def check_votes(finetune: Finetune, agents: int, vote: Vote, engine: EngineSettings) -> None:
-    """Refuse to ask for more votes than there are, or for weights that the engine cannot give.
+DEBATE: Any = Field(
+    default_factory=DebateSettings,
+    title="Debate",
+    description="How a debate is held. None: the defaults.",
+    json_schema_extra=CLOSED,
+)
+
+
+def check_engine(engine: EngineSettings, *, vote: str, base_models: Sequence[str], agents: int) -> None:
+    """Refuse what an engine cannot do, and base models of which no agent would be.
 
     Raises:
         ValueError: naming both fields.
     """
-    if vote == "confidence" and engine.name != "transformers":
+    if VOTES[vote].reads_likelihoods and not engine.reads_likelihoods:
         raise ValueError(
-            f"vote is confidence, which is read off the local model, but engine.name is {engine.name}; "
-            "set vote to majority, or engine.name to transformers"
+            f"debate.vote is {vote}, which is read off the local model, but engine.name is {engine.name}; "
+            f"set debate.vote to majority, or engine.name to {_that(lambda kind: kind.reads_likelihoods)}"
         )
+    if len(base_models) > agents:
+        raise ValueError(
+            f"base_models names {len(base_models)}, but only agents={agents} are to be of one each; "
+            "name at most as many base models as there are agents"
+        )
+    if len(set(base_models)) > 1 and not engine.mixes_bases:
+        raise ValueError(
+            f"base_models names {len(set(base_models))} different ones, but engine.name is {engine.name}, which has "
+            f"one; set engine.name to {_that(lambda kind: kind.mixes_bases)}, or base_model instead of base_models"
+        )
+
+
+def _that(can: Callable[[type[EngineSettings]], bool]) -> str:
+    return " or ".join(name for name in ENGINES.names() if can(ENGINES[name]))
+
+
+def check_votes(finetune: FinetuneSettings, agents: int) -> None:
+    """Refuse to ask for more votes than there are.
+
+    Raises:
+        ValueError: naming both fields.
+    """
     if finetune.min_votes > agents:
         raise ValueError(
             f"finetune.min_votes is {finetune.min_votes}, but only agents={agents} vote; "
@@ -127,7 +135,7 @@ class Config(BaseModel):
     """A job: which society, on which base model, over which problems, for how many iterations."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Config", coerce_numbers_to_str=True)
-    IMMATERIAL: ClassVar[dict[str, Any]] = IMMATERIAL
+    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = NOT_IN_CACHE_KEY
 
     society: str = SOCIETY
     start_from: str = Field(
@@ -145,29 +153,23 @@ class Config(BaseModel):
     base_models: list[BaseModelName] = BASE_MODELS
     problems: Problems = PROBLEMS
     agents: int = AGENTS
-    rounds: int = ROUNDS
-    summarize: bool = SUMMARIZE
-    topology: Topology = TOPOLOGY
-    personas: list[Persona] = PERSONAS
-    stop_on_consensus: bool = STOP_ON_CONSENSUS
-    messages: MessageFormat = MESSAGES
-    vote: Vote = VOTE
+    debate: Annotated[DebateSettings, folded(DebateSettings)] = DEBATE
     sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
-    finetune: Annotated[Finetune, folded(Finetune)] = FINETUNE
+    finetune: Annotated[FinetuneSettings, Kinds(METHODS, tag="method", default="sft")] = FINETUNE
     promotion: Annotated[Promotion, folded(Promotion)] = Field(
         default_factory=Promotion,
         title="Promotion",
         description="When a new generation becomes the champion. None: the defaults.",
         json_schema_extra=CLOSED,
     )
-    engine: Annotated[EngineSettings, folded(EngineSettings)] = ENGINE
+    engine: Annotated[EngineSettings, Kinds(ENGINES, tag="name", default="transformers")] = ENGINE
     runner: Annotated[Runner, folded(Runner)] = RUNNER
     trust_remote_code: bool = TRUST_REMOTE_CODE
 
     @model_validator(mode="after")
     def _within_reach(self) -> "Config":
-        check_votes(self.finetune, self.agents, self.vote, self.engine)
-        check_several(self.base_models, self.agents, self.engine)
+        check_votes(self.finetune, self.agents)
+        check_engine(self.engine, vote=self.debate.vote, base_models=self.base_models, agents=self.agents)
         if self.base_models and self.base_model != BASE_MODEL.default:
             raise ValueError(f"base_model is {self.base_model!r}, but base_models is set too; leave one of them out")
         return self
@@ -178,16 +180,16 @@ class Config(BaseModel):
         return self.base_models or [self.base_model]
 
     @property
-    def rules(self) -> Rules:
-        """How its debates are held."""
-        return Rules(**{name: getattr(self, name) for name in Rules.model_fields})
+    def settings(self) -> Settings:
+        """What Algorithm 1 goes by."""
+        return Settings(seed=self.seed, debate=self.debate, sampling=self.sampling, finetune=self.finetune)
 
 
 class Measurement(BaseModel):
     """An evaluation: which generation, on which problems."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Measurement", coerce_numbers_to_str=True)
-    IMMATERIAL: ClassVar[dict[str, Any]] = IMMATERIAL
+    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = NOT_IN_CACHE_KEY
 
     society: str = SOCIETY
     generation: str = Field(
@@ -232,7 +234,7 @@ class Measurement(BaseModel):
         title="Answer field",
         description="Field or column with the reference answer.",
     )
-    engine: Annotated[EngineSettings, folded(EngineSettings)] = ENGINE
+    engine: Annotated[EngineSettings, Kinds(ENGINES, tag="name", default="transformers")] = ENGINE
     runner: Annotated[Runner, folded(Runner)] = RUNNER
 
     @property

@@ -1,16 +1,16 @@
 """Caching and retrying of tasks: what makes a killed run resume and a finished one cost nothing.
 
-The key of a task is a digest of its parameters and of the source of the modules it calls; parameters name their inputs
-by SHA-256, never by path. A hit is trusted only after its artifacts were compared with their digests; otherwise the
-record is removed, which makes it a miss.
+The key of a task is a digest of its parameters and of the code that it calls (`infra.home.sources`); parameters name
+their inputs by SHA-256, never by path. A hit is trusted only after its artifacts were compared with
+their digests; otherwise the record is removed, which makes it a miss.
 """
 
-import functools
 import hashlib
-import importlib.util
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields as fields_of
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,34 +23,32 @@ from prefect.tasks import exponential_backoff
 from pydantic import BaseModel
 
 from agents.store import Artifact, Store
+from evaluation.registry import OneOf
 from infra.home.home import current_home
+from infra.home.sources import source_digest
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-NOT_IN_KEY = {"runner", "label"}
-"""Parameters that change no result: where the work is done, and what it is called. A model of settings names those of
-its own fields that change none in IMMATERIAL."""
 
 served: Counter[str] = Counter()
 """Task runs of this process by outcome: `cached` or `computed`."""
 
 
-def step(*modules: str, name: str) -> "Callable[[Callable[P, R]], Task[P, R]]":
-    """A Prefect task that is cached by content and retried after transient faults.
+def step(*, name: str) -> "Callable[[Callable[P, R]], Task[P, R]]":
+    """Makes a function a Prefect task that is cached by content and retried after transient faults.
 
     Args:
-        modules: dotted names of the modules whose source decides the result, packages included with all below them.
         name: task run name, a template over the parameters.
     """
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
-        sources = (function.__module__, *modules)
         return task(
             task_run_name=name,
             persist_result=True,
             result_serializer="json",
-            cache_policy=CachePolicy.from_cache_key_fn(lambda run, given: _checked_key(run, given, sources)),
+            cache_policy=CachePolicy.from_cache_key_fn(
+                lambda run, given: _checked_key(run, given, function.__module__)
+            ),
             retries=2,
             retry_delay_seconds=exponential_backoff(2),
             retry_jitter_factor=0.5,
@@ -74,11 +72,9 @@ def _count(task: Any, run: Any, state: Any) -> None:
     served["cached" if state.name == "Cached" else "computed"] += 1
 
 
-def _checked_key(run: TaskRunContext, given: dict[str, Any], sources: tuple[str, ...]) -> str:
+def _checked_key(run: TaskRunContext, given: dict[str, Any], module: str) -> str:
     """The task's key; a record under it whose artifacts are not whole is removed first."""
-    matters = {name: value for name, value in given.items() if name not in NOT_IN_KEY}
-    text = json.dumps([run.task.name, matters, source_digest(sources)], default=_plain, sort_keys=True)
-    key = hashlib.sha256(text.encode()).hexdigest()
+    key = cache_key(run.task.name, given, modules={module})
     home = current_home()
     record = home.results / key
     if record.exists():
@@ -87,6 +83,20 @@ def _checked_key(run: TaskRunContext, given: dict[str, Any], sources: tuple[str,
             get_logger("maft.cache").warning("%s: %s; computing it again", run.task.name, fault)
             record.unlink()
     return key
+
+
+def cache_key(name: str, given: Mapping[str, Any], *, modules: set[str]) -> str:
+    """A digest of all that decides a step's result.
+
+    Args:
+        name: of the step.
+        given: its parameters. A record's fields that change no result are named in its class's NOT_IN_CACHE_KEY.
+        modules: the dotted name of the module of the step's function. Its code counts, and that of all that it
+            imports; the modules of the parameters' classes and of what they name in a registry are added.
+    """
+    plain = {field: _plain(value, modules) for field, value in given.items()}
+    text = json.dumps([name, plain, source_digest(modules)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _fault(record: Path, store: Store) -> str | None:
@@ -114,22 +124,28 @@ def _artifacts(value: Any) -> Iterator[Artifact]:
             yield from _artifacts(item)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, modules: set[str]) -> Any:
+    """A parameter as JSON; the modules that give it its meaning are added to `modules`."""
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", exclude=getattr(value, "IMMATERIAL", None))
-    raise TypeError(f"{type(value).__name__} cannot be part of a cache key; pass a pydantic model or a plain value")
+        infos = type(value).model_fields
+        named = {field: [each for each in info.metadata if isinstance(each, OneOf)] for field, info in infos.items()}
+        return _fields(value, named, modules)
+    if is_dataclass(value) and not isinstance(value, type):
+        return _fields(value, {field.name: [] for field in fields_of(value)}, modules)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each, modules) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each, modules) for each in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{type(value).__name__} cannot be part of a cache key; pass a record or a plain value")
 
 
-@functools.cache
-def source_digest(modules: tuple[str, ...]) -> str:
-    """SHA-256 of the source files of modules and packages, found without importing them."""
-    hasher = hashlib.sha256()
-    for module in sorted(set(modules)):
-        spec = importlib.util.find_spec(module)
-        if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(f"{module}: no source to key a cache on")
-        origin = Path(spec.origin)
-        files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
-        for file in files:
-            hasher.update(file.name.encode() + b"\0" + file.read_bytes())
-    return hasher.hexdigest()
+def _fields(value: Any, registries: Mapping[str, Sequence[OneOf]], modules: set[str]) -> dict[str, Any]:
+    """A record's fields; `registries` has the names of all, each with the registries that it names an entry of."""
+    modules.add(type(value).__module__)
+    own = {}
+    for field in registries.keys() - getattr(value, "NOT_IN_CACHE_KEY", frozenset()):
+        own[field] = _plain(getattr(value, field), modules)
+        modules.update(each.registry.module_of(own[field]) for each in registries[field])
+    return {"is a": type(value).__qualname__, **own}

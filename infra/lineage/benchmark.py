@@ -22,6 +22,8 @@ from evaluation.problems.settings import ARITHMETIC, Transfer
 from evaluation.reporting.page import Making, Report, render
 from infra.config.benchmark import Benchmark
 from infra.config.file import assignments
+from infra.config.sections import material
+from infra.config.stored import read_stored
 from infra.errors import UserError
 from infra.home.files import write
 from infra.home.home import Home
@@ -62,7 +64,7 @@ def read_benchmark(society: str, run_id: str | None = None) -> Report:
         transfer = TypeAdapter(list[Row]).validate_python(told["transfer"])
         debates = TypeAdapter(list[Debate]).validate_json(runs.read_text(job, DEBATES))
         own_versions = TypeAdapter(dict[str, str]).validate_json(runs.read_text(job, VERSIONS))
-        config = Benchmark.model_validate_json(runs.read_text(job, CONFIG))
+        config = read_stored(Benchmark, runs.read_text(job, CONFIG))
         scored = _scored(job, [each for each in outcomes if not each.transfer])
     except (ValidationError, KeyError, ValueError, OSError, _artifact_error()) as error:
         raise UserError(
@@ -87,6 +89,7 @@ def job_of(report: Report) -> JobRun:
     return JobRun(
         society=tags["maft.society"],
         job=tags["maft.job"],
+        tracking_uri=runs.client().tracking_uri,
         experiment_id=run.info.experiment_id,
         run_id=run.info.run_id,
     )
@@ -170,7 +173,7 @@ def _making(run: "Run", config: Benchmark, own_versions: Mapping[str, str]) -> M
     def minute(milliseconds: int | None) -> str:
         return datetime.fromtimestamp((milliseconds or 0) / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
-    settings: dict[str, Any] = config.model_dump(mode="json", exclude=config.IMMATERIAL)
+    settings: dict[str, Any] = material(config)
     given = "".join(f" \\\n  --set {shlex.quote(assignment)}" for assignment in assignments(config))
     return Making(
         society=config.society,

@@ -1,5 +1,7 @@
 """What names a job's run and a data set in MLflow."""
 
+import hashlib
+import json
 from typing import Literal
 
 from pydantic import Field
@@ -14,6 +16,7 @@ class JobRun(Record):
 
     society: str
     job: str = Field(description="Digest of everything that determines the job's results.")
+    tracking_uri: str = Field(description="Of the MLflow server; another one is given the lineage too.")
     experiment_id: str
     run_id: str
     first_generation: int = Field(default=1, description="The first that the job makes; others it only measures.")
@@ -32,3 +35,8 @@ class DatasetRef(Record):
     def digest(self) -> str:
         """The part of the SHA-256 that fits into MLflow's digest."""
         return self.sha256[:MAX_DIGEST_CHARS]
+
+
+def identity(*parts: object) -> str:
+    """What a run is found by again: 16 characters of the SHA-256 of all that determines its results, as JSON."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -110,6 +110,7 @@ def open_job(
     return JobRun(
         society=society,
         job=job,
+        tracking_uri=client().tracking_uri,
         experiment_id=experiment_id,
         run_id=run.info.run_id,
         first_generation=first_generation,

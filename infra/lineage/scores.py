@@ -150,6 +150,7 @@ def read_generations(society: str, job_run_id: str | None = None) -> tuple[JobRu
     job = JobRun(
         society=society,
         job=run.data.tags["maft.job"],
+        tracking_uri=client().tracking_uri,
         experiment_id=experiment.experiment_id,
         run_id=run.info.run_id,
         first_generation=int(run.data.tags.get("maft.first_generation", 1)),

@@ -20,7 +20,7 @@ POOL = "maft"
 
 OURS = {"prefect.resource.role": "work-pool", "prefect.resource.name": POOL}
 
-FLOWS = ["improve", "iterate", "nightly", "evaluate", "pretrain", "benchmark", "follow", "match"]
+FLOWS = ["improve", "iterate", "nightly", "evaluate", "pretrain", "benchmark", "method", "match"]
 """All that sends heartbeats: those that are deployed and their subflows."""
 
 SILENCE = timedelta(seconds=4 * HEARTBEAT_SECONDS)

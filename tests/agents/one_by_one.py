@@ -10,7 +10,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from agents.seeding import derive_seed
 from agents.training.examples import Encoded, ordered_batches, padded
-from agents.training.settings import Finetune
+from agents.training.methods.sft import Sft
 
 
 def mean_loss(tuned: PeftModel, batch: Sequence[Encoded]) -> torch.Tensor:
@@ -47,7 +47,7 @@ def off_but_flips(found: dict[str, torch.Tensor], expected: dict[str, torch.Tens
 
 
 def train(
-    model: Any, examples: Sequence[Encoded], settings: Finetune, seed: int, start_from: Path | None = None
+    model: Any, examples: Sequence[Encoded], settings: Sft, seed: int, start_from: Path | None = None
 ) -> dict[str, torch.Tensor]:
     """The weights of an adapter trained alone, by the names that PEFT saves them under."""
     torch.manual_seed(seed)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from agents.engines.openai import OpenAISettings
 from agents.engines.openai.engine import OpenAIEngine
 from agents.engines.protocol import Completion, EngineError, Request, Sampling
-from agents.engines.settings import EngineSettings
 from agents.engines.transformers.engine import TransformersEngine
 from tests.agents.engine_samples import GREEDY, quiet, requests
 
@@ -169,7 +169,7 @@ def drop(handler: Handler) -> None:
 
 def engine(server: OpenAIServer, **settings: object) -> OpenAIEngine:
     given = {"url": server.url, "concurrency": 4, "timeout_seconds": 60.0, **settings}
-    return OpenAIEngine(EngineSettings(name="openai", **given), server.engine.adapters)
+    return OpenAIEngine(OpenAISettings(**given), server.engine.adapters)
 
 
 def failure(server: OpenAIServer, asked: list[Request] | None = None, **settings: object) -> str:

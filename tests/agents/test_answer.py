@@ -8,18 +8,18 @@ import pandas as pd
 import pytest
 import torch
 
-from agents.ask import Answer, QuestionError, answer
+from agents.ask import Answer, QuestionError
 from agents.debate import prompts
-from agents.debate.debate import debate
-from agents.debate.generate import Stream, generate
-from agents.debate.settings import Rules
+from agents.debate.settings import DebateSettings as Rules
 from agents.engines import base_model
 from agents.engines.protocol import Completion, Engine, OnProgress, Request, Sampling
 from agents.engines.transformers.engine import TransformersEngine
+from agents.records import Stream
 from agents.society import Society
 from evaluation.measures.debates import score_debate
 from evaluation.problems.arithmetic import arithmetic_problems
 from evaluation.problems.problem import MAX_QUESTION_CHARS
+from tests.agents.rounds import answer, debate, generate
 
 SAMPLING = Sampling(max_new_tokens=160, max_summary_tokens=160)
 PROBLEMS = list(itertools.islice(arithmetic_problems(3), 4))
@@ -69,8 +69,8 @@ def test_the_answers_are_those_that_the_generation_was_measured_on(
     engine: TransformersEngine, measured: list[Answer]
 ) -> None:
     stream = Stream(seed=5, purpose="evaluate", iteration=0)
-    first = generate(engine, SOCIETY.generators, PROBLEMS, SAMPLING, stream, lambda d, t: None)
-    second = debate(engine, SOCIETY.critics, PROBLEMS, first, 2, Rules(), SAMPLING, stream, lambda d, t: None)
+    first = generate(engine, SOCIETY.generators, PROBLEMS, SAMPLING, stream)
+    second = debate(engine, SOCIETY.critics, PROBLEMS, first, Rules(), SAMPLING, stream)
     scores = score_debate(PROBLEMS, pd.concat([first, second], ignore_index=True), 5)
     assert sum(a.consensus for a in measured) / len(measured) == pytest.approx(scores.consensus)
     right = [a.answer == p.answer for a, p in zip(measured, PROBLEMS, strict=True)]

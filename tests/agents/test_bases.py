@@ -15,23 +15,21 @@ import pytest
 import torch
 from torch.distributions import Categorical, kl_divergence
 
-from agents.debate.debate import debate
-from agents.debate.generate import Stream, generate
-from agents.debate.settings import Rules
-from agents.engines import base_model, registry
-from agents.engines.base_model import BaseModelError, Bases, weigh
+from agents.debate.settings import DebateSettings as Rules
+from agents.engines import base_model
+from agents.engines.base_model import BaseModelError, Bases, identify_bases
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
-from agents.engines.settings import EngineSettings
 from agents.engines.transformers.engine import TransformersEngine
 from agents.engines.transformers.mixed import MixedEngine
-from agents.judging.confidence import confidence
-from agents.judging.diversity import diversity
+from agents.engines.transformers.resident import resident
 from agents.judging.likelihood import Reader, Text, UnlikeTokensError, likelihoods
+from agents.records import Stream
+from agents.run import Runner
 from agents.society import Agent, Society
-from agents.star import rationalise
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents import other_bases
 from tests.agents.engine_samples import GREEDY, quiet, requests, save_adapters
+from tests.agents.rounds import confidence, debate, diversity, generate, rationalise
 
 PROBLEMS = list(itertools.islice(arithmetic_problems(6), 4))
 STREAM = Stream(seed=1, purpose="train", iteration=1)
@@ -57,7 +55,7 @@ def mixed(folder: Path) -> MixedEngine:
 
 
 def engine(folder: Path, *names: str) -> MixedEngine:
-    bases = weigh(names, False)
+    bases = identify_bases(names, False)
     return MixedEngine(
         bases,
         {
@@ -69,8 +67,8 @@ def engine(folder: Path, *names: str) -> MixedEngine:
 
 @pytest.fixture(scope="module")
 def said(mixed: MixedEngine) -> tuple[pd.DataFrame, pd.DataFrame]:
-    first = generate(mixed, SOCIETY.generators, PROBLEMS, SAMPLING, STREAM, quiet)
-    return first, debate(mixed, SOCIETY.critics, PROBLEMS, first, 2, Rules(), SAMPLING, STREAM, quiet)
+    first = generate(mixed, SOCIETY.generators, PROBLEMS, SAMPLING, STREAM)
+    return first, debate(mixed, SOCIETY.critics, PROBLEMS, first, Rules(), SAMPLING, STREAM)
 
 
 def by(index: int, responses: pd.DataFrame) -> pd.DataFrame:
@@ -81,19 +79,19 @@ def test_every_agent_and_who_summarises_for_it_is_of_its_own_base(
     mixed: MixedEngine, said: tuple[pd.DataFrame, pd.DataFrame]
 ) -> None:
     first, second = said
-    retries = rationalise(mixed, SOCIETY.generators, PROBLEMS, first, SAMPLING, STREAM, quiet)
+    retries = rationalise(mixed, SOCIETY.generators, PROBLEMS, first, SAMPLING, STREAM)
     for index in range(3):
         own, one = mixed.of(index), slice(index, index + 1)
         assert own is mixed.of(index + 2) and own is not mixed.of(index + 1)
-        alone = generate(own, SOCIETY.generators[one], PROBLEMS, SAMPLING, STREAM, quiet)
+        alone = generate(own, SOCIETY.generators[one], PROBLEMS, SAMPLING, STREAM)
         pd.testing.assert_frame_equal(by(index, first), alone)
-        alone = debate(own, SOCIETY.critics[one], PROBLEMS, first, 2, Rules(), SAMPLING, STREAM, quiet)
+        alone = debate(own, SOCIETY.critics[one], PROBLEMS, first, Rules(), SAMPLING, STREAM)
         pd.testing.assert_frame_equal(by(index, second), alone)
-        alone = rationalise(own, SOCIETY.generators[one], PROBLEMS, first, SAMPLING, STREAM, quiet)
-        assert len(alone) > 0
-        pd.testing.assert_frame_equal(by(index, retries), alone)
+        alone = rationalise(own, SOCIETY.generators[one], PROBLEMS, first, SAMPLING, STREAM)
+        assert (by(index, alone)["text"] != by(index, first)["text"]).any()
+        pd.testing.assert_frame_equal(by(index, retries), by(index, alone))
     # Else nothing would be shown: the one base does not say what the other says.
-    elsewhere = debate(mixed.of(0), SOCIETY.critics[1:2], PROBLEMS, first, 2, Rules(), SAMPLING, STREAM, quiet)
+    elsewhere = debate(mixed.of(0), SOCIETY.critics[1:2], PROBLEMS, first, Rules(), SAMPLING, STREAM)
     for column in ("summary", "text"):
         assert elsewhere[column].tolist() != by(1, second)[column].tolist()
 
@@ -107,7 +105,7 @@ class Counting(TransformersEngine):
 
 
 def test_a_base_gets_all_its_requests_at_once_and_one_that_has_none_is_not_asked(folder: Path) -> None:
-    bases = weigh(["embedded", str(other_bases.copied(folder / "copied"))], False)
+    bases = identify_bases(["embedded", str(other_bases.copied(folder / "copied"))], False)
     engines = {base: Counting(*base_model.load(base.name, "cpu"), adapters=folder / "adapters") for base in bases.each}
     told: list[tuple[int, int]] = []
     mixed = MixedEngine(bases, engines)
@@ -126,12 +124,12 @@ def test_a_base_gets_all_its_requests_at_once_and_one_that_has_none_is_not_asked
 
 def test_an_agent_is_as_sure_as_its_own_base(mixed: MixedEngine, said: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     both = pd.concat(said, ignore_index=True)
-    found = confidence(mixed, SOCIETY, PROBLEMS, both, quiet).set_index(["problem_id", "index"])["weight"]
+    found = confidence(mixed, SOCIETY, PROBLEMS, both).set_index(["problem_id", "index"])["weight"]
     for index in range(3):
-        alone = confidence(mixed.of(index), SOCIETY, PROBLEMS, by(index, both), quiet)
+        alone = confidence(mixed.of(index), SOCIETY, PROBLEMS, by(index, both))
         for row in alone.itertuples():
             assert found[row.problem_id, index] == pytest.approx(row.weight, rel=1e-5)
-    elsewhere = confidence(mixed.of(0), SOCIETY, PROBLEMS, by(1, both), quiet)
+    elsewhere = confidence(mixed.of(0), SOCIETY, PROBLEMS, by(1, both))
     assert (elsewhere["weight"].to_numpy() != found.xs(1, level="index").to_numpy()).all()
 
 
@@ -190,8 +188,8 @@ def test_bases_of_other_vocabularies_are_not_compared(
     with pytest.raises(UnlikeTokensError):
         likelihoods([Reader(mixed.of(0), None), Reader(mixed.of(1), None)], texts, quiet)
     agents = Society.untuned(2).generators
-    said = generate(mixed, agents, PROBLEMS, SAMPLING, STREAM, quiet)
-    found = diversity(mixed, agents, PROBLEMS, said, 1, None, quiet)
+    said = generate(mixed, agents, PROBLEMS, SAMPLING, STREAM)
+    found = diversity(mixed, agents, PROBLEMS, said)
     assert (found.nll, found.own_nll, found.kl) == (None, None, None)
     # What needs no tokens is measured all the same.
     answers = [set(own["answer"].dropna()) for _, own in said.groupby("problem_id")]
@@ -199,37 +197,30 @@ def test_bases_of_other_vocabularies_are_not_compared(
     agreed = [0.0 if not a else 1.0 if len(a) == 1 and n == 2 else 0.5 for a, n in zip(answers, given, strict=True)]
     assert found.consensus.value == sum(agreed) / len(agreed) and found.consensus.value > 0
     # Agents of one base among them are no exception: the others' words have no common unit.
-    own = diversity(mixed, agents[:1], PROBLEMS, said, 1, None, quiet)
+    own = diversity(mixed, agents[:1], PROBLEMS, said)
     assert own.own_nll is not None
 
 
 def test_the_bases_of_a_society_stay_resident_until_another_society_comes(folder: Path) -> None:
     name = str(other_bases.copied(folder / "second"))
-    bases = weigh(["embedded", name, "embedded"], False)
+    bases = identify_bases(["embedded", name, "embedded"], False)
 
     def ask(bases: Bases) -> TransformersEngine | MixedEngine:
-        return registry.resident(bases, "cpu", 8, folder)
+        return resident(bases, Runner(device="cpu", batch_rows=8), folder)
 
     first = ask(bases)
     assert isinstance(first, MixedEngine) and len(first.engines) == 2 and first.of(0) is first.of(2)
-    assert ask(weigh(["embedded", name, "embedded"], False)) is first
+    assert ask(identify_bases(["embedded", name, "embedded"], False)) is first
     models = [weakref.ref(each.model) for each in first.engines.values()]
-    alone = ask(weigh(["embedded", "embedded"], False))
+    alone = ask(identify_bases(["embedded", "embedded"], False))
     assert isinstance(alone, TransformersEngine) and alone.of(5) is alone
     del first
     gc.collect()
     assert [model() for model in models] == [None, None]
 
 
-def test_an_engine_that_has_one_base_refuses_several(folder: Path, tmp_path: Path) -> None:
-    bases = weigh(["embedded", str(other_bases.copied(tmp_path / "other"))], False)
-    openai = EngineSettings(name="openai", url="http://127.0.0.1:9/v1")
-    with pytest.raises(BaseModelError, match=r"base_models names 2 different ones, but engine\.name is openai"):
-        registry.engine_of(openai, bases, "cpu", 8, folder)
-
-
 def test_a_base_that_is_not_there_is_named() -> None:
     with pytest.raises(BaseModelError, match=r"^base_models: '\./nowhere' is neither"):
-        weigh(["embedded", "./nowhere"], False)
+        identify_bases(["embedded", "./nowhere"], False)
     with pytest.raises(BaseModelError, match=r"^base_model: '\./nowhere' is neither"):
-        weigh(["./nowhere"], False)
+        identify_bases(["./nowhere"], False)

@@ -2,25 +2,24 @@
 
 import itertools
 import math
+from typing import ClassVar
 
 import pandas as pd
 import pytest
 import torch
 from peft import PeftModel
 
-from agents.ask import answer
-from agents.debate.debate import debate
-from agents.debate.generate import Stream, generate
 from agents.debate.responses import COLUMNS, Said
-from agents.debate.settings import Rules
+from agents.debate.settings import DebateSettings as Rules
 from agents.engines import base_model
 from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
 from agents.engines.transformers.engine import TransformersEngine
-from agents.judging.confidence import confidence
+from agents.records import Stream
 from agents.society import Agent, Society
 from evaluation.answers.vote import tally, vote_seed
 from evaluation.problems.arithmetic import arithmetic_problems
-from tests.agents.engine_samples import quiet, save_adapters
+from tests.agents.engine_samples import save_adapters
+from tests.agents.rounds import Given, answer, confidence, debate, generate
 
 PROBLEMS = list(itertools.islice(arithmetic_problems(4), 4))
 SAMPLING = Sampling(max_new_tokens=90, max_summary_tokens=60)
@@ -43,10 +42,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
 @pytest.fixture(scope="module")
 def said(engine: TransformersEngine) -> pd.DataFrame:
     """Two rounds; the debate on the first problem ended after one."""
-    first = generate(engine, SOCIETY.generators, PROBLEMS, SAMPLING, STREAM, quiet, PERSONAS)
+    first = generate(engine, SOCIETY.generators, PROBLEMS, SAMPLING, STREAM, PERSONAS)
     first.loc[first["problem_id"] == PROBLEMS[0].id, "answer"] = "7"
     rules = Rules(stop_on_consensus=True)
-    second = debate(engine, SOCIETY.critics, PROBLEMS, first, 2, rules, SAMPLING, STREAM, quiet)
+    second = debate(engine, SOCIETY.critics, PROBLEMS, first, rules, SAMPLING, STREAM)
     assert second["carried"].sum() == 2
     return pd.concat([first, second], ignore_index=True)
 
@@ -65,7 +64,7 @@ def by_hand(engine: TransformersEngine, agent: Agent, messages: list, finished: 
 
 
 def test_the_weight_is_the_geometric_mean_of_the_probabilities(engine: TransformersEngine, said: pd.DataFrame) -> None:
-    last = confidence(engine, SOCIETY, PROBLEMS, said.sample(frac=1.0, random_state=1), quiet)
+    last = confidence(engine, SOCIETY, PROBLEMS, said.sample(frac=1.0, random_state=1))
     assert list(last.columns) == COLUMNS and set(last["round"]) == {2} and len(last) == 8
     told, asked = Said(said), {problem.id: problem for problem in PROBLEMS}
     for row in last.itertuples():
@@ -83,9 +82,9 @@ def test_the_society_answers_by_the_weights(engine: TransformersEngine) -> None:
     questions = [problem.question for problem in PROBLEMS]
     plain = answer(engine, SOCIETY, questions, Rules(), SAMPLING, 1)
     sure = answer(engine, SOCIETY, questions, Rules(vote="confidence"), SAMPLING, 1)
-    first = generate(engine, SOCIETY.generators, PROBLEMS, SAMPLING, STREAM, quiet)
-    second = debate(engine, SOCIETY.critics, PROBLEMS, first, 2, Rules(), SAMPLING, STREAM, quiet)
-    last = confidence(engine, SOCIETY, PROBLEMS, pd.concat([first, second], ignore_index=True), quiet)
+    first = generate(engine, SOCIETY.generators, PROBLEMS, SAMPLING, STREAM)
+    second = debate(engine, SOCIETY.critics, PROBLEMS, first, Rules(), SAMPLING, STREAM)
+    last = confidence(engine, SOCIETY, PROBLEMS, pd.concat([first, second], ignore_index=True))
     for problem, one, other in zip(PROBLEMS, plain, sure, strict=True):
         assert one.transcript == other.transcript, "what is said does not hang on how it is counted"
         own = last[last["problem_id"] == problem.id]
@@ -102,6 +101,13 @@ class Elsewhere:
         return [Completion(r"\boxed{1}", 1, 1, True) for _ in requests]
 
 
+class Distant(Given):
+    """Settings of such an engine."""
+
+    reads_likelihoods: ClassVar[bool] = False
+
+
 def test_another_engine_is_refused() -> None:
-    with pytest.raises(EngineError, match=r"vote is confidence, which takes engine\.name transformers"):
-        answer(Elsewhere(), SOCIETY, ["What is 1?"], Rules(rounds=1, vote="confidence"), SAMPLING, 0)
+    distant = Distant(engine=Elsewhere())
+    with pytest.raises(EngineError, match=r"debate\.vote is confidence, which engine\.name given cannot tell"):
+        answer(Elsewhere(), SOCIETY, ["What is 1?"], Rules(rounds=1, vote="confidence"), SAMPLING, 0, distant)

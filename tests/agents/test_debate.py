@@ -9,17 +9,17 @@ import pandas as pd
 import pytest
 
 from agents.debate import prompts
-from agents.debate.debate import debate
-from agents.debate.generate import Stream, generate
 from agents.debate.messages import message_of
 from agents.debate.responses import COLUMNS, Said
-from agents.debate.settings import Rules, Topology
+from agents.debate.settings import DebateSettings as Rules
 from agents.engines import base_model
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.transformers.engine import TransformersEngine
+from agents.records import Stream
 from agents.society import Society
 from evaluation.answers.extract import extract_answer
 from evaluation.problems.arithmetic import arithmetic_problems
+from tests.agents.rounds import debate, generate
 
 SAMPLING = Sampling(max_new_tokens=40, max_summary_tokens=30)
 STREAM = Stream(seed=1, purpose="train", iteration=1)
@@ -46,11 +46,11 @@ def engine() -> Listening:
 
 
 def first_round(engine: Listening) -> pd.DataFrame:
-    return generate(engine, SOCIETY.generators, PROBLEMS, SAMPLING, STREAM, lambda d, t: None)
+    return generate(engine, SOCIETY.generators, PROBLEMS, SAMPLING, STREAM)
 
 
 def next_round(engine: Listening, earlier: pd.DataFrame, round_: int, rules: Rules = DEFAULT) -> pd.DataFrame:
-    new = debate(engine, SOCIETY.critics, PROBLEMS, earlier, round_, rules, SAMPLING, STREAM, lambda d, t: None)
+    new = debate(engine, SOCIETY.critics, PROBLEMS, earlier, rules, SAMPLING, STREAM)
     return pd.concat([earlier, new], ignore_index=True)
 
 
@@ -104,7 +104,7 @@ def test_round_three_reads_round_two_only_and_remembers_its_own_turns(engine: Li
 
 
 @pytest.mark.parametrize("topology", ["ring", "sparse"])
-def test_a_critic_reads_those_that_the_topology_says(engine: Listening, topology: Topology) -> None:
+def test_a_critic_reads_those_that_the_topology_says(engine: Listening, topology: str) -> None:
     first = first_round(engine)
     for summarize in (True, False):
         engine.heard.clear()
@@ -136,7 +136,7 @@ def test_a_topology_changes_nothing_but_what_is_read(engine: Listening) -> None:
 def test_every_agent_is_its_persona_in_all_rounds(engine: Listening) -> None:
     personas = ["You add.", "You check."]
     society = Society.untuned(3)
-    first = generate(engine, society.generators, PROBLEMS, SAMPLING, STREAM, lambda d, t: None, personas)
+    first = generate(engine, society.generators, PROBLEMS, SAMPLING, STREAM, personas)
     third = next_round(engine, next_round(engine, first, 2), 3)
     given = {0: "You add.", 1: "You check.", 2: "You add."}
     for requests, rounds in zip([engine.heard[0], engine.heard[2], engine.heard[4]], (1, 2, 3), strict=True):

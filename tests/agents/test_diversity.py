@@ -6,19 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.debate.debate import debate
-from agents.debate.generate import Stream, generate
 from agents.debate.responses import Said
-from agents.debate.settings import Rules
+from agents.debate.settings import DebateSettings as Rules
 from agents.engines import base_model
 from agents.engines.protocol import Sampling
 from agents.engines.transformers.engine import TransformersEngine
-from agents.judging.diversity import diversity
 from agents.judging.likelihood import Reader, Text, likelihoods
+from agents.records import Stream
 from agents.society import Agent, Society
 from evaluation.measures.diversity import Array, Diversity
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.engine_samples import quiet, save_adapters
+from tests.agents.rounds import debate, diversity, generate
 
 PROBLEMS = list(itertools.islice(arithmetic_problems(8), 6))
 STREAM = Stream(seed=1, purpose="evaluate", iteration=0)
@@ -38,14 +37,14 @@ def letters(texts: list[str]) -> Array:
 
 
 def debated(engine: TransformersEngine, society: Society) -> pd.DataFrame:
-    said = generate(engine, society.generators, PROBLEMS, SAMPLING, STREAM, quiet)
-    new = debate(engine, society.critics, PROBLEMS, said, 2, Rules(), SAMPLING, STREAM, quiet)
+    said = generate(engine, society.generators, PROBLEMS, SAMPLING, STREAM)
+    new = debate(engine, society.critics, PROBLEMS, said, Rules(), SAMPLING, STREAM)
     # As a frame from a file: in another order.
     return pd.concat([said, new], ignore_index=True).sample(frac=1.0, random_state=1)
 
 
 def measure(engine: TransformersEngine, agents: list[Agent], responses: pd.DataFrame, round_: int) -> Diversity:
-    return diversity(engine, agents, PROBLEMS, responses, round_, letters, quiet)
+    return diversity(engine, agents, PROBLEMS, responses[responses["round"] <= round_], letters)
 
 
 @pytest.fixture(scope="module")

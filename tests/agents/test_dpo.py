@@ -14,11 +14,11 @@ from agents.engines import base_model
 from agents.training.adapters import Learner, Trained
 from agents.training.dpo import finetune
 from agents.training.examples import encode
-from agents.training.settings import Finetune
+from agents.training.methods.dpo import Dpo
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.one_by_one import mean_loss
 
-SETTINGS = Finetune(method="dpo", rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
+SETTINGS = Dpo(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
 GOOD, BAD = "The result is good.", "The result is bad."
 
 
@@ -31,7 +31,7 @@ def learner(seed: int, start_from: Path | None = None, count: int = 8) -> Learne
     """Pairs that differ in one word."""
     questions = [p.question for p in itertools.islice(arithmetic_problems(8), count)]
     examples = [[prompts.solve(q), {"role": "assistant", "content": GOOD}] for q in questions]
-    return Learner(examples, seed, start_from, [BAD] * count)
+    return Learner(examples, seed, start_from, {"rejected": [BAD] * count})
 
 
 def quiet(done: int, total: int) -> None:
@@ -91,6 +91,6 @@ def test_the_reference_is_what_the_agent_was_before(loaded: Any, tmp_path: Path)
 
 def test_a_pair_longer_than_the_context_is_left_out_whole_and_counted(loaded: Any) -> None:
     some = learner(1, count=2)
-    long = Learner([*some.examples, some.examples[0]], 1, None, [*some.rejected, "1+" * 5000])
+    long = Learner([*some.examples, some.examples[0]], 1, None, {"rejected": [*some.beside["rejected"], "1+" * 5000]})
     (trained,) = finetune(*loaded, [long], SETTINGS, quiet)
     assert (trained.examples, trained.skipped) == (2, 1)

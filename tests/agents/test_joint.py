@@ -12,13 +12,13 @@ from agents.debate import prompts
 from agents.engines import base_model
 from agents.training.adapters import Learner, Trained
 from agents.training.examples import Encoded, encode
-from agents.training.settings import Finetune
+from agents.training.methods.sft import Sft
 from agents.training.sft import train as joint
 from agents.training.sft.packing import Block
 from agents.training.sft.train import finetune, portions, rectangles
 from tests.agents.one_by_one import mean_loss, off, off_but_flips, train
 
-SETTINGS = Finetune(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
+SETTINGS = Sft(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
 
 
 @pytest.fixture(scope="module")

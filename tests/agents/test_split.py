@@ -10,11 +10,24 @@ import pytest
 from agents.debate import prompts
 from agents.debate.responses import COLUMNS
 from agents.society import Agent
-from agents.split import mix, preferences, split
+from agents.split import Example, mix, own_words
+from agents.training.methods import dpo
 from evaluation.problems.problem import Problem
 
 P = [Problem(question=f"What is {n}?", answer=str(n)) for n in range(4)]
 GENERATOR, CRITIC = Agent(role="generator", index=0), Agent(role="critic", index=0)
+
+
+def split(
+    agent: Agent, problems: list[Problem], responses: pd.DataFrame, consensus: Mapping[str, str], w: float, seed: int
+) -> list[Example]:
+    return own_words(agent, problems, responses, consensus=consensus, critic_mix=w, seed=seed)
+
+
+def preferences(
+    agent: Agent, problems: list[Problem], responses: pd.DataFrame, consensus: Mapping[str, str]
+) -> list[dpo.Pair]:
+    return dpo.preferences(agent, problems, responses, consensus=consensus)
 
 
 def transcript(

@@ -4,12 +4,11 @@ from collections import Counter
 
 import pytest
 
-from agents.debate.settings import Topology
-from agents.debate.topology import heard
+from agents.debate.topology import TOPOLOGIES
 
 
-def everyone(topology: Topology, indices: list[int], seed: int = 0) -> dict[int, list[int]]:
-    return {index: heard(topology, index, indices, seed) for index in indices}
+def everyone(topology: str, indices: list[int], seed: int = 0) -> dict[int, list[int]]:
+    return {index: TOPOLOGIES[topology](index, indices, seed) for index in indices}
 
 
 @pytest.mark.parametrize(
@@ -25,7 +24,7 @@ def everyone(topology: Topology, indices: list[int], seed: int = 0) -> dict[int,
         ("sparse", [4], {4: []}),
     ],
 )
-def test_who_reads_whom(topology: Topology, indices: list[int], expected: dict[int, list[int]]) -> None:
+def test_who_reads_whom(topology: str, indices: list[int], expected: dict[int, list[int]]) -> None:
     assert everyone(topology, indices) == expected
 
 
@@ -37,6 +36,6 @@ def test_sparse_is_half_of_the_others_rounded_up(agents: int, half: int) -> None
 
 
 def test_sparse_draws_evenly_and_by_the_seed_alone() -> None:
-    drawn = Counter(heard("sparse", 1, [0, 1, 2], seed)[0] for seed in range(600))
+    drawn = Counter(TOPOLOGIES["sparse"](1, [0, 1, 2], seed)[0] for seed in range(600))
     assert drawn.keys() == {0, 2} and min(drawn.values()) > 250
     assert everyone("sparse", list(range(7)), 5) == everyone("sparse", list(range(7)), 5)

@@ -11,9 +11,8 @@ from pathlib import Path
 from agents.engines import base_model
 from agents.engines.base_model import Base
 from agents.engines.protocol import Sampling
-from agents.engines.settings import EngineSettings
 from agents.engines.transformers.engine import TransformersEngine
-from agents.engines.vllm import VllmEngine
+from agents.engines.vllm import VllmEngine, VllmSettings
 from tests.bench.generation import AGENTS, asked, sampled, save_adapters
 from tests.bench.measure import Row, compared, quiet, rate, table
 
@@ -28,7 +27,7 @@ def rows() -> Iterator[Row]:
         save_adapters(folder)
         ours = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=folder)
         base = Base(name="embedded", sha256=base_model.digest("embedded"))
-        vllm = VllmEngine(EngineSettings(name="vllm", memory_share=0.2, max_loras=4), base, ROWS, folder)
+        vllm = VllmEngine(VllmSettings(memory_share=0.2, max_loras=4), base, ROWS, folder)
         try:
             for name, adapters, goal in [("the base", [None] * 3, 1.0), ("3 adapters in one call", AGENTS, 3.0)]:
                 requests = asked(adapters)

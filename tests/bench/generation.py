@@ -23,7 +23,8 @@ from agents.engines import base_model
 from agents.engines.chat import prompt_ids
 from agents.engines.protocol import Completion, Request, Sampling
 from agents.engines.transformers.engine import TransformersEngine
-from agents.training.settings import ALL_LINEAR, Finetune
+from agents.training.methods.sft import Sft
+from agents.training.settings import ALL_LINEAR
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.bench.measure import DEVICE, Row, compared, quiet, rate, table
 
@@ -46,7 +47,7 @@ def asked(adapters: Sequence[str | None], count: int = BATCH) -> list[Request]:
 
 def save_adapters(folder: Path, base: str) -> None:
     """One for each of `AGENTS`, as PEFT saves them."""
-    settings = Finetune()
+    settings = Sft()
     for seed, name in enumerate(AGENTS):
         torch.manual_seed(seed)
         model, _ = base_model.load(base, DEVICE)

@@ -15,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from agents.engines import base_model
 from agents.training.adapters import Learner
-from agents.training.settings import Finetune
+from agents.training.methods.sft import Sft
 from agents.training.sft.train import finetune
 from tests.bench import generation, measure, training
 from tests.bench.measure import Row, quiet, table
@@ -63,7 +63,7 @@ def rows() -> Iterator[Row]:
                 "training of all agents (N=3), tokens/s: joint / TRL, agent by agent, the base loaded before",
                 3,
                 EXAMPLES,
-                Finetune(epochs=1),
+                Sft(epochs=1),
                 False,
                 2,
                 base,
@@ -79,7 +79,7 @@ def memory_rows(base: str) -> Iterator[Row]:
     own = loaded[0].get_memory_footprint() / GIB
     for agents in (1, 3, 10):
         torch.cuda.reset_peak_memory_stats()
-        finetune(*loaded, [Learner(d, 1) for d in training.datasets(agents, 16)], Finetune(epochs=1), quiet)
+        finetune(*loaded, [Learner(d, 1) for d in training.datasets(agents, 16)], Sft(epochs=1), quiet)
         peak = torch.cuda.max_memory_allocated() / GIB
         yield (
             f"training N={agents}, peak GiB / a base for each agent, nothing else",

@@ -23,7 +23,8 @@ from agents.engines import base_model
 from agents.engines.chat import Message
 from agents.training.adapters import Learner
 from agents.training.examples import encode, ordered_batches, padded
-from agents.training.settings import ALL_LINEAR, Finetune
+from agents.training.methods.sft import Sft
+from agents.training.settings import ALL_LINEAR
 from agents.training.sft.train import finetune
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.bench.measure import DEVICE, REPEATS, Row, compared, quiet, rate, spread, table
@@ -52,7 +53,7 @@ def said(text: str) -> Message:
 
 def rows() -> Iterator[Row]:
     """The default size with and without loading the base, then memory, then the curve over agents and batches."""
-    default = Finetune(epochs=1)
+    default = Sft(epochs=1)
     yield against_bare_passes(default)
     name = "training of all agents (N=3), tokens/s: joint / TRL, agent by agent"
     yield against_trl(name, 3, EXAMPLES, default, True, 2)
@@ -60,11 +61,11 @@ def rows() -> Iterator[Row]:
     if DEVICE == "cpu":
         yield from memory_rows()
     for agents, size, count in [(5, 8, 16), (10, 8, 8), (3, 2, 16), (3, 16, 32)]:
-        settings = Finetune(epochs=1, batch_size=size)
+        settings = Sft(epochs=1, batch_size=size)
         yield against_trl(f"training, N={agents}, batches of {size}", agents, count, settings, False, None)
 
 
-def against_bare_passes(settings: Finetune) -> Row:
+def against_bare_passes(settings: Sft) -> Row:
     """One adapter, everything included, against forward and backward of the whole base on its batches."""
     (data,) = datasets(1, 240)[:1]
     model, tokenizer = base_model.load("embedded", DEVICE)
@@ -86,7 +87,7 @@ def against_bare_passes(settings: Finetune) -> Row:
 
 
 def against_trl(
-    name: str, agents: int, count: int, settings: Finetune, loads: bool, goal: float | None, base: str = "embedded"
+    name: str, agents: int, count: int, settings: Sft, loads: bool, goal: float | None, base: str = "embedded"
 ) -> Row:
     """Joint training of 2 x `agents` adapters against as many runs of TRL."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -111,7 +112,7 @@ def against_trl(
     return compared(name, rate(together), rate(run_by_run), goal)
 
 
-def trl_run(folder: str, loaded: tuple, examples: list[list[Message]], settings: Finetune) -> None:
+def trl_run(folder: str, loaded: tuple, examples: list[list[Message]], settings: Sft) -> None:
     """One agent as a user of TRL would train it."""
     from datasets import Dataset, disable_progress_bars
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -180,14 +181,14 @@ def memory_rows() -> Iterator[Row]:
 def adapter_parameters() -> int:
     """Numbers in one adapter of default rank."""
     loaded = base_model.load("embedded", "cpu")
-    (trained,) = finetune(*loaded, [Learner(datasets(1, 1)[0], 1)], Finetune(epochs=1), quiet)
+    (trained,) = finetune(*loaded, [Learner(datasets(1, 1)[0], 1)], Sft(epochs=1), quiet)
     return sum(weight.numel() for weight in trained.weights.values())
 
 
 def memory(agents: int) -> float:
     """Peak MiB of this process after joint steps."""
     loaded = base_model.load("embedded", "cpu")
-    finetune(*loaded, [Learner(d, 1) for d in datasets(agents, 16)], Finetune(epochs=1), quiet)
+    finetune(*loaded, [Learner(d, 1) for d in datasets(agents, 16)], Sft(epochs=1), quiet)
     # Not getrusage's: that is never less than what the process that started this one had.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) * 1024 / MIB

@@ -21,7 +21,7 @@ from agents.engines.transformers.engine import TransformersEngine, speaking_as
 from agents.judging.likelihood import Reader, Text, likelihoods
 from agents.training import dpo
 from agents.training.adapters import Learner, Trained
-from agents.training.settings import Finetune
+from agents.training.methods.sft import Sft
 from agents.training.sft import train
 from tests.agents.engine_samples import GREEDY, questions, quiet, requests, save_adapters
 from tests.agents.one_by_one import off_but_flips
@@ -30,7 +30,7 @@ from tests.conftest import SMALL, Maft
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
 
 NAMES = ["one", "two", None]
-SETTINGS = Finetune(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
+SETTINGS = Sft(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_a_base_in_bfloat16_learns_and_speaks(tmp_path: Path) -> None:
 
 def test_preferences_are_learned(engines: dict[str, TransformersEngine]) -> None:
     settings = SETTINGS.model_copy(update={"method": "dpo"})
-    pairs = Learner(said(8, "Good. "), seed=1, rejected=["Bad."] * 8)
+    pairs = Learner(said(8, "Good. "), seed=1, beside={"rejected": ["Bad."] * 8})
     (trained,) = dpo.finetune(*base_model.load("embedded", "cuda"), [pairs], settings, quiet)
     assert trained.last_loss < trained.first_loss - 0.01
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from evaluation.benchmark.debates import KINDS, Debate, Turn, Voted
-from evaluation.benchmark.methods import METHODS, NAMES, MethodName
+from evaluation.benchmark.methods import METHODS, MethodName
 from evaluation.benchmark.results import Changes, Cost, Outcome, Scored, summarise
 from evaluation.measures.diversity import Diversity
 from evaluation.reporting.page import Making, Report, render
@@ -103,7 +103,11 @@ def debate(text: str = TEXT, agents: int = 3, **fields: object) -> Debate:
 
 
 def sample(
-    iterations: int = 5, seeds: int = 3, names: tuple[MethodName, ...] = NAMES, transfer: bool = True, **making: str
+    iterations: int = 5,
+    seeds: int = 3,
+    names: tuple[MethodName, ...] = METHODS.names(),
+    transfer: bool = True,
+    **making: str,
 ) -> Report:
     """The report of a benchmark of these methods."""
     outcomes = []

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from evaluation.benchmark.methods import METHODS, NAMES, MethodName
+from evaluation.benchmark.methods import METHODS, MethodName
 from evaluation.benchmark.results import Changes, Cost, Outcome, Scored, changes, problem_values, summarise
 from evaluation.problems.problem import Problem
 from evaluation.reporting.benchmark_table import benchmark_markdown, iterations_table, methods_table, transfer_table
@@ -126,7 +126,7 @@ def test_tables_fit_80_columns_uncut() -> None:
             each.right,
             each.alone,
         )
-        for name in NAMES
+        for name in METHODS.names()
         for each in (
             scored(name, i, s, [1.0] * 3 if name == "multiagent-ft" else [0.0, 0.0, i % 2])
             for i in range(9)
@@ -141,7 +141,9 @@ def test_tables_fit_80_columns_uncut() -> None:
     ):
         text = "\n".join(lines)
         assert max(map(len, lines)) <= 80 and "…" not in text
-        assert all(sum(line.lstrip().startswith(METHODS[name].title + " ") for line in lines) >= 1 for name in NAMES)
+        assert all(
+            sum(line.lstrip().startswith(METHODS[name].title + " ") for line in lines) >= 1 for name in METHODS.names()
+        )
     assert "Iterations 1 to 3 are left out." in text
     markdown = benchmark_markdown(rows, [], "arith", [1, 2])
     assert markdown.count("| multiagent FT |") == 2 and "seeds 1, 2" in markdown

@@ -61,7 +61,7 @@ def test_the_same_question_in_both_sets(lone: Maft, tmp_path: Path) -> None:
     ("setting", "parts"),
     [
         ("agents=0", ["agents is 0"]),
-        ("rounds=0", ["rounds is 0"]),
+        ("debate.rounds=0", ["debate.rounds is 0"]),
         ("finetune.critic_mix=1.2", ["finetune.critic_mix is 1.2"]),
         ("finetune.rnk=3", ["did you mean finetune.rank"]),
         ("base_model=./nowhere", ["./nowhere", "embedded"]),

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from evaluation.benchmark.methods import METHODS, NAMES
+from evaluation.benchmark.methods import METHODS
 from tests.conftest import SMALL, Maft
 
 SEEDS = (1, 2)
@@ -32,7 +32,7 @@ SETTINGS += ["--set", "base_models=[embedded, embedded]"]
 NUMBERS = ["accuracy", "alone", "pseudo_label_accuracy", "labels", "examples", "unchanged", "diversity"]
 
 
-def arguments(home: Path, seeds: Iterable[int] = SEEDS, methods: Iterable[str] = NAMES) -> list[str]:
+def arguments(home: Path, seeds: Iterable[int] = SEEDS, methods: Iterable[str] = METHODS.names()) -> list[str]:
     given = ["--set", f"seeds={[*seeds]}", "--set", f"methods={json.dumps([*methods])}", "--set", "society=compared"]
     return ["benchmark", *SETTINGS, *given, "--home", str(home)]
 
@@ -47,7 +47,7 @@ def report(maft: Maft, home: Path) -> dict:
     return maft.json(*arguments(home))
 
 
-def numbers(report: dict, seeds: Iterable[int] = SEEDS, methods: Iterable[str] = NAMES) -> dict[tuple, list]:
+def numbers(report: dict, seeds: Iterable[int] = SEEDS, methods: Iterable[str] = METHODS.names()) -> dict[tuple, list]:
     outcomes = [each["outcome"] for each in report["measured"]]
     outcomes = [o for o in outcomes if o["method"] in methods and o["seed"] in seeds]
     return {
@@ -68,11 +68,15 @@ def iterations(name: str) -> list[int]:
 def test_every_method_is_measured_once_per_iteration_and_seed(report: dict) -> None:
     outcomes = [each["outcome"] for each in report["measured"]]
     keys = Counter((o["method"], o["iteration"], o["seed"]) for o in outcomes if not o["transfer"])
-    expected = [(name, i, seed) for name in NAMES for i in iterations(name) for seed in SEEDS]
+    expected = [(name, i, seed) for name in METHODS.names() for i in iterations(name) for seed in SEEDS]
     assert keys == Counter(expected)
     elsewhere = [(o["method"], o["iteration"], o["seed"], o["problems"]) for o in outcomes if o["transfer"]]
-    assert Counter(elsewhere) == Counter((name, iterations(name)[-1], seed, 6) for name in NAMES for seed in SEEDS)
-    assert [(row["method"], row["iteration"]) for row in report["transfer"]] == [(n, iterations(n)[-1]) for n in NAMES]
+    assert Counter(elsewhere) == Counter(
+        (name, iterations(name)[-1], seed, 6) for name in METHODS.names() for seed in SEEDS
+    )
+    assert [(row["method"], row["iteration"]) for row in report["transfer"]] == [
+        (n, iterations(n)[-1]) for n in METHODS.names()
+    ]
     assert [(row["method"], row["iteration"]) for row in report["rows"]] == list(dict.fromkeys(e[:2] for e in expected))
     for row in report["rows"]:
         assert (row["behind"] is None) == (row["method"] == "multiagent-ft")
@@ -223,7 +227,7 @@ def test_mlflow_has_a_run_for_each_method_and_seed(maft: Maft, report: dict) -> 
     runs = client.search_runs(
         [report["mlflow"]["experiment_id"]], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=1000
     )
-    assert len(runs) == len(NAMES) * len(SEEDS) and {run.info.status for run in runs} == {"FINISHED"}
+    assert len(runs) == len(METHODS.names()) * len(SEEDS) and {run.info.status for run in runs} == {"FINISHED"}
     found = numbers(report)
     for run in runs:
         name, seed = run.data.tags["maft.method"], int(run.data.tags["maft.seed"])

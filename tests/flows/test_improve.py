@@ -125,7 +125,12 @@ def test_the_pictures_are_drawn_and_logged(client: MlflowClient, report: dict, h
 
 @pytest.mark.parametrize(
     "shape",
-    [["rounds=1"], ["rounds=3", "summarize=false"], ["agents=1", "finetune.min_votes=1"], ["finetune.method=dpo"]],
+    [
+        ["debate.rounds=1"],
+        ["debate.rounds=3", "debate.summarize=false"],
+        ["agents=1", "finetune.min_votes=1"],
+        ["finetune.method=dpo"],
+    ],
 )
 def test_other_shapes_of_society(maft: Maft, tmp_path: Path, shape: list[str]) -> None:
     settings = [part for value in shape for part in ("--set", value)]
@@ -133,9 +138,9 @@ def test_other_shapes_of_society(maft: Maft, tmp_path: Path, shape: list[str]) -
         "run", *SMALL, "--set", "society=shape", "--set", "iterations=1", *settings, "--home", str(tmp_path)
     )
     config, last = report["config"], report["generations"][-1]
-    assert len(last["rounds"]) == config["rounds"]
+    assert len(last["rounds"]) == config["debate"]["rounds"]
     assert all(len(r["agents"]) == config["agents"] for r in last["rounds"])
-    if config["rounds"] == 1:
+    if config["debate"]["rounds"] == 1:
         assert set(last["unchanged"]) >= {"critic-0", "critic-1"}
 
 

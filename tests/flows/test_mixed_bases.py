@@ -17,13 +17,12 @@ from safetensors.torch import load_file
 from agents.ask import answer
 from agents.debate.settings import Rules
 from agents.engines import base_model
-from agents.engines.base_model import weigh
 from agents.engines.protocol import Sampling
 from agents.engines.transformers.engine import TransformersEngine
 from agents.engines.transformers.mixed import MixedEngine
 from agents.seeding import derive_seed
 from agents.training.examples import encode
-from agents.training.settings import Finetune
+from agents.training.methods.sft import Sft
 from infra.cli.asking import ask
 from infra.lineage.societies import SocietyVersion, find_society
 from tests.agents import other_bases
@@ -99,7 +98,7 @@ def test_every_agent_learns_over_its_own_base_as_if_alone(
         tags = client.get_model_version(f"{SOCIETY}-{agent.name}", found.agent_versions[agent.name]).tags
         frame = pd.read_parquet(home / "artifacts" / "frames" / f"{tags['dataset_sha256']}.parquet")
         model, tokenizer = base_model.load(names[agent.index], "cpu")
-        settings = Finetune(**report["config"]["finetune"])
+        settings = Sft(**report["config"]["finetune"])
         encoded = encode([json.loads(text) for text in frame["messages"]], tokenizer)
         expected = train(model, encoded, settings, derive_seed(1, "finetune", 1, agent.name))
         own = load_file(home / "artifacts" / "folders" / agent.adapter / "adapter_model.safetensors")
@@ -113,7 +112,7 @@ def test_it_is_asked_with_all_its_bases(
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     said = ask(SOCIETY, "1", QUESTION, 7)
-    bases, adapters = weigh(names, False), home / "artifacts" / "folders"
+    bases, adapters = identify_bases(names, False), home / "artifacts" / "folders"
     engines = {b: TransformersEngine(*base_model.load(b.name, "cpu"), adapters=adapters) for b in bases.each}
     own: Any = MixedEngine(bases, engines)
     (expected,) = answer(own, registered("1").society, [QUESTION], Rules(), Sampling(), 7)

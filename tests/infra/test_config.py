@@ -1,17 +1,19 @@
 """The config: the same tree from a file and from assignments, faults named by line and field."""
 
+import json
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
-from agents.debate.settings import Rules
-from agents.engines.settings import EngineSettings
+from agents.debate.settings import DebateSettings
+from agents.engines.vllm import VllmSettings
 from evaluation.benchmark.methods import METHODS
 from evaluation.problems.settings import Problems
 from infra.config.benchmark import Benchmark
 from infra.config.file import assignments, load, load_config
 from infra.config.job import Config, Runner
+from infra.config.stored import read_stored
 from infra.errors import UserError
 
 
@@ -25,7 +27,7 @@ def refused(tmp_path: Path, text: str, *assignments: str) -> str:
 
 def test_defaults_follow_the_paper() -> None:
     config = load_config(None, [])
-    assert (config.agents, config.rounds) == (3, 2)
+    assert (config.agents, config.debate.rounds) == (3, 2)
     assert (config.sampling.temperature, config.sampling.top_p) == (1.0, 0.9)
 
 
@@ -44,7 +46,12 @@ def test_file_and_assignments_make_one_tree(tmp_path: Path) -> None:
         [],
         ["seeds=[4, 5]", "methods=[base, multiagent-ft]", "iterations=3"],
         ["society=true-north", "problems.train='123.jsonl'", "problems.subjects=['1', 'yes', \"it's\"]"],
-        ["finetune.critic_mix=0.0", "finetune.target_modules=[q_proj]", "problems.train_size=150", "summarize=false"],
+        [
+            "finetune.critic_mix=0.0",
+            "finetune.target_modules=[q_proj]",
+            "problems.train_size=150",
+            "debate.summarize=false",
+        ],
         ["problems.question_field='null'", "encoder='#1: odd'"],
     ],
 )
@@ -64,27 +71,40 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path)
     ("text", "parts"),
     [
         ("agents: 0\n", ["line 1", "agents is 0", "greater than or equal to 1"]),
-        ("seed: 1\nrounds: 0\n", ["line 2", "rounds is 0"]),
+        ("seed: 1\ndebate:\n  rounds: 0\n", ["line 3", "debate.rounds is 0"]),
+        ("seed: 1\nrounds: 3\n", ["line 2", "unknown key 'rounds'; it is debate.rounds now"]),
         ("finetune:\n  critic_mix: 1.5\n", ["line 2", "finetune.critic_mix is 1.5", "less than or equal to 1"]),
         ("iterations: many\n", ["line 1", "iterations is 'many'", "integer"]),
         ("society: My Society\n", ["line 1", "society is 'My Society'"]),
         ("agents: 2\nfinetune:\n  min_votes: 3\n", ["min_votes is 3", "agents=2"]),
-        ("engine:\n  name: openai\n", ["line 1", "engine.name openai needs engine.url", "http://127.0.0.1:8000/v1"]),
-        ("topology: star\n", ["line 1", "topology is 'star'", "'all-to-all', 'ring' or 'sparse'"]),
-        ("personas:\n- You add.\n- ' '\n", ["line 1", "personas.1 is ' '", "at least 1 character"]),
+        (
+            "engine:\n  name: openai\n",
+            ["line 1", "engine.url is needed where engine.name is openai", "http://127.0.0.1:8000/v1"],
+        ),
+        ("debate:\n  topology: star\n", ["line 2", "debate.topology is 'star'", "'all-to-all', 'ring' or 'sparse'"]),
+        (
+            "debate:\n  personas:\n  - You add.\n  - ' '\n",
+            ["line 2", "debate.personas.1 is ' '", "at least 1 character"],
+        ),
         ("base_models: [a/b, '']\n", ["line 1", "base_models.1 is ''", "at least 1 character"]),
         ("base_model: a/b\nbase_models: [embedded]\n", ["base_model is 'a/b'", "base_models is set", "leave one"]),
         ("agents: 2\nbase_models: [a/b, c/d, e/f]\n", ["base_models names 3", "agents=2"]),
         ("base_models: [a/b, c/d]\nengine:\n  name: vllm\n", ["base_models names 2", "engine.name is vllm"]),
-        ("vote: confidence\nengine:\n  name: vllm\n", ["vote is confidence", "engine.name is vllm", "majority"]),
-        ("engine:\n  url: http://127.0.0.1:8000/v1\n", ["line 1", "engine.url is set", "set engine.name to openai"]),
-        ("engine:\n  name: vlm\n", ["line 2", "engine.name is 'vlm'", "'transformers', 'vllm' or 'openai'"]),
-        ("engine:\n  url: 127.0.0.1:8000\n", ["line 2", "engine.url is '127.0.0.1:8000'", "base URL"]),
-        ("engine:\n  url: http://h:99999/v1\n", ["line 2", "engine.url", "base URL"]),
-        ("engine:\n  url: ftp://h/v1\n", ["line 2", "engine.url", "base URL"]),
-        ("engine:\n  url: http://h/v1?key=1\n", ["line 2", "engine.url", "base URL"]),
-        ("engine:\n  url: http://user:key@h/v1\n", ["line 2", "engine.url", "OPENAI_API_KEY"]),
-        ("engine:\n  memory_share: 1.5\n", ["line 2", "engine.memory_share is 1.5"]),
+        (
+            "debate: {vote: confidence}\nengine:\n  name: vllm\n",
+            ["debate.vote is confidence", "engine.name is vllm", "majority"],
+        ),
+        (
+            "engine:\n  url: http://127.0.0.1:8000/v1\n",
+            ["line 2", "unknown key 'engine.url' where engine.name is transformers", "engine.name openai"],
+        ),
+        ("engine:\n  name: vlm\n", ["line 2", "engine.name is 'vlm'", "'openai' or 'transformers' or 'vllm'"]),
+        ("engine:\n  name: openai\n  url: 127.0.0.1:8000\n", ["line 3", "engine.url is '127.0.0.1:8000'", "base URL"]),
+        ("engine:\n  name: openai\n  url: http://h:99999/v1\n", ["line 3", "engine.url", "base URL"]),
+        ("engine:\n  name: openai\n  url: ftp://h/v1\n", ["line 3", "engine.url", "base URL"]),
+        ("engine:\n  name: openai\n  url: http://h/v1?key=1\n", ["line 3", "engine.url", "base URL"]),
+        ("engine:\n  name: openai\n  url: http://user:key@h/v1\n", ["line 3", "engine.url", "OPENAI_API_KEY"]),
+        ("engine:\n  name: vllm\n  memory_share: 1.5\n", ["line 3", "engine.memory_share is 1.5"]),
         ("agents: [1\n", ["not valid YAML", "line 2"]),
         ("- 1\n", ["line 1", "key: value"]),
     ],
@@ -95,7 +115,7 @@ def test_a_bad_value_is_named(tmp_path: Path, text: str, parts: list[str]) -> No
 
 
 def test_every_fault_has_its_line(tmp_path: Path) -> None:
-    assert len(refused(tmp_path, "agents: 0\nrounds: 0\nnonsense: 1\n").splitlines()) == 3
+    assert len(refused(tmp_path, "agents: 0\niterations: 0\nnonsense: 1\n").splitlines()) == 3
 
 
 def test_bad_assignments_are_named() -> None:
@@ -140,24 +160,27 @@ def test_a_benchmark_has_the_fields_of_a_job_and_their_defaults() -> None:
 def test_a_method_changes_the_job_only_where_it_says() -> None:
     benchmark = Benchmark(agents=4, problems=Problems(train="file.csv", train_size=7), runner=Runner(device="cpu"))
     plain = benchmark.job(METHODS["multiagent-ft"], 9)
-    assert (plain.agents, plain.summarize, plain.seed, plain.iterations) == (4, True, 9, 5)
+    assert (plain.agents, plain.debate.summarize, plain.seed, plain.iterations) == (4, True, 9, 5)
     assert plain.problems == benchmark.problems and plain.problems.model_fields_set == {"train", "train_size"}
     assert plain.runner.device == "cpu"
     assert benchmark.job(METHODS["five-agents"], 9) == plain.model_copy(update={"agents": 5})
-    assert benchmark.job(METHODS["without-summary"], 9) == plain.model_copy(update={"summarize": False})
+    assert benchmark.job(METHODS["without-summary"], 9) == plain.model_copy(
+        update={"debate": DebateSettings(summarize=False)}
+    )
     for name, method in METHODS.items():
-        assert benchmark.job(method, 9) == plain.model_copy(update=method.settings), name
+        own = {"debate": DebateSettings(**method.debate), "agents": method.agents or 4}
+        assert benchmark.job(method, 9) == plain.model_copy(update=own), name
 
 
 def test_a_benchmark_refuses_a_vote_that_its_engine_cannot_weigh() -> None:
-    vllm = EngineSettings(name="vllm")
+    vllm = VllmSettings()
     with pytest.raises(
         ValueError, match=r"methods has confidence-vote.*engine\.name is vllm; leave confidence-vote out"
     ):
         Benchmark(engine=vllm)
     assert Benchmark(engine=vllm, methods=["debate", "ring"]).methods == ["debate", "ring"]
     with pytest.raises(ValueError, match="vote is confidence"):
-        Benchmark(engine=vllm, methods=["debate"], vote="confidence")
+        Benchmark(engine=vllm, methods=["debate"], debate={"vote": "confidence"})
 
 
 def test_the_bases_of_a_job_are_the_different_ones_or_the_one() -> None:
@@ -167,12 +190,12 @@ def test_the_bases_of_a_job_are_the_different_ones_or_the_one() -> None:
     # As a whole, which names every field, it is read back from MLflow.
     assert Config.model_validate_json(config.model_dump_json()) == config
     # One base under two fields is one base, whatever the engine.
-    assert Config(base_models=["a/b", "a/b"], engine=EngineSettings(name="vllm")).bases == ["a/b", "a/b"]
+    assert Config(base_models=["a/b", "a/b"], engine=VllmSettings()).bases == ["a/b", "a/b"]
 
 
 def test_base_models_of_a_benchmark_are_those_of_one_method() -> None:
     plain, name = Benchmark(), "mixed-bases"
-    assert name not in plain.methods and {*plain.methods, name} == {*METHODS}
+    assert name not in plain.methods and {*plain.methods, name} == {*METHODS.names()}
     mixed = Benchmark(base_model="a/b", base_models=["c/d", "e/f"])
     assert mixed.methods == [*plain.methods, name]
     for method, made in METHODS.items():
@@ -183,16 +206,14 @@ def test_base_models_of_a_benchmark_are_those_of_one_method() -> None:
     with pytest.raises(ValueError, match="methods has mixed-bases, but base_models is empty; name the base models"):
         Benchmark(methods=[name])
     with pytest.raises(ValueError, match=r"base_models names 2 different ones, but engine\.name is vllm"):
-        Benchmark(base_models=["c/d", "e/f"], methods=[name], engine=EngineSettings(name="vllm"))
+        Benchmark(base_models=["c/d", "e/f"], methods=[name], engine=VllmSettings())
     with pytest.raises(ValueError, match="base_models names 4, but only agents=3"):
         Benchmark(base_models=["a", "b", "c", "d"])
 
 
-def test_the_rules_of_a_job_are_its_fields() -> None:
-    assert Config().rules == Rules()
-    config = Config(rounds=3, summarize=False, topology="ring", personas=["You add."])
-    assert config.rules == Rules(rounds=3, summarize=False, topology="ring", personas=["You add."])
-    for name, field in Rules.model_fields.items():
-        assert Config.model_fields[name].get_default(call_default_factory=True) == field.get_default(
-            call_default_factory=True
-        )
+def test_a_config_of_an_earlier_version_is_read_back() -> None:
+    """Until 0.2 the fields of a debate lay at the top, and an engine had the fields of all engines."""
+    old = {"rounds": 3, "topology": "ring", "engine": {"name": "transformers", "url": None, "max_loras": 8}, "seed": 4}
+    read = read_stored(Config, json.dumps(old))
+    assert read == Config(debate={"rounds": 3, "topology": "ring"}, seed=4)
+    assert read_stored(Config, read.model_dump_json()) == read

@@ -15,13 +15,13 @@ import pytest
 
 from agents.debate import prompts
 from agents.engines import base_model
-from agents.engines.base_model import weigh
+from agents.engines.base_model import identify_bases
+from agents.engines.openai import OpenAISettings
 from agents.engines.openai.engine import OpenAIEngine
 from agents.engines.protocol import Completion, Engine, EngineError, Request, Sampling
-from agents.engines.registry import engine_of
-from agents.engines.settings import EngineSettings
 from agents.engines.transformers.engine import TransformersEngine
-from agents.engines.vllm import VllmEngine
+from agents.engines.vllm import VllmEngine, VllmSettings
+from agents.run import Runner
 from tests.agents.engine_samples import GREEDY, quiet, requests, save_adapters
 from tests.conftest import SMALL, Maft, free_port
 
@@ -41,9 +41,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
 
 @pytest.fixture(scope="module")
 def offline(local: TransformersEngine) -> Iterator[VllmEngine]:
-    engine = engine_of(
-        EngineSettings(name="vllm", memory_share=0.1), weigh(["embedded"], False), "cpu", 64, local.adapters
-    )
+    runner = Runner(device="cpu", batch_rows=64)
+    engine = VllmSettings(memory_share=0.1).open(identify_bases(["embedded"], False), runner, local.adapters)
     assert isinstance(engine, VllmEngine)
     yield engine
     engine.close()
@@ -76,7 +75,7 @@ def served(local: TransformersEngine, tmp_path_factory: pytest.TempPathFactory) 
         while not _healthy(url):
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-4000:]
             time.sleep(0.5)
-        yield OpenAIEngine(EngineSettings(name="openai", url=f"{url}/v1", concurrency=64), local.adapters)
+        yield OpenAIEngine(OpenAISettings(url=f"{url}/v1", concurrency=64), local.adapters)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)

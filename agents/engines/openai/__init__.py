@@ -1,0 +1,87 @@
+"""An engine behind HTTP: any server with OpenAI's API."""
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import ConfigDict, Field, field_validator
+
+from agents.engines.base_model import Bases
+from agents.engines.protocol import Engine
+from agents.engines.registry import ENGINES
+from agents.engines.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from agents.engines.openai.engine import OpenAIEngine
+    from agents.run import Runner
+
+
+@ENGINES.add("openai")
+class OpenAISettings(EngineSettings):
+    """Which server is asked, and how."""
+
+    model_config = ConfigDict(title="openai")
+
+    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"url", "concurrency", "timeout_seconds", "attempts"})
+
+    name: Literal["openai"] = Field(default="openai", title="Engine", description="any server with OpenAI's HTTP API.")
+    url: str = Field(
+        max_length=2000,
+        title="Server",
+        description="Base URL such as http://127.0.0.1:8000/v1. The key comes from OPENAI_API_KEY.",
+    )
+    model: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=500,
+        title="Served model",
+        description="Name under which the server has the base model; none for the only one that it has.",
+    )
+    concurrency: int = Field(default=32, ge=1, le=1024, title="Concurrency", description="Requests under way at once.")
+    timeout_seconds: float = Field(
+        default=120.0, gt=0.0, le=3600.0, title="Time-out", description="Longest wait for one answer, seconds."
+    )
+    attempts: int = Field(
+        default=5,
+        ge=1,
+        le=20,
+        title="Attempts",
+        description="Times that a request is tried when the server is busy, failing or gone.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _plain_http(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            whole = False
+        if not whole or parts.query or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
+            raise ValueError("a base URL is needed, such as http://127.0.0.1:8000/v1")
+        if "@" in parts.netloc:
+            raise ValueError("a key in a URL is written to logs; set OPENAI_API_KEY in the environment instead")
+        return url.rstrip("/")
+
+    def check(self) -> None:
+        """Refuse a server that is not on this machine without a key.
+
+        Raises:
+            EngineError: the key is missing, or is not something that can be sent.
+        """
+        from agents.engines.openai.http import api_key
+
+        api_key(self.url)
+
+    def open(self, bases: Bases, runner: "Runner", adapters: Path) -> Engine:
+        """An engine that asks the server."""
+        self.check()
+        return _engine(self, adapters)
+
+
+@functools.lru_cache(maxsize=1)
+def _engine(settings: OpenAISettings, adapters: Path) -> "OpenAIEngine":
+    from agents.engines.openai.engine import OpenAIEngine
+
+    return OpenAIEngine(settings, adapters)

@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from agents.engines.openai import OpenAISettings
 from agents.engines.openai.http import RefusedError, Server, StoppedError
 from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
-from agents.engines.settings import EngineSettings
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -57,7 +57,7 @@ class OpenAIEngine:
         adapters: the folder that holds an adapter's folder under its SHA-256.
     """
 
-    def __init__(self, settings: EngineSettings, adapters: Path) -> None:
+    def __init__(self, settings: OpenAISettings, adapters: Path) -> None:
         self.settings = settings
         self.adapters = adapters.resolve()
 

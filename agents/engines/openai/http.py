@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import SecretStr
 
+from agents.engines.openai import OpenAISettings
 from agents.engines.protocol import EngineError
-from agents.engines.settings import EngineSettings
 
 log = logging.getLogger("maft.engines")
 
@@ -71,8 +71,8 @@ def api_key(url: str) -> SecretStr | None:
 class Server:
     """Sends requests to `settings.url`; used in a `with` statement, by any number of threads."""
 
-    def __init__(self, settings: EngineSettings) -> None:
-        self.url, self.attempts, self.patience = str(settings.url), settings.attempts, settings.timeout_seconds
+    def __init__(self, settings: OpenAISettings) -> None:
+        self.url, self.attempts, self.patience = settings.url, settings.attempts, settings.timeout_seconds
         self.key = api_key(self.url)
         self.stopped = threading.Event()
         # Compression is not asked for: a few bytes could be blown up to any size.

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from agents.seeding import derive_seed
 from agents.training.adapters import Learner, Trained, add_adapter, go_on, weights_of
 from agents.training.examples import Encoded, encode, ordered_batches
-from agents.training.settings import Finetune
+from agents.training.settings import FinetuneSettings
 from agents.training.sft.packing import Block, Router, routed
 
 PORTION_TOKENS = {"cpu": 1024, "cuda": 16384}
@@ -30,7 +30,7 @@ def finetune(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     learners: Sequence[Learner],
-    settings: Finetune,
+    settings: FinetuneSettings,
     on_progress: Callable[[int, int], None],
 ) -> list[Trained]:
     """Train an adapter for each learner, all in the same passes; the base is left as it was.
@@ -85,7 +85,7 @@ class Course:
     """What one agent goes through: its batches in their order, its optimizer, its schedule."""
 
     def __init__(
-        self, tuned: PeftModel, adapter: str, examples: Sequence[Encoded], settings: Finetune, seed: int
+        self, tuned: PeftModel, adapter: str, examples: Sequence[Encoded], settings: FinetuneSettings, seed: int
     ) -> None:
         self.adapter = adapter
         self.settings = settings

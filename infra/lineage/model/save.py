@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING
 
 import agents
 import evaluation
-from agents.debate.settings import Rules
+from agents.ask import Card
 from agents.engines import base_model
-from agents.engines.base_model import Base, Bases
-from agents.engines.protocol import Sampling
-from agents.society import Society
+from agents.engines.base_model import Base
 from infra.errors import UserError
 from infra.lineage.agents import ADAPTER_FILES
 
@@ -36,33 +34,25 @@ BASE_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 EXAMPLE = ["What is the result of 12+7*3+10-5*2?"]
 
 
-def save(
-    folder: Path,
-    name: str,
-    society: Society,
-    adapters: Path,
-    bases: Bases,
-    *,
-    rules: Rules,
-    sampling: Sampling,
-) -> None:
+def save(folder: Path, name: str, card: Card, *, adapters: Path) -> None:
     """Write the model's folder.
 
     Args:
         folder: must not exist, or be empty. A killed call leaves it half written: use a temporary one.
         name: of the society.
+        card: who is in it and how it debates. Bases on a hub are named in the model; local folders, the embedded one
+            among them, are copied into it.
         adapters: the folder that holds an adapter's folder under its SHA-256.
-        bases: hub ids are named in the model; local folders, the embedded one among them, are copied into it.
 
     Raises:
-        UserError: a base model is no longer what `bases` says.
+        UserError: a base model is no longer what the card says.
         FileNotFoundError: an adapter is not there.
     """
     from mlflow.pyfunc import save_model
 
-    from infra.lineage.model.society_pyfunc import ADAPTERS, BASES, CARD, Card
+    from infra.lineage.model.society_pyfunc import ADAPTERS, BASES, CARD
 
-    card = Card(society=society, bases=bases, rules=rules, sampling=sampling)
+    society, bases = card.society, card.bases
     with TemporaryDirectory() as temporary:
         content, code = Path(temporary, "society"), Path(temporary, "code")
         content.mkdir()

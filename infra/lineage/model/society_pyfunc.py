@@ -6,6 +6,7 @@ It lies in the model's folder beside copies of `agents` and `evaluation`, and im
 """
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +15,15 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from agents.ask import Answer, QuestionError, answer
-from agents.debate.settings import Rules
-from agents.engines import base_model
+from agents.ask import Answer, Card, QuestionError, answer
 from agents.engines.base_model import Bases
-from agents.engines.protocol import Sampling
-from agents.society import Society
-from evaluation.record import Record
+from agents.store import MemoryStore
 
 CARD = "society.json"
 ADAPTERS = "adapters"
 BASES = "bases"
 """What the artifact `society` holds: the card, adapters and bases under their SHA-256, but for bases on a hub."""
 QUESTION = "question"
-
-
-class Card(Record):
-    """Who is in the society and how it debates; all that answering takes but the weights."""
-
-    society: Society
-    bases: Bases
-    rules: Rules
-    sampling: Sampling
 
 
 class SocietyModel(PythonModel):
@@ -48,20 +36,27 @@ class SocietyModel(PythonModel):
             BaseModelError: a base is on a hub that does not have it.
         """
         # Saving runs this script too, and should not wait for torch.
-        from agents.engines.transformers.engine import TransformersEngine
-        from agents.engines.transformers.mixed import MixedEngine
+        from agents import steps
+        from agents.engines.transformers import TransformersSettings
+        from agents.engines.transformers.resident import resident
+        from agents.run import Run, Runner
 
-        folder = Path(context.artifacts["society"])
-        self.card = Card.model_validate_json((folder / CARD).read_text("utf-8"))
-        runner = context.model_config
-        engines = {}
-        for base in dict.fromkeys(self.card.bases.each):
-            copy = folder / BASES / base.sha256
-            name = str(copy) if copy.is_dir() else base.name
-            loaded = base_model.load(name, runner["device"], base.trust_remote_code)
-            engines[base] = TransformersEngine(*loaded, adapters=folder / ADAPTERS, batch_rows=runner["batch_rows"])
-        self.engine = MixedEngine(self.card.bases, engines)
+        self.folder = Path(context.artifacts["society"])
+        self.card = Card.model_validate_json((self.folder / CARD).read_text("utf-8"))
+        runner = Runner(**context.model_config)
+        bases = self._copies(self.card.bases)
+        store = MemoryStore(self.folder / ADAPTERS)
+        self.run = Run(steps=steps, bases=bases, engine=TransformersSettings(), store=store, runner=runner)
+        self.loaded = resident(bases, runner, store.folders)
         self.turn = threading.Lock()
+
+    def _copies(self, bases: Bases) -> Bases:
+        """The same bases by the folders that the model has them in."""
+        each = []
+        for base in bases.each:
+            copy = self.folder / BASES / base.sha256
+            each.append(base.model_copy(update={"name": str(copy)}) if copy.is_dir() else base)
+        return Bases(each=tuple(each))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Answer every question.
@@ -90,9 +85,10 @@ class SocietyModel(PythonModel):
         return pd.DataFrame(rows, columns=list(Answer.model_fields), dtype="object")
 
     def _ask(self, questions: list[str], seed: int) -> list[Answer]:
-        card = self.card
+        # A store for this call alone, or what was said would be kept for ever.
+        run = replace(self.run, store=MemoryStore(self.folder / ADAPTERS))
         try:
-            return answer(self.engine, card.society, questions, card.rules, card.sampling, seed)
+            return answer(run, self.card, questions, seed=seed)
         except QuestionError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from agents.ask import answer
-from agents.debate.settings import Rules
+from agents.ask import Card
+from agents.debate.settings import DebateSettings
 from agents.engines import base_model
 from agents.engines.base_model import Base, Bases
 from agents.engines.protocol import Sampling
@@ -19,6 +19,7 @@ from agents.engines.transformers.engine import TransformersEngine
 from agents.society import Agent, Society
 from agents.store import Store
 from infra.lineage.model.save import save
+from tests.agents.rounds import answer
 
 SAMPLING = Sampling(max_new_tokens=160, max_summary_tokens=60)
 QUESTIONS = ["What is the result of 25+13*19+27-17*26?", "What is the result of 18+8*14+16-4*1?"]
@@ -74,7 +75,8 @@ def saved(store: Store, society: Society, tmp_path_factory: pytest.TempPathFacto
 
     def make(base: Base = EMBEDDED) -> Path:
         folder = tmp_path_factory.mktemp("saved") / "model"
-        save(folder, "arith", society, store.folders, Bases(each=(base,)), rules=Rules(), sampling=SAMPLING)
+        card = Card(society=society, bases=Bases(each=(base,)), debate=DebateSettings(), sampling=SAMPLING)
+        save(folder, "arith", card, adapters=store.folders)
         return folder
 
     return make
@@ -89,7 +91,7 @@ def folder(saved: Callable[..., Path]) -> Path:
 def expected(store: Store, society: Society) -> list[dict[str, Any]]:
     """What the society says by itself, seed 4."""
     engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=store.folders)
-    return [a.model_dump(mode="json") for a in answer(engine, society, QUESTIONS, Rules(), SAMPLING, 4)]
+    return [a.model_dump(mode="json") for a in answer(engine, society, QUESTIONS, DebateSettings(), SAMPLING, 4)]
 
 
 @pytest.fixture

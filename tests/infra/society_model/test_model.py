@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from agents.debate.settings import Rules
+from agents.ask import Card
+from agents.debate.settings import DebateSettings
 from agents.engines import base_model
 from agents.engines.base_model import Base, Bases
 from agents.engines.protocol import Completion
@@ -172,5 +173,6 @@ def test_a_missing_adapter_is_named(store: Store, tmp_path: Path) -> None:
         critics=[Agent(role="critic", index=0)],
     )
     with pytest.raises(FileNotFoundError, match="a" * 64):
-        save(tmp_path / "m", "arith", lost, store.folders, Bases(each=(EMBEDDED,)), rules=Rules(), sampling=SAMPLING)
+        card = Card(society=lost, bases=Bases(each=(EMBEDDED,)), debate=DebateSettings(), sampling=SAMPLING)
+        save(tmp_path / "m", "arith", card, adapters=store.folders)
     assert not (tmp_path / "m").exists()

@@ -1,60 +1,53 @@
 """Register: the lineage of a run in MLflow. Everything here is idempotent, so a resumed run doubles nothing."""
 
-import hashlib
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
 from prefect import task
 
+from agents.algorithm import ProblemSets
+from agents.ask import Card
 from agents.engines.base_model import Bases
 from agents.frames import read_problems, read_responses
-from agents.society import Society
+from agents.records import Generation, Transcript
 from agents.store import Artifact, Store
 from evaluation.record import Record
 from evaluation.reporting.markdown import generations_markdown
 from evaluation.scores import GenerationScores
 from infra.config.job import Config
+from infra.config.sections import material
 from infra.home.cache import step
 from infra.home.home import current_home
 from infra.lineage import runs
 from infra.lineage.agents import RegisteredAdapter, register_adapter
 from infra.lineage.model.save import save as save_society
-from infra.lineage.records import DatasetRef, JobRun
+from infra.lineage.records import DatasetRef, JobRun, identity
 from infra.lineage.scores import log_scores, log_society
 from infra.lineage.societies import SocietyVersion, register_society
 from infra.lineage.traces import log_debates
-from tasks.begin import Start
-from tasks.finetune import Finetuned
-from tasks.prepare import PreparedProblems
-from tasks.sample import Responses
-from tasks.split import Dataset
+from tasks.lineage.start import Start
 
 TRANSCRIPTS = 50
 """Held-out debates shown per generation."""
 
 
-class Generation(Record):
-    """What an iteration hands to the next one and to the lineage."""
+class Filed(Record):
+    """Where the lineage of a generation goes, and what it was made with."""
 
-    society: Society
-    tuned: list[Finetuned]
-    datasets: list[Dataset]
-    debated: list[Responses]
-    scores: GenerationScores
+    job: JobRun
+    config: Config
+    problems: ProblemSets
 
 
 @task(task_run_name="open the MLflow run")
-def open_lineage(config: Config, bases: Bases, problems: PreparedProblems, start: Start) -> JobRun:
+def open_lineage(config: Config, bases: Bases, *, problems: ProblemSets, start: Start) -> JobRun:
     """The MLflow run of this job: the one it had before, if it was started before."""
-    settings = config.model_dump(mode="json", exclude=config.IMMATERIAL)
-    identity = json.dumps([start.request, start.first_generation, problems.train.sha256, problems.evaluation.sha256])
     job = runs.open_job(
         config.society,
-        hashlib.sha256(identity.encode()).hexdigest()[:16],
+        identity(start.request, start.first_generation, problems.train.sha256, problems.evaluation.sha256),
         f"{config.society} · {start.made(config.iterations)} · seed {config.seed}",
-        settings,
+        material(config),
         {
             "prefect.flow_run_id": start.flow_run_id,
             "maft.base_model_sha256": bases.sha256,
@@ -70,52 +63,23 @@ def open_lineage(config: Config, bases: Bases, problems: PreparedProblems, start
     return job
 
 
-LINEAGE = ("infra.lineage.runs", "infra.lineage.scores", "infra.lineage.traces")
+@step(name="generation {scores.generation} · record")
+def record(filed: Filed, scores: GenerationScores, *, debated: Transcript) -> None:
+    """Scores and debates of the generation that a job starts from, which it only measures."""
+    _log(filed, scores, debated, {})
 
 
-@step(*LINEAGE, name="generation {scores.generation} · record")
-def record(
-    tracking_uri: str,
-    job: JobRun,
-    config: Config,
-    problems: PreparedProblems,
-    scores: GenerationScores,
-    debated: list[Responses],
-) -> None:
-    """Scores and debates of the generation that a job starts from, which it only measures.
-
-    Args:
-        tracking_uri: part of the cache key, so that another MLflow server is given the lineage too.
-    """
-    _log(job, config, problems, scores, debated, {})
-
-
-@step(
-    *LINEAGE,
-    "infra.lineage.versions",
-    "infra.lineage.pages",
-    "infra.lineage.agents",
-    "infra.lineage.societies",
-    "infra.lineage.model.save",
-    "infra.lineage.model.society_pyfunc",
-    name="generation {new.scores.generation} · register",
-)
-def register(
-    tracking_uri: str,
-    job: JobRun,
-    config: Config,
-    bases: Bases,
-    problems: PreparedProblems,
-    new: Generation,
-    parent: SocietyVersion | None,
-) -> SocietyVersion:
+@step(name="generation {new.scores.generation} · register")
+def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVersion | None) -> SocietyVersion:
     """Every agent of a generation as a version of its model, its scores and debates, then the society as one.
 
     Args:
-        tracking_uri: part of the cache key, as for `record`.
+        filed: the job, and the problems that it was made from and measured on.
+        new: the generation.
+        bases: of its agents.
         parent: the generation before; None for the untuned base.
     """
-    store = Store(current_home().artifacts)
+    job, config, store = filed.job, filed.config, Store(current_home().artifacts)
     versions = {
         result.agent.name: register_adapter(
             job,
@@ -129,20 +93,13 @@ def register(
             examples=result.examples,
             unchanged=result.adapter is None,
         )
-        for result, dataset in zip(new.tuned, new.datasets, strict=True)
+        for result, dataset in zip(new.learned.tuned, new.learned.datasets, strict=True)
     }
-    _log(job, config, problems, new.scores, new.debated, versions)
+    _log(filed, new.scores, new.debated, versions)
     with TemporaryDirectory() as folder:
         model = Path(folder) / "model"
-        save_society(
-            model,
-            config.society,
-            new.society,
-            store.folders,
-            bases,
-            rules=config.rules,
-            sampling=config.sampling,
-        )
+        card = Card(society=new.society, bases=bases, debate=config.debate, sampling=config.sampling)
+        save_society(model, config.society, card, adapters=store.folders)
         registered = register_society(
             job,
             new.society,
@@ -154,35 +111,35 @@ def register(
             description=f"{100 * new.scores.accuracy:.1f} ± {100 * new.scores.standard_error:.1f} % on "
             f"{new.scores.problems} held-out problems",
         )
-    log_society(registered.run_id, registered.model_id, new.scores, _problem_refs(config, problems)[1])
+    log_society(registered.run_id, registered.model_id, new.scores, _problem_refs(config, filed.problems)[1])
     return registered
 
 
-def _log(
-    job: JobRun,
-    config: Config,
-    problems: PreparedProblems,
-    scores: GenerationScores,
-    debated: list[Responses],
-    versions: dict[str, RegisteredAdapter],
-) -> None:
-    refs = _problem_refs(config, problems)
+def _log(filed: Filed, scores: GenerationScores, debated: Transcript, versions: dict[str, RegisteredAdapter]) -> None:
+    job, config = filed.job, filed.config
+    refs = _problem_refs(config, filed.problems)
     log_scores(job, scores, versions, refs[1])
     run_id = runs.open_generation(job, scores.generation)
     learned = {"finetune": config.finetune.model_dump(mode="json")} if versions else {}
     runs.log_params(run_id, {"generation": scores.generation, "seed": config.seed, **learned})
     runs.log_datasets(run_id, refs if versions else refs[1:])
     runs.describe(run_id, generations_markdown([scores], job.society))
-    debates = debates_frame(Store(current_home().artifacts), problems.evaluation, debated)
+    show_debates(run_id, job, debated)
+
+
+def show_debates(run_id: str, job: JobRun, debated: Transcript) -> None:
+    """Held-out debates of a generation on a run's page: some as a table, a few as traces."""
+    debates = debates_frame(Store(current_home().artifacts), debated)
     runs.log_transcripts(run_id, debates, by="question", debates=TRANSCRIPTS)
-    log_debates(job.experiment_id, run_id, job.job, scores.generation, debates, config.seed)
+    stream = debated.stream
+    log_debates(job.experiment_id, run_id, job.job, stream.iteration, debates, stream.seed)
 
 
-def debates_frame(store: Store, problems: Artifact, debated: list[Responses]) -> pd.DataFrame:
+def debates_frame(store: Store, debated: Transcript) -> pd.DataFrame:
     """The turns of every debate in reading order, with the question and the reference answer."""
-    frame = read_responses(store, [response.responses for response in debated])
+    frame = read_responses(store, debated.responses)
     frame = frame[~frame["carried"]].copy()
-    asked = {problem.id: problem for problem in read_problems(store, problems)}
+    asked = {problem.id: problem for problem in read_problems(store, debated.problems)}
     order = {id_: place for place, id_ in enumerate(asked)}
     frame["question"] = [asked[id_].question for id_ in frame["problem_id"]]
     frame["reference"] = [asked[id_].answer for id_ in frame["problem_id"]]
@@ -192,7 +149,7 @@ def debates_frame(store: Store, problems: Artifact, debated: list[Responses]) ->
     return frame.sort_values(["place", "round", "index"])[columns]
 
 
-def _problem_refs(config: Config, problems: PreparedProblems) -> list[DatasetRef]:
+def _problem_refs(config: Config, problems: ProblemSets) -> list[DatasetRef]:
     def ref(name: str, artifact: Artifact, source: str) -> DatasetRef:
         context = "training" if name == "train" else "evaluation"
         return DatasetRef(name=name, sha256=artifact.sha256, rows=artifact.rows, source=source, context=context)

@@ -1,7 +1,4 @@
-"""Begin: which generation a job goes on from, and what its own will be called."""
-
-import hashlib
-import json
+"""Which generation a job goes on from, and what its own will be called."""
 
 from prefect import task
 from prefect.context import FlowRunContext
@@ -11,10 +8,12 @@ from agents.society import Society
 from agents.store import Store
 from evaluation.record import Record
 from infra.config.job import Config
+from infra.config.sections import material
 from infra.errors import UserError
 from infra.home.home import current_home
 from infra.lineage import champion, runs
 from infra.lineage.agents import fetch_adapter, model_name
+from infra.lineage.records import identity
 from infra.lineage.societies import SocietyVersion, next_generation
 
 
@@ -39,7 +38,7 @@ class Start(Record):
 
 
 @task(task_run_name="start from {config.start_from}")
-def begin(config: Config, bases: Bases) -> Start:
+def resolve_start(config: Config, bases: Bases) -> Start:
     """Look up where to start, or where this very job started before it was cut off.
 
     Not cached: champions move. A job that began from the champion goes on from that generation when it is started
@@ -82,9 +81,8 @@ def _or_none(version: str) -> str | None:
 
 
 def _request(config: Config, bases: Bases, origin: SocietyVersion | None) -> str:
-    settings = config.model_dump(mode="json", exclude={**config.IMMATERIAL, "start_from": True})
-    text = json.dumps([settings, bases.sha256, origin.version if origin else "base"], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    settings = {name: value for name, value in material(config).items() if name != "start_from"}
+    return identity(settings, bases.sha256, origin.version if origin else "base")
 
 
 def _at_hand(origin: SocietyVersion, config: Config, bases: Bases) -> Society:

@@ -5,16 +5,16 @@ from prefect.events import emit_event
 
 from agents.engines.base_model import Bases
 from agents.frames import read_problems, read_responses
+from agents.records import Transcript
 from agents.society import Society
-from agents.store import Artifact, Store
+from agents.store import Store
 from evaluation.measures.debates import society_right
 from evaluation.record import Record
 from evaluation.statistics.mcnemar import Comparison, compare
 from infra.home.home import current_home
 from infra.lineage import champion as moves
 from infra.lineage.societies import SocietyVersion, find_society
-from tasks.begin import fetch_adapters
-from tasks.sample import Responses
+from tasks.lineage.start import fetch_adapters
 
 
 class Champion(Record):
@@ -37,7 +37,7 @@ class Verdict(Record):
 
 
 @task(task_run_name="fetch the champion")
-def champion_of(name: str, version: str | None, agents: int, bases: Bases) -> Champion:
+def champion_of(name: str, version: str | None, *, agents: int, bases: Bases) -> Champion:
     """The generation that was the champion when the job began, its adapters at hand."""
     found = find_society(name, version) if version else None
     if found is None:
@@ -49,14 +49,7 @@ def champion_of(name: str, version: str | None, agents: int, bases: Bases) -> Ch
 
 @task(task_run_name="generation {candidate.generation} · promotion gate")
 def gate(
-    candidate: SocietyVersion,
-    champion: Champion,
-    problems: Artifact,
-    candidate_debated: list[Responses],
-    champion_debated: list[Responses],
-    level: float,
-    seed: int,
-    flow_run_id: str,
+    candidate: SocietyVersion, champion: Champion, *, debates: tuple[Transcript, Transcript], level: float, who: str
 ) -> Verdict:
     """Move `@champion` to the candidate if it wins on the same held-out problems at this level; say so either way.
 
@@ -65,17 +58,13 @@ def gate(
     Args:
         candidate: the newest generation.
         champion: of the time when the job began.
-        candidate_debated, champion_debated: their debates over `problems`.
+        debates: the candidate's and the champion's, over the same problems.
         level: of significance, see `evaluation.statistics.mcnemar`.
-        seed: breaks the ties of the votes.
-        flow_run_id: who moves it, for the record.
+        who: moves it, for the record.
     """
     store = Store(current_home().artifacts)
-    asked = read_problems(store, problems)
-    ours, theirs = (
-        society_right(asked, read_responses(store, [response.responses for response in debated]), seed)
-        for debated in (candidate_debated, champion_debated)
-    )
+    asked, seed = read_problems(store, debates[0].problems), debates[0].stream.seed
+    ours, theirs = (society_right(asked, read_responses(store, debate.responses), seed) for debate in debates)
     comparison = compare(ours, theirs, level)
     names = [f"generation {candidate.generation}", f"generation {champion.society.generation}"]
     if names[0] == names[1]:  # of two jobs that began from the same one
@@ -92,7 +81,7 @@ def gate(
         moves.settle(candidate.name)
         return verdict
     if comparison.verdict == "gain":
-        moves.promote(candidate.name, candidate.version, who=f"flow run {flow_run_id}", why=text)
+        moves.promote(candidate.name, candidate.version, who=who, why=text)
     event = {"gain": "maft.promoted", "loss": "maft.regressed", "tie": "maft.compared"}[comparison.verdict]
     emit_event(
         event=event,

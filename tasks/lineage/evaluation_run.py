@@ -1,27 +1,22 @@
 """Measure: what an evaluation without learning needs to begin with, and where its scores go."""
 
-import hashlib
-import json
-
 from prefect import task
 
 from agents.engines import base_model
-from agents.engines.base_model import Bases, check_several
+from agents.engines.base_model import Bases
+from agents.records import Transcript
 from agents.society import Society
-from agents.store import Artifact, Store
 from evaluation.record import Record
 from evaluation.reporting.markdown import generations_markdown
 from evaluation.scores import GenerationScores
-from infra.config.job import Config, Measurement, check_votes
+from infra.config.job import Config, Measurement, check_engine
+from infra.config.sections import material
 from infra.errors import UserError
-from infra.home.home import current_home
 from infra.lineage import champion, runs
-from infra.lineage.records import DatasetRef, JobRun
+from infra.lineage.records import DatasetRef, JobRun, identity
 from infra.lineage.scores import log_numbers
-from infra.lineage.traces import log_debates
-from tasks.begin import current_flow_run_id, fetch_adapters
-from tasks.register import TRANSCRIPTS, debates_frame
-from tasks.sample import Responses
+from tasks.lineage.register import show_debates
+from tasks.lineage.start import current_flow_run_id, fetch_adapters
 
 
 class Found(Record):
@@ -48,12 +43,11 @@ def find_measured(measurement: Measurement) -> Found:
         update={"seed": measurement.seed, "engine": measurement.engine, "runner": measurement.runner}
     )
     try:
-        check_votes(config.finetune, config.agents, config.vote, config.engine)
-        check_several(config.base_models, config.agents, config.engine)
+        check_engine(config.engine, vote=config.debate.vote, base_models=config.base_models, agents=config.agents)
     except ValueError as error:
         raise UserError(f"society {name!r}: {error}") from error
     if version is None:
-        bases = base_model.weigh(config.bases, config.trust_remote_code)
+        bases = base_model.identify_bases(config.bases, config.trust_remote_code)
         return Found(society=Society.untuned(config.agents), version=None, bases=bases, config=config)
     fetch_adapters(version)
     bases = Bases.read(version.base_model, version.base_sha256, config.trust_remote_code)
@@ -61,16 +55,13 @@ def find_measured(measurement: Measurement) -> Found:
 
 
 @task(task_run_name="file the scores in MLflow")
-def file_scores(
-    measurement: Measurement, found: Found, problems: Artifact, debated: list[Responses], scores: GenerationScores
-) -> JobRun:
+def file_scores(measurement: Measurement, found: Found, *, debated: Transcript, scores: GenerationScores) -> JobRun:
     """A run of its own beside the society's jobs: params, data set, scores, transcripts, debates."""
-    which = f"generation {found.society.generation}"
-    asked = measurement.model_dump(mode="json", exclude={**measurement.IMMATERIAL, "generation": True})
-    identity = json.dumps([asked, found.version, found.bases.sha256, problems.sha256], sort_keys=True)
+    which, problems = f"generation {found.society.generation}", debated.problems
+    asked = {name: value for name, value in material(measurement).items() if name != "generation"}
     run = runs.open_job(
         measurement.society,
-        hashlib.sha256(identity.encode()).hexdigest()[:16],
+        identity(asked, found.version, found.bases.sha256, problems.sha256),
         f"{measurement.society} · {which} on {measurement.problems.rsplit('/', 1)[-1]}",
         {**asked, "generation": found.society.generation, "version": found.version or "base"},
         {"prefect.flow_run_id": current_flow_run_id(), "maft.generation": str(found.society.generation)},
@@ -82,9 +73,7 @@ def file_scores(
     )
     runs.log_datasets(run.run_id, [data])
     log_numbers(run.run_id, scores)
-    debates = debates_frame(Store(current_home().artifacts), problems, debated)
-    runs.log_transcripts(run.run_id, debates, by="question", debates=TRANSCRIPTS)
-    log_debates(run.experiment_id, run.run_id, run.job, scores.generation, debates, measurement.seed)
+    show_debates(run.run_id, run, debated)
     runs.describe(run.run_id, generations_markdown([scores], measurement.society))
     runs.close_job(run, "FINISHED")
     return run

@@ -14,12 +14,12 @@ from infra.config.job import Config
 from infra.home.home import current_home
 from infra.lineage import runs
 from infra.lineage.records import JobRun
-from tasks.begin import Start, current_flow_run_id
-from tasks.promote import Verdict
+from tasks.lineage.promote import Verdict
+from tasks.lineage.start import Start, current_flow_run_id
 
 
 @task(task_run_name="announce the job")
-def announce(config: Config, job: JobRun, start: Start) -> None:
+def announce(config: Config, job: JobRun, *, start: Start) -> None:
     """Name the flow run by the generations that it makes, and link it to its MLflow run."""
     made = start.made(config.iterations)
     if start.flow_run_id:
@@ -31,7 +31,7 @@ def announce(config: Config, job: JobRun, start: Start) -> None:
 
 
 @task(task_run_name="publish the generations")
-def publish(job: JobRun, generations: list[GenerationScores], verdict: Verdict) -> None:
+def publish(job: JobRun, generations: list[GenerationScores], *, verdict: Verdict) -> None:
     """Table, verdict and pictures on both pages; then the MLflow run ends."""
     pictures = current_home().pictures
     curves, heat = pictures / f"{job.society}-{job.job}.png", pictures / f"{job.society}-{job.job}-agents.png"

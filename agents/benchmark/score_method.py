@@ -1,8 +1,12 @@
-"""Outcome: what one method scored after one iteration under one seed, and what it took."""
+"""What one method of a benchmark scored after one iteration under one seed, and what it took."""
+
+from collections.abc import Sequence
 
 import pandas as pd
 
 from agents.frames import read_problems, read_responses
+from agents.records import Learned, Transcript, fallback_share
+from agents.run import Run
 from agents.society import Society
 from agents.store import Artifact, Store
 from evaluation.benchmark.methods import METHODS, MethodName
@@ -10,14 +14,9 @@ from evaluation.benchmark.results import Cost, Outcome, Scored, changes, problem
 from evaluation.measures.debates import score_debate
 from evaluation.measures.diversity import Diversity
 from evaluation.record import Record
-from infra.home.cache import step
-from infra.home.home import current_home
-from tasks.finetune import Finetuned
-from tasks.sample import Responses, fallback_share
-from tasks.vote import VOTING, Consensus
 
 
-class Measured(Record):
+class MethodScore(Record):
     """An outcome, the agents that came to it, and its values: a frame with the columns problem_id, right, alone."""
 
     outcome: Outcome
@@ -34,71 +33,69 @@ class Measured(Record):
         return Scored(self.outcome, right=right, alone=alone)
 
 
-class Learned(Record):
-    """What an iteration learned from, and how it went."""
+class Place(Record):
+    """Which outcome of a benchmark this is."""
 
-    society: Society
-    sampled: list[Responses]
-    consensus: Consensus
-    tuned: list[Finetuned]
+    method: MethodName
+    iteration: int
+    transfer: bool = False
+    """Whether the problems are of another kind than those that were trained on."""
 
 
-@step(*VOTING, "evaluation.benchmark.results", "evaluation.benchmark.methods", name="{label} · score")
-def measure(
-    method: MethodName,
-    seed: int,
-    iteration: int,
+def score_method(
+    run: Run,
     society: Society,
-    problems: Artifact,
-    answered: list[Responses],
-    learned: Learned | None,
-    diversity: Diversity | None,
-    transfer: bool,
-    label: str,
-) -> Measured:
+    *,
+    place: Place,
+    debates: Sequence[Transcript],
+    made: tuple[Learned | None, Diversity | None] = (None, None),
+) -> MethodScore:
     """Score the method's answers to the held-out problems.
 
     Args:
-        answered: the rounds of its debate, or of several debates by agents of different index.
-        learned: this iteration's; None before the first, and for problems of another kind, which cost no more of it.
-        transfer: whether the problems are of another kind than those that were trained on.
+        run: the surroundings.
+        society: who answered.
+        place: which method, iteration and kind of problems.
+        debates: its debate over the problems, or several by agents of different index.
+        made: how this iteration learned, None before the first and for problems of another kind, which cost no more of
+            it; and how diverse the agents are, if that was measured.
     """
-    store = Store(current_home().artifacts)
-    responses = read_responses(store, [each.responses for each in answered])
+    learned, diversity = made
+    store, method = run.store, METHODS[place.method]
+    problems, seed = debates[0].problems, debates[0].stream.seed
+    rounds = [each for debate in debates for each in debate.rounds]
+    answered = [each.responses for each in rounds]
+    responses = read_responses(store, answered)
     asked = read_problems(store, problems)
-    right, alone = problem_values(asked, responses, seed, METHODS[method].answers)
+    right, alone = problem_values(asked, responses, seed, method.answers)
     frame = pd.DataFrame({"problem_id": list(right), "right": list(right.values()), "alone": list(alone.values())})
-    sampled, tuned = (learned.sampled, learned.tuned) if learned else ([], [])
+    sampled, tuned = (learned.sampled, learned.tuned) if learned else ((), [])
     outcome = Outcome(
-        method=method,
-        iteration=iteration,
+        method=place.method,
+        iteration=place.iteration,
         seed=seed,
         problems=len(frame),
-        transfer=transfer,
+        transfer=place.transfer,
         accuracy=float(frame["right"].mean()),
         alone=float(frame["alone"].mean()),
         pseudo_label_accuracy=learned.consensus.kept_accuracy if learned else None,
         labels=learned.consensus.kept if learned else 0,
         examples=sum(each.examples for each in tuned),
         unchanged=[each.agent.name for each in tuned if each.adapter is None],
-        fallback_share=fallback_share([*sampled, *answered]),
+        fallback_share=fallback_share([*sampled, *rounds]),
         training=Cost(
             sampled_tokens=sum(each.sampled_tokens for each in sampled),
             trained_tokens=sum(each.trained_tokens for each in tuned),
             seconds=sum(each.seconds for each in sampled) + sum(each.seconds for each in tuned),
         ),
         answering=Cost(
-            sampled_tokens=sum(each.sampled_tokens for each in answered),
-            seconds=sum(each.seconds for each in answered),
+            sampled_tokens=sum(each.sampled_tokens for each in rounds),
+            seconds=sum(each.seconds for each in rounds),
         ),
         diversity=diversity,
-        rounds=[] if METHODS[method].matched else score_debate(asked, responses, seed).rounds,
+        rounds=[] if method.matched else score_debate(asked, responses, seed).rounds,
         changes=changes(asked, responses),
     )
-    return Measured(
-        outcome=outcome,
-        values=store.put_frame(frame),
-        society=society,
-        problems=problems,
-        answered=[each.responses for each in answered],
+    return MethodScore(
+        outcome=outcome, values=store.put_frame(frame), society=society, problems=problems, answered=answered
     )

@@ -1,6 +1,5 @@
 """Compare: a benchmark's lineage in MLflow, its table on both web pages, and its report."""
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ import pandas as pd
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
+from agents.algorithm import ProblemSets
+from agents.benchmark.score_method import MethodScore
 from agents.engines.base_model import Bases
 from agents.frames import read_problems, read_responses
 from agents.store import Artifact, Store
@@ -18,22 +19,22 @@ from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
 from evaluation.benchmark.results import Outcome, Row, summarise
 from evaluation.reporting.benchmark_table import benchmark_markdown
 from infra.config.benchmark import Benchmark
+from infra.config.sections import material
 from infra.home.cache import step
 from infra.home.home import current_home
 from infra.lineage import runs
 from infra.lineage.benchmark import BENCHMARK, DEBATES, VALUES, VERSIONS, page_of, publish, read_benchmark, versions
-from infra.lineage.records import DatasetRef, JobRun
-from tasks.begin import current_flow_run_id
-from tasks.outcome import Measured
-from tasks.prepare import PreparedProblems
+from infra.lineage.records import DatasetRef, JobRun, identity
+from tasks.lineage.start import current_flow_run_id
 
 
 @task(task_run_name="open the MLflow run")
 def open_benchmark(
     config: Benchmark,
     bases: Bases,
+    *,
     mixed: Bases | None,
-    problems: dict[int, PreparedProblems],
+    problems: dict[int, ProblemSets],
     transfer: dict[int, Artifact | None],
 ) -> JobRun:
     """The MLflow run of this benchmark: the one it had before, if it was started before.
@@ -42,8 +43,11 @@ def open_benchmark(
         bases, mixed: of `config.base_model`, and of `config.base_models` if there are any.
         problems, transfer: by seed; held-out problems of another kind, if any.
     """
-    weighed = {"maft.base_model_sha256": bases.sha256, **({"maft.base_models_sha256": mixed.sha256} if mixed else {})}
-    settings = config.model_dump(mode="json", exclude=config.IMMATERIAL)
+    digests_of_bases = {
+        "maft.base_model_sha256": bases.sha256,
+        **({"maft.base_models_sha256": mixed.sha256} if mixed else {}),
+    }
+    settings = material(config)
     train = config.problems.train
     used = [
         (f"{name}, seed {seed}", artifact, source, context)
@@ -56,11 +60,10 @@ def open_benchmark(
         if artifact
     ]
     digests = {name: artifact.sha256 for name, artifact, _, _ in used}
-    identity = json.dumps([settings, weighed, digests], sort_keys=True)
-    tags = {"prefect.flow_run_id": current_flow_run_id(), **weighed}
+    tags = {"prefect.flow_run_id": current_flow_run_id(), **digests_of_bases}
     job = runs.open_job(
         config.society,
-        hashlib.sha256(identity.encode()).hexdigest()[:16],
+        identity(settings, digests_of_bases, digests),
         f"{config.society} · benchmark of {len(config.methods)} methods",
         settings,
         tags,
@@ -77,13 +80,9 @@ def open_benchmark(
     return job
 
 
-@step("infra.lineage.runs", name="{name} · seed {seed} · log")
-def log_method(tracking_uri: str, job: JobRun, name: MethodName, seed: int, measured: list[Measured]) -> None:
-    """A run below the benchmark's: one method under one seed, a step of its curves per iteration.
-
-    Args:
-        tracking_uri: part of the cache key, so that another MLflow server is given the lineage too.
-    """
+@step(name="{name} · seed {seed} · log")
+def log_method(job: JobRun, name: MethodName, *, seed: int, measured: list[MethodScore]) -> None:
+    """A run below the benchmark's: one method under one seed, a step of its curves per iteration."""
     from mlflow.entities import Metric
 
     tags = {"mlflow.parentRunId": job.run_id, "maft.kind": "method", "maft.method": name, "maft.seed": str(seed)}
@@ -125,7 +124,7 @@ def _numbers(outcome: Outcome) -> dict[str, float]:
 
 
 @task(task_run_name="compare the methods")
-def compare(config: Benchmark, job: JobRun, measured: list[Measured]) -> tuple[list[Row], list[Row]]:
+def compare_methods(config: Benchmark, job: JobRun, *, measured: list[MethodScore]) -> tuple[list[Row], list[Row]]:
     """The rows of the table, on both pages and with all values in MLflow; then its run ends.
 
     Returns:
@@ -166,7 +165,7 @@ def report(job: JobRun) -> str:
     return str(path)
 
 
-def _held(store: Store, measured: list[Measured]) -> Iterator[Held]:
+def _held(store: Store, measured: list[MethodScore]) -> Iterator[Held]:
     """The debates of multiagent finetuning; those of untuned agents where it is not compared."""
     names = {each.outcome.method for each in measured}
     name: MethodName = REFERENCE if REFERENCE in names else "debate"
@@ -176,7 +175,7 @@ def _held(store: Store, measured: list[Measured]) -> Iterator[Held]:
             yield Held(name, each.outcome.iteration, each.outcome.seed, problems, said)
 
 
-def _all_values(store: Store, measured: list[Measured]) -> pd.DataFrame:
+def _all_values(store: Store, measured: list[MethodScore]) -> pd.DataFrame:
     """method, iteration, seed, transfer, problem_id, right, alone."""
     frames = []
     for each in measured:

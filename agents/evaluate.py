@@ -1,0 +1,40 @@
+"""Step 6 of Algorithm 1: what a generation scores on held-out problems, beside what making it took."""
+
+from agents.frames import read_problems, read_responses
+from agents.records import Learned, Transcript, fallback_share
+from agents.run import Run
+from evaluation.measures.debates import score_debate
+from evaluation.scores import GenerationScores
+
+
+def evaluate(run: Run, transcript: Transcript, *, learned: Learned | None = None) -> GenerationScores:
+    """Accuracy of every agent, round and vote.
+
+    Args:
+        run: the surroundings.
+        transcript: the generation's debate over the held-out problems; its stream says which generation that is.
+        learned: how the generation was made; None of one that is only measured.
+    """
+    responses = read_responses(run.store, transcript.responses)
+    scores = score_debate(read_problems(run.store, transcript.problems), responses, transcript.stream.seed)
+    sampled, tuned = (learned.sampled, learned.tuned) if learned else ((), [])
+    consensus = learned.consensus if learned else None
+    debated = transcript.rounds
+    return GenerationScores(
+        **scores.model_dump(),
+        generation=transcript.stream.iteration,
+        pseudo_label_accuracy=consensus.kept_accuracy if consensus else None,
+        dropped_label_accuracy=consensus.dropped_accuracy if consensus else None,
+        kept_labels=consensus.kept if consensus else 0,
+        dropped_labels=consensus.dropped if consensus else 0,
+        dataset_sizes={result.agent.name: result.examples for result in tuned},
+        sampled_tokens=sum(response.sampled_tokens for response in [*sampled, *debated]),
+        trained_tokens=sum(result.trained_tokens for result in tuned),
+        fallback_share=fallback_share([*sampled, *debated]),
+        unchanged=[result.agent.name for result in tuned if result.adapter is None],
+        seconds={
+            "generate and debate": sum(response.seconds for response in sampled),
+            "finetune": sum(result.seconds for result in tuned),
+            "evaluate": sum(response.seconds for response in debated),
+        },
+    )

@@ -1,0 +1,105 @@
+"""Direct preference optimization: an agent learns to prefer its words that match the consensus to its others."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import pandas as pd
+from pydantic import ConfigDict, Field
+
+from agents.debate.responses import Said
+from agents.engines.protocol import OnProgress
+from agents.society import Agent
+from agents.split import Example
+from agents.training.methods import METHODS
+from agents.training.settings import FinetuneSettings
+from evaluation.answers.equality import equivalent
+from evaluation.problems.problem import Problem
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from agents.training.adapters import Learner, Trained
+
+
+@METHODS.add("dpo")
+class Dpo(FinetuneSettings):
+    """Preferences between an agent's own words (Rafailov et al. 2023, arXiv 2305.18290)."""
+
+    model_config = ConfigDict(title="dpo")
+
+    method: Literal["dpo"] = Field(
+        default="dpo",
+        title="Method",
+        description="an agent learns to prefer its own words that match the consensus to its own words on the same "
+        "problem that do not.",
+    )
+
+    def dataset(
+        self,
+        agent: Agent,
+        problems: Sequence[Problem],
+        responses: pd.DataFrame,
+        *,
+        consensus: Mapping[str, str],
+        seed: int,
+    ) -> pd.DataFrame:
+        """The pairs of one agent, with what is to be unlearned in the column rejected."""
+        pairs = preferences(agent, problems, responses, consensus=consensus)
+        columns = {"messages": [json.dumps(pair.chosen) for pair in pairs], "rejected": [p.rejected for p in pairs]}
+        return pd.DataFrame(columns, dtype="object")
+
+    def train(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        learners: "Sequence[Learner]",
+        on_progress: OnProgress,
+    ) -> "list[Trained]":
+        """One agent after another, with TRL."""
+        # Imports torch and TRL, which nobody should wait for before there is something to train.
+        from agents.training.dpo import finetune
+
+        return finetune(model, tokenizer, learners, self, on_progress)
+
+
+class Pair(NamedTuple):
+    """Two endings of one conversation, both the agent's own words."""
+
+    chosen: Example
+    rejected: str
+    """In place of the last words of `chosen`."""
+
+
+def preferences(
+    agent: Agent, problems: Sequence[Problem], responses: pd.DataFrame, *, consensus: Mapping[str, str]
+) -> list[Pair]:
+    """The preference dataset of one agent: problems on which some of its words match the consensus, and some do not.
+
+    A generation agent is asked as in round 1 and prefers the first words that match to the first that do not; a critic
+    agent is asked as in the last round, its own turns before it, and prefers the last that match to the last that do
+    not: to correct itself where it did, to hold its ground where it was talked out of it.
+
+    Args:
+        responses: the responses of all agents in all rounds, columns of `agents.debate.responses.COLUMNS`.
+        consensus: y^ by problem id; problems without a consensus are left out of it and so of every dataset.
+    """
+    said = Said(responses)
+    rounds = int(responses["round"].max())
+    own = responses[responses["index"] == agent.index]
+    turns = {
+        (id_, round_): (text, answer)
+        for id_, round_, text, answer in zip(own["problem_id"], own["round"], own["text"], own["answer"], strict=True)
+    }
+    pairs = []
+    for problem in problems:
+        words: dict[bool, list[str]] = {True: [], False: []}
+        for round_ in range(1, said.rounds(problem, agent.index) + 1) if problem.id in consensus else ():
+            text, answer = turns[problem.id, round_]
+            words[isinstance(answer, str) and equivalent(answer, consensus[problem.id])].append(text)
+        if words[True] and words[False]:
+            generates = agent.role == "generator"
+            asked = said.conversation(problem, agent.index, 1 if generates else rounds)[:-1]
+            place = 0 if generates else -1
+            pairs.append(Pair([*asked, {"role": "assistant", "content": words[True][place]}], words[False][place]))
+    return pairs

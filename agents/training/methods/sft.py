@@ -1,0 +1,57 @@
+"""Supervised finetuning, the paper's method: an agent learns its own words that match the consensus."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+from pydantic import ConfigDict, Field
+
+from agents.engines.protocol import OnProgress
+from agents.society import Agent
+from agents.split import own_words
+from agents.training.methods import METHODS
+from agents.training.settings import FinetuneSettings
+from evaluation.problems.problem import Problem
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from agents.training.adapters import Learner, Trained
+
+
+@METHODS.add("sft")
+class Sft(FinetuneSettings):
+    """All agents of a base train together, each as if it were alone."""
+
+    model_config = ConfigDict(title="sft")
+
+    method: Literal["sft"] = Field(
+        default="sft", title="Method", description="an agent learns its own words that match the consensus."
+    )
+
+    def dataset(
+        self,
+        agent: Agent,
+        problems: Sequence[Problem],
+        responses: pd.DataFrame,
+        *,
+        consensus: Mapping[str, str],
+        seed: int,
+    ) -> pd.DataFrame:
+        """D_n as `agents.split.own_words` has it."""
+        examples = own_words(agent, problems, responses, consensus=consensus, critic_mix=self.critic_mix, seed=seed)
+        return pd.DataFrame({"messages": [json.dumps(example) for example in examples]}, dtype="object")
+
+    def train(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        learners: "Sequence[Learner]",
+        on_progress: OnProgress,
+    ) -> "list[Trained]":
+        """All learners in the same passes, see `agents.training.sft.train`."""
+        # Imports torch, which nobody should wait for before there is something to train.
+        from agents.training.sft.train import finetune
+
+        return finetune(model, tokenizer, learners, self, on_progress)

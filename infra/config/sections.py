@@ -1,0 +1,65 @@
+"""Sections of a config: closed in the run form until they are opened, and some of one kind among several."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Union
+
+from pydantic import BaseModel, BeforeValidator, Discriminator, GetCoreSchemaHandler, JsonValue, Tag
+from pydantic_core import CoreSchema
+
+from evaluation.registry import Registry
+
+
+def folded(model: Any) -> BeforeValidator:
+    """Lets a section be None, which means its defaults: the run form then shows it closed."""
+    return BeforeValidator(lambda value: {} if value is None else value, json_schema_input_type=model | None)
+
+
+class Kinds:
+    """A section whose fields depend on one of them, the tag, which names a kind in a registry.
+
+    `engine: Annotated[EngineSettings, Kinds(ENGINES, tag="name", default="transformers")]` takes the settings of any
+    engine. Without the tag, it is the default's; None is the default's defaults, as of `folded`.
+    """
+
+    def __init__(self, registry: Registry[Any], *, tag: str, default: str) -> None:
+        self.registry, self.tag, self.default = registry, tag, default
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """A tagged union of all kinds."""
+        # The run form shows the first one first.
+        names = sorted(self.registry.names(), key=lambda name: name != self.default)
+        kinds = {name: self.registry[name] for name in names}
+        union = Union[tuple(Annotated[kind, Tag(name)] for name, kind in kinds.items())]  # type: ignore[valid-type]  # noqa: UP007
+        section = Annotated[union, Discriminator(self._kind_of)]  # type: ignore[valid-type]
+        closed = BeforeValidator(
+            lambda value: {} if value is None else value,
+            json_schema_input_type=Union[(*kinds.values(), None)],
+        )
+        return handler.generate_schema(Annotated[section, closed])
+
+    def _kind_of(self, given: Any) -> str:
+        if isinstance(given, Mapping):
+            return str(given.get(self.tag, self.default))
+        return str(getattr(given, self.tag, self.default))
+
+    def having(self, field: str) -> list[str]:
+        """The kinds that have a field."""
+        return [name for name in self.registry.names() if field in self.registry[name].model_fields]
+
+
+def kinds_of(model: type[BaseModel], field: str) -> Kinds | None:
+    """The kinds of a section; None for a field that is no such section."""
+    info = model.model_fields.get(field)
+    return next((each for each in info.metadata if isinstance(each, Kinds)), None) if info else None
+
+
+def material(settings: BaseModel) -> dict[str, JsonValue]:
+    """What of a tree of settings decides results, as JSON: all but what its classes name in NOT_IN_CACHE_KEY."""
+    tree: dict[str, JsonValue] = settings.model_dump(mode="json")
+    for field in getattr(settings, "NOT_IN_CACHE_KEY", ()):
+        tree.pop(field, None)
+    for field in tree:
+        section = getattr(settings, field)
+        if isinstance(section, BaseModel):
+            tree[field] = material(section)
+    return tree

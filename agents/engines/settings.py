@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from agents.engines.base_model import Bases
 from agents.engines.protocol import Engine
@@ -34,7 +34,7 @@ class EngineSettings(BaseModel):
     mixes_bases: ClassVar[bool] = False
     """Whether agents may be of different base models."""
 
-    name: str
+    name: str = Field(title="Engine", description="Which engine it is; each has its own words for it.")
 
     def check(self) -> None:
         """Refuse what can be seen to be wrong before anything is loaded or asked.

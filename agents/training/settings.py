@@ -27,7 +27,7 @@ class FinetuneSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: str
+    method: str = Field(title="Method", description="Which method it is; each has its own words for it.")
     learning_rate: float = Field(
         default=1e-3, gt=0.0, le=1.0, title="Learning rate", description="Peak; cosine to zero after a 5 % warm-up."
     )

@@ -112,7 +112,7 @@ def test_it_is_asked_with_all_its_bases(
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     said = ask(SOCIETY, "1", QUESTION, 7)
-    bases, adapters = identify_bases(names, False), home / "artifacts" / "folders"
+    bases, adapters = base_model.identify_bases(names, False), home / "artifacts" / "folders"
     engines = {b: TransformersEngine(*base_model.load(b.name, "cpu"), adapters=adapters) for b in bases.each}
     own: Any = MixedEngine(bases, engines)
     (expected,) = answer(own, registered("1").society, [QUESTION], Rules(), Sampling(), 7)

@@ -13,7 +13,7 @@ from pydantic import Field
 from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
 from evaluation.benchmark.results import Row, Scored, mean_estimate
 from evaluation.record import Record
-from evaluation.statistics.clustered import Difference, difference
+from evaluation.statistics.clustered import Difference, difference, half_interval
 from evaluation.statistics.paired import Estimate
 
 CLEAR = 2.0
@@ -220,7 +220,7 @@ def _independent(a: Mapping[int, Estimate], b: Mapping[int, Estimate]) -> Differ
     mean = mean_estimate([*seeds.values()])
     if mean is None:
         raise ValueError(f"no seed in common: {sorted(a)} and {sorted(b)}")
-    half = 1.959963984540054 * mean.standard_error
+    half = half_interval(mean.standard_error)
     return Difference(
         value=mean.value,
         standard_error=mean.standard_error,

@@ -156,7 +156,7 @@ def _read(config: "Problems | Transfer", *names: str) -> dict[str, list[Located]
 
 
 def _without(located: list[Located], others: list[Located], source: str, field: str, why: str) -> list[Located]:
-    """Those of `source` whose question is none of the others'."""
+    """The problems of `source` whose question is not among the others."""
     known = {same_question(other.problem.question) for other in others}
     kept = [each for each in located if same_question(each.problem.question) not in known]
     if len(kept) < len(located):
@@ -188,7 +188,7 @@ def _take(
 
 
 def _portion(problems: list[Problem], size: int, draw: int) -> list[Problem]:
-    """The draw-th run of `size` problems, from the start again where they end."""
+    """`size` problems after those of the portions before; from the start again where they end."""
     first = draw * size
     return [problems[place % len(problems)] for place in range(first, first + min(size, len(problems)))]
 

@@ -97,7 +97,7 @@ class Problems(BaseModel):
 
     @model_serializer(mode="wrap")
     def _leave_unset_sizes_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without this a config that went through JSON would have its default sizes as if somebody had set them."""
+        """Leave out sizes that nobody set: after a way through JSON they would look as if somebody had."""
         dumped = handler(self)
         return {key: value for key, value in dumped.items() if key not in SIZES or key in self.model_fields_set}
 
@@ -150,6 +150,6 @@ class Transfer(BaseModel):
 
     @model_serializer(mode="wrap")
     def _leave_unset_size_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As of `Problems`."""
+        """Leave out a size that nobody set, as `Problems` does."""
         dumped = handler(self)
         return {key: value for key, value in dumped.items() if key != "size" or key in self.model_fields_set}

@@ -123,7 +123,7 @@ def pictures(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _alone(svg: str) -> str:
-    """A plot that stands in no page: it names its own language, colours, paper and font."""
+    """A plot as a file of its own, with the colours, paper and font that a page would give it."""
     schemes = (Path(__file__).parent / "colours.css").read_text("utf-8")
     style = (
         f"<style>{schemes}svg {{ background: var(--paper); }}\ntext {{ font-family: system-ui, sans-serif; }}</style>"
@@ -133,7 +133,7 @@ def _alone(svg: str) -> str:
 
 
 def _costs(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
-    """Millions of sampled tokens, and percent."""
+    """The rows' sampled tokens in millions, and their accuracies in percent."""
     return [max(1, row.cost.sampled_tokens) / 1e6 for row in rows], [100 * row.accuracy.value for row in rows]
 
 
@@ -194,7 +194,7 @@ def _label(axes: "Axes", labels: Mapping[str, tuple[float, float, str]]) -> None
 
 
 def _plot(title: str, draw: Callable[["Axes"], None], height: float) -> str:
-    """One SVG, without anything that a page would have to fetch, or that another plot of it could be confused with."""
+    """One SVG, which needs nothing from elsewhere and shares no id with another plot of the page."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

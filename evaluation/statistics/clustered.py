@@ -74,7 +74,7 @@ def half_interval(standard_error: float, freedom: float = math.inf) -> float:
 
 
 def _grouped(groups: Iterable[Hashable], residuals: Sequence[float]) -> float:
-    """V_g; 0 for a single group, of which it is not known."""
+    """V_g of the formula above; 0 for a single group, where it cannot be estimated."""
     sums: dict[Hashable, float] = defaultdict(float)
     for group, residual in zip(groups, residuals, strict=True):
         sums[group] += residual
@@ -84,7 +84,7 @@ def _grouped(groups: Iterable[Hashable], residuals: Sequence[float]) -> float:
 
 
 def difference(a: Values, b: Values) -> Difference:
-    """a - b, problem by problem.
+    """The mean of a - b, taken problem by problem, with its error and confidence interval.
 
     Raises:
         ValueError: the two are not of the same seeds and problems, or empty.

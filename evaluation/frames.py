@@ -1,6 +1,6 @@
-"""Values of pandas frames as Python has them."""
+"""Values of a table of pandas as Python's own."""
 
 
 def text_or_none(value: object) -> str | None:
-    """A text as it is; None for a missing one, which a frame may give back as NaN."""
+    """A cell of text; None where there is none, which pandas gives back as None, NaN or NA, by column and version."""
     return value if isinstance(value, str) else None

@@ -142,7 +142,7 @@ def _same_number(a: Number, b: Number) -> bool:
 
 
 def _worded(text: str) -> bool:
-    """Whether a word stands in the text that is not a function's name."""
+    """Whether the text has a word other than the name of a function."""
     return any(not _NAME.fullmatch(word) for word in _WORD.findall(_COMMAND.sub(" ", text)))
 
 

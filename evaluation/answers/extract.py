@@ -30,7 +30,7 @@ _LAST_CHOICE = re.compile(r"\(([A-J])\)[\s.*]{0,5}$")
 
 
 def boxed(text: str) -> str | None:
-    r"""What the \boxed{...} holds that was opened last and is closed; the inner one of two nested. None if none is."""
+    r"""What is in the last \boxed{...} that is closed, the inner one of two nested; None if there is none."""
     opened: list[tuple[int, int] | None] = []
     last: tuple[int, str] | None = None
     for token in _BRACES.finditer(text):

@@ -89,7 +89,7 @@ class Worker:
 
 @dataclass
 class Shared:
-    """The one worker of this process, and whose turn it is."""
+    """The one worker of this process, and the lock that lets one thread at a time ask it."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     worker: Worker | None = None
@@ -135,7 +135,7 @@ def _stop_at_exit() -> None:
 
 
 def _forget_after_fork() -> None:
-    """A forked child must neither share its parent's pipe nor find the lock held by a thread that it has not."""
+    """A forked child starts a worker of its own: its parent uses that pipe, and a thread may hold that lock."""
     shared.lock, shared.worker = threading.Lock(), None
 
 

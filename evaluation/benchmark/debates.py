@@ -2,15 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
 from typing import Literal, NamedTuple
 
 import pandas as pd
 from pydantic import Field
 
 from evaluation.answers.equality import equivalent
-from evaluation.answers.vote import Tally, tally, vote_seed
 from evaluation.benchmark.methods import MethodName
+from evaluation.frames import text_or_none
+from evaluation.measures.debates import Ballots
+from evaluation.measures.worth_reading import Course, course, in_turns
 from evaluation.problems.problem import Problem
 from evaluation.record import Record
 
@@ -84,7 +85,7 @@ class _Candidate(NamedTuple):
     problem: Problem
     turns: dict[tuple[int, int], dict[str, str | None]]
     """By round and index: text, answer, summary."""
-    votes: list[Tally]
+    course: Course
 
 
 def worth_reading(held: Iterable[Held]) -> list[Debate]:
@@ -97,49 +98,46 @@ def worth_reading(held: Iterable[Held]) -> list[Debate]:
     for each in held:
         for candidate in _candidates(each):
             by_kind[candidate.kind].append(candidate)
-    ranked = [sorted(by_kind[kind], key=lambda c: c.order)[:COUNT] for kind in KINDS]
-    chosen = [candidate for level in zip_longest(*ranked) for candidate in level if candidate][:COUNT]
+    ranked = {kind: sorted(by_kind[kind], key=lambda c: c.order) for kind in KINDS}
+    chosen = in_turns(ranked, COUNT)
     return [_debate(candidate) for candidate in sorted(chosen, key=lambda c: [*KINDS].index(c.kind))]
 
 
 def _candidates(held: Held) -> Iterator[_Candidate]:
     by_problem: dict[str, dict[tuple[int, int], dict[str, str | None]]] = defaultdict(dict)
-    columns = ("problem_id", "round", "index", "text", "answer", "summary")
-    for id_, round_, index, *words in zip(*(held.responses[name].tolist() for name in columns), strict=True):
-        # A frame gives back a missing text as NaN.
-        told = [word if isinstance(word, str) else None for word in words]
-        by_problem[id_][int(round_), int(index)] = dict(zip(columns[3:], told, strict=True))
+    ballots: dict[str, dict[int, Ballots]] = defaultdict(lambda: defaultdict(list))
+    said = held.responses.sort_values(["round", "index"])
+    weights = said["weight"].tolist() if "weight" in said else [1.0] * len(said)
+    columns = [said[name].tolist() for name in ("problem_id", "round", "index", "text", "answer", "summary")]
+    for id_, round_, index, text, answer, summary, weight in zip(*columns, weights, strict=True):
+        turn = {"text": text_or_none(text), "answer": text_or_none(answer), "summary": text_or_none(summary)}
+        by_problem[id_][round_, index] = turn
+        ballots[id_][round_].append((turn["answer"], weight))
     for problem in held.problems:
-        turns = by_problem[problem.id]
-        last = max(round_ for round_, _ in turns)
-        if last < 2:
+        rounds = [*ballots[problem.id].values()]
+        if len(rounds) < 2:
             continue
-        votes = [
-            tally(
-                [turn["answer"] for (number, _), turn in sorted(turns.items()) if number == round_],
-                vote_seed(held.seed, round_, problem.id),
-            )
-            for round_ in range(1, last + 1)
-        ]
-        ended = [turn["answer"] for (number, _), turn in turns.items() if number == last]
-        kind = _kind(votes[0], votes[-1], ended, problem.answer)
+        went = course(rounds, problem.id, problem.answer, held.seed)
+        kind = _kind(went, rounds[-1], problem.answer)
         if kind:
+            turns = by_problem[problem.id]
             length = sum(len(turn["text"] or "") for turn in turns.values())
-            order = votes[0].tied, -held.iteration, length, held.seed, problem.id
-            yield _Candidate(order, kind, held, problem, turns, votes)
+            order = went.votes[0].tied, -held.iteration, length, held.seed, problem.id
+            yield _Candidate(order, kind, held, problem, turns, went)
 
 
-def _kind(first: Tally, last: Tally, ended: Sequence[str | None], reference: str) -> Kind | None:
-    right = equivalent(last.answer, reference)
-    if last.tied:
-        return "split"
-    if right:
-        return None if equivalent(first.answer, reference) else "corrected"
-    if not first.tied and equivalent(first.answer, reference):
+def _kind(went: Course, ended: Ballots, reference: str) -> Kind | None:
+    if went.kind == "corrected":
+        return "corrected"
+    if went.kind == "spoiled":
         return "spoiled"
-    if any(equivalent(answer, reference) for answer in ended):
+    if went.vote.tied:
+        return "split"
+    if went.right:
+        return None
+    if any(equivalent(answer, reference) for answer, _ in ended):
         return "alone"
-    return "deceived" if last.votes == len(ended) else None
+    return "deceived" if went.kind == "agreed" else None
 
 
 def _debate(candidate: _Candidate) -> Debate:
@@ -172,7 +170,7 @@ def _debate(candidate: _Candidate) -> Debate:
                 votes=vote.votes,
                 right=equivalent(vote.answer, problem.answer),
             )
-            for round_, vote in enumerate(candidate.votes, start=1)
+            for round_, vote in enumerate(candidate.course.votes, start=1)
         ],
     )
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
 from evaluation.benchmark.results import Row, Scored, mean_estimate
 from evaluation.record import Record
-from evaluation.statistics.clustered import Difference, difference
+from evaluation.statistics.clustered import Difference, difference, half_interval
 from evaluation.statistics.paired import Estimate
 
 CLEAR = 2.0
@@ -39,12 +39,16 @@ class Comparison(Record):
 
     @property
     def met(self) -> bool:
-        """above: clear over all seeds and on each. not below: no clear fall on any. not above: no clear rise in all."""
+        """Whether the difference is as wanted.
+
+        above: clearly above zero over all seeds and on each. not below: not clearly below zero, nor on any seed.
+        not above: not clearly above zero over all seeds.
+        """
         return self.met_together and (self.wanted == "not above" or all(map(self._is, self.found.seeds.values())))
 
     @property
     def met_together(self) -> bool:
-        """The same over all seeds alone."""
+        """Whether it is met over all seeds together, whatever each seed says."""
         return self._is(self.found)
 
     def _is(self, found: Estimate | Difference) -> bool:
@@ -68,7 +72,7 @@ class Finding(Record):
 
 
 def findings(rows: Sequence[Row], scored: Sequence[Scored], transfer: Sequence[Row] = ()) -> list[Finding]:
-    """All of them, in the paper's order.
+    """All findings, in the paper's order.
 
     Args:
         rows: of `evaluation.benchmark.results.summarise`.
@@ -192,7 +196,7 @@ def _diverse(scored: Sequence[Scored], last: int) -> Finding:
 
 
 def _apart(scored: Sequence[Scored], last: int) -> str:
-    """What NLL has of unsureness and what of difference: an agent's own words, and the divergence between agents."""
+    """The two parts of NLL in a sentence: how unsure an agent is of its own words, and how far agents are apart."""
     ends = []
     for iteration in (1, last):
         outcomes = (each.outcome for each in scored)
@@ -220,7 +224,7 @@ def _independent(a: Mapping[int, Estimate], b: Mapping[int, Estimate]) -> Differ
     mean = mean_estimate([*seeds.values()])
     if mean is None:
         raise ValueError(f"no seed in common: {sorted(a)} and {sorted(b)}")
-    half = 1.959963984540054 * mean.standard_error
+    half = half_interval(mean.standard_error)
     return Difference(
         value=mean.value,
         standard_error=mean.standard_error,
@@ -231,7 +235,10 @@ def _independent(a: Mapping[int, Estimate], b: Mapping[int, Estimate]) -> Differ
 
 
 def _part(measured: Mapping[MethodName, Row], first: Mapping[MethodName, Row], name: MethodName, title: str) -> Finding:
-    """What multiagent finetuning has and an ablation has not; `first` are the rows after one of several iterations."""
+    """Whether a part of the method is worth having: its lead over the method `name`, which lacks that part.
+
+    `first` has the rows after one iteration, if there were more.
+    """
     comparisons = _behind(measured[name]) if name in measured else []
     said = "Nothing to tell it from."
     if comparisons:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from evaluation.answers.equality import equivalent
 from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
+from evaluation.frames import text_or_none
 from evaluation.measures.debates import society_right
 from evaluation.measures.diversity import Diversity
 from evaluation.problems.problem import Problem
@@ -109,7 +110,7 @@ def problem_values(
     firsts: dict[str, list[bool]] = defaultdict(list)
     first = responses[responses["round"] == 1]
     for id_, answer in zip(first["problem_id"], first["answer"], strict=True):
-        firsts[id_].append(isinstance(answer, str) and equivalent(answer, references[id_]))
+        firsts[id_].append(equivalent(text_or_none(answer), references[id_]))
     alone = {problem.id: sum(firsts[problem.id]) / len(firsts[problem.id]) for problem in problems}
     if answers == "sample":
         return alone, alone
@@ -126,7 +127,7 @@ def changes(problems: Sequence[Problem], responses: pd.DataFrame) -> Changes | N
     references = {problem.id: problem.answer for problem in problems}
     columns = (responses[name] for name in ("problem_id", "index", "round", "answer"))
     right = {
-        (id_, index, round_): isinstance(answer, str) and equivalent(answer, references[id_])
+        (id_, index, round_): equivalent(text_or_none(answer), references[id_])
         for id_, index, round_, answer in zip(*columns, strict=True)
     }
     pairs = [

@@ -6,13 +6,13 @@ Miller, "Adding Error Bars to Evals" (2024, arXiv 2411.00640) advises.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from evaluation.answers.equality import equivalent
 from evaluation.answers.vote import Tally, tally, vote_seed
+from evaluation.frames import text_or_none
 from evaluation.problems.problem import Problem
 from evaluation.record import Role
 from evaluation.scores import AgentScore, DebateScores, RoundScore
@@ -62,7 +62,7 @@ def score_debate(problems: Sequence[Problem], responses: pd.DataFrame, seed: int
     shares: list[float] = []
     for number, (indices, ballots) in enumerate(rounds, start=1):
         right = np.array([[equivalent(answer, p.answer) for answer, _ in ballots[p.id]] for p in problems], dtype=float)
-        votes = [_count(ballots[p.id], vote_seed(seed, number, p.id)) for p in problems]
+        votes = [count(ballots[p.id], vote_seed(seed, number, p.id)) for p in problems]
         voted = [float(equivalent(vote.answer, p.answer)) for vote, p in zip(votes, problems, strict=True)]
         shares = [sum(vote.agrees) / len(vote.agrees) for vote in votes]
         role = _role(number)
@@ -100,11 +100,12 @@ def society_right(problems: Sequence[Problem], responses: pd.DataFrame, seed: in
     """
     rounds = _ballots_by_round(problems, responses)
     _, ballots = rounds[-1]
-    votes = (_count(ballots[p.id], vote_seed(seed, len(rounds), p.id)) for p in problems)
+    votes = (count(ballots[p.id], vote_seed(seed, len(rounds), p.id)) for p in problems)
     return [equivalent(vote.answer, p.answer) for vote, p in zip(votes, problems, strict=True)]
 
 
-def _count(ballots: Ballots, seed: str) -> Tally:
+def count(ballots: Ballots, seed: str) -> Tally:
+    """The weighted vote of one problem in one round. See `evaluation.answers.vote.tally`."""
     return tally([answer for answer, _ in ballots], seed, [weight for _, weight in ballots])
 
 
@@ -112,8 +113,9 @@ def _role(round: int) -> Role:
     return "generator" if round == 1 else "critic"
 
 
-def _answer(value: Any) -> str | None:
-    return value if isinstance(value, str) and value.strip() else None
+def _answer(value: object) -> str | None:
+    answer = text_or_none(value)
+    return answer if answer and answer.strip() else None
 
 
 def _ballots_by_round(

@@ -15,7 +15,8 @@ any answer is.
 from collections.abc import Sequence
 
 from evaluation.problems.problem import ProblemFileError
-from evaluation.problems.rows import Row, Written, kind
+from evaluation.problems.rows import Written, kind
+from evaluation.problems.source import Row
 
 LETTERS = "ABCDEFGHIJ"
 

@@ -19,7 +19,8 @@ from typing import NamedTuple
 from evaluation.answers.extract import boxed
 from evaluation.problems.choices import choices_of, letter_of, with_choices
 from evaluation.problems.problem import MAX_QUESTION_CHARS, Problem, ProblemFileError, normalized
-from evaluation.problems.rows import Row, file_rows, kind
+from evaluation.problems.rows import file_rows, kind
+from evaluation.problems.source import Row
 
 log = logging.getLogger("maft.problems")
 

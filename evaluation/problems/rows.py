@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evaluation.problems.problem import ProblemFileError
+from evaluation.problems.source import Row
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 MMLU_COLUMNS = ["question", "A", "B", "C", "D", "answer"]
 """Of MMLU's published CSV files, which have no header."""
-
-Row = dict[str, object]
 
 
 class Written(str):

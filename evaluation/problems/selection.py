@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from evaluation.problems.problem import ProblemFileError
-from evaluation.problems.rows import Row
+from evaluation.problems.source import Row
 
 Rows = list[tuple[str, Row]]
 
@@ -12,7 +12,7 @@ Rows = list[tuple[str, Row]]
 def select(
     sources: Mapping[str, Rows], levels: Sequence[int] | None, subjects: Sequence[str] | None
 ) -> dict[str, Rows]:
-    """The rows of each source that are of these levels and subjects; None is for all.
+    """The rows of each source that are of these levels and subjects; None is for all. A generated source has no rows.
 
     A source whose rows have no level, or no subject, is taken whole, so that one may be trained on and another be
     measured on; but one source must have what is chosen by.
@@ -35,9 +35,7 @@ def _of(
     keys = {source: [key(row) for _, row in rows] for source, rows in sources.items()}
     there = sorted({each for of_source in keys.values() for each in of_source if each})
     if not there:
-        raise ProblemFileError(
-            f"{' and '.join(sources) or 'arithmetic'}: no field {field!r} to choose by; leave problems.{name} unset"
-        )
+        raise ProblemFileError(f"{' and '.join(sources)}: no field {field!r} to choose by; leave problems.{name} unset")
     unknown = [called for each, called in wanted.items() if each not in there]
     if unknown:
         raise ProblemFileError(f"problems.{name} has {unknown[0]!r}, but there are: {', '.join(there)}")

@@ -4,7 +4,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from evaluation.problems.source import GeneratedSource, forms, source_of
+
 ARITHMETIC = "arithmetic"
+"""The source of problems by default."""
 SIZES = ("train_size", "evaluation_size")
 
 
@@ -57,8 +60,7 @@ class Problems(BaseModel):
         default=ARITHMETIC,
         min_length=1,
         title="Training problems",
-        description="arithmetic, for generated problems, the path of a .jsonl, .csv or .parquet file, or a data set as "
-        "hub:DATASET:SPLIT or hub:DATASET:SUBSET:SPLIT.",
+        description=f"{forms()}.",
     )
     evaluation: str | None = Field(
         default=None,
@@ -95,7 +97,7 @@ class Problems(BaseModel):
 
     @model_serializer(mode="wrap")
     def _leave_unset_sizes_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without this a config that went through JSON would have its default sizes as if somebody had set them."""
+        """Leave out sizes that nobody set: after a way through JSON they would look as if somebody had."""
         dumped = handler(self)
         return {key: value for key, value in dumped.items() if key not in SIZES or key in self.model_fields_set}
 
@@ -109,9 +111,8 @@ class Transfer(BaseModel):
         default=ARITHMETIC,
         min_length=1,
         title="Source",
-        description="arithmetic, the path of a file, or a data set, as of problems.train. A question that is trained "
-        "on is refused, of a data set left out. Of arithmetic after arithmetic, every question has a value above "
-        "problems.max_value.",
+        description=f"{forms()}. A question that is trained on is refused, of a data set left out. Of arithmetic after "
+        "arithmetic, every question has a value above problems.max_value.",
     )
     size: int = Field(
         default=300,
@@ -125,8 +126,30 @@ class Transfer(BaseModel):
     question_field: str = QUESTION_FIELD
     answer_field: str = ANSWER_FIELD
 
+    @property
+    def in_words(self) -> str:
+        """Its source, such as arithmetic with values up to 40."""
+        values = f" with values up to {self.max_value}" if isinstance(source_of(self.source), GeneratedSource) else ""
+        return f"{self.source}{values}"
+
+    def refuse_problems_of(self, problems: Problems) -> None:
+        """Refuse to measure on problems of the kind that is trained on.
+
+        Raises:
+            ValueError: naming both fields.
+        """
+        if self.source != problems.train:
+            return
+        if not isinstance(source_of(self.source), GeneratedSource):
+            raise ValueError(f"transfer.source is {self.source}, which problems.train is too; name another source")
+        if self.max_value <= problems.max_value:
+            raise ValueError(
+                f"transfer.max_value is {self.max_value}, but training problems have values up to "
+                f"problems.max_value={problems.max_value}; set transfer.max_value to more"
+            )
+
     @model_serializer(mode="wrap")
     def _leave_unset_size_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As of `Problems`."""
+        """Leave out a size that nobody set, as `Problems` does."""
         dumped = handler(self)
         return {key: value for key, value in dumped.items() if key != "size" or key in self.model_fields_set}

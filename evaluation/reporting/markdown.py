@@ -43,16 +43,23 @@ def generations_markdown(generations: Sequence[GenerationScores], society: str) 
     return f"{title}\n\n{markdown_table(columns, rows)}"
 
 
-def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], names: int = 0) -> str:
-    """Numbers to the right, but for the first `names` columns; cells are markup already."""
-    rules = ["---"] * names + ["--:"] * (len(columns) - names)
-    return "\n".join(map(_line, [columns, rules, *rows]))
+def markdown_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], names: int = 0, *, spaced: bool = False
+) -> str:
+    """A GitHub table, a line per row, without an end of line after the last.
+
+    Args:
+        columns: the headings.
+        rows: the cells, which are markup already.
+        names: how many columns, from the first, hold text and are set to the left; the others are set to the right.
+        spaced: whether to put a wide space after each cell but the last, for MLflow, which sets columns without a gap.
+    """
+    gap = " &ensp;| " if spaced else " | "
+    lines = [gap.join(cells) for cells in (columns, *rows)]
+    lines.insert(1, " | ".join(["---"] * names + ["--:"] * (len(columns) - names)))
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 def escaped(text: str) -> str:
     """Any text on one line, to be read as it is: no markup, no HTML, no link, no end of a table's cell."""
     return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -57,7 +57,7 @@ class Report:
 
     @property
     def findings(self) -> list[Finding]:
-        """Which of the paper's hold."""
+        """The paper's findings, and whether each holds here."""
         return findings(self.rows, self.scored, self.transfer)
 
 
@@ -195,14 +195,14 @@ def _share(part: int, whole: int) -> str:
 
 
 def _signed(found: Difference, unit: str) -> dict[str, str]:
-    """value with error, low and high of the interval, in points or nats."""
+    """A difference in points or nats: its value with the error, and its confidence interval."""
     scale, decimals = (100.0, 1) if unit == "points" else (1.0, 4)
     value, low, high = (_number(scale * each, decimals) for each in (found.value, found.low, found.high))
     return {"value": f"{value} ± {scale * found.standard_error:.{decimals}f}", "interval": f"{low} to {high}"}
 
 
 def _number(value: float, decimals: int) -> str:
-    """With its sign, a minus as wide as the plus."""
+    """A number with its sign, the minus as wide as the plus."""
     return f"{value:+.{decimals}f}".replace("-", "−")
 
 

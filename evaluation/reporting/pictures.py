@@ -116,7 +116,7 @@ def _shown_rounds(rounds: int, generations: int) -> list[int]:
 
 
 def _agents(generations: Sequence[GenerationScores]) -> list[str]:
-    """generator-0, ..., critic-0, ..."""
+    """The agents' names, generators first: generator-0, ..., critic-0, ..."""
     found = {(a.role != "generator", a.index, a.role) for s in generations for one in s.rounds for a in one.agents}
     return [f"{role}-{index}" for _, index, role in sorted(found)]
 
@@ -204,7 +204,10 @@ def _ends(generations: Sequence[GenerationScores]) -> tuple[int, int]:
 
 
 def _write(figure: "Figure", path: Path) -> None:
-    """To a temporary name beside `path`, synced, renamed. A bare Figure renders its PNG with Agg, display or not."""
+    """Write the PNG whole or not at all: to a temporary file beside `path`, which is then renamed.
+
+    A bare Figure is rendered by Agg, which needs no display.
+    """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:

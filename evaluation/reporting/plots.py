@@ -4,10 +4,10 @@ Lines are told apart by colour, dash and a label at their end. Bands and bars ar
 """
 
 import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 from evaluation.benchmark.findings import SINGLE
 from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
@@ -50,11 +50,6 @@ _STYLE = {
     "ytick.color": INK,
     "grid.color": FAINT,
 }
-_PROLOG = re.compile(r"^.*?(?=<svg)", re.DOTALL)
-_FONT = re.compile(r' ?font-family: [^;"]+;?')
-_NAMESPACE = re.compile(r' (?:xmlns(?::\w+)?|version)="[^"]*"')
-_SCHEME = re.compile(r":root \{.*?\n\}\n@media [^{]*\{\n  :root \{.*?\n  \}\n\}\n", re.DOTALL)
-_GROUP = re.compile(r'<g id="[^"]*"')
 
 
 def accuracy_plot(rows: Sequence[Row]) -> str | None:
@@ -128,20 +123,17 @@ def pictures(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _alone(svg: str) -> str:
-    """A plot that stands in no page: it names its own language, colours, paper and font."""
-    scheme = _SCHEME.match((Path(__file__).parent / "page.css").read_text("utf-8"))
-    if scheme is None:
-        raise ValueError("page.css does not begin with its two colour schemes")
+    """A plot as a file of its own, with the colours, paper and font that a page would give it."""
+    schemes = (Path(__file__).parent / "colours.css").read_text("utf-8")
     style = (
-        f"<style>{scheme[0]}svg {{ background: var(--paper); }}\ntext {{ font-family: system-ui, sans-serif; }}</style>"
+        f"<style>{schemes}svg {{ background: var(--paper); }}\ntext {{ font-family: system-ui, sans-serif; }}</style>"
     )
-    language = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     head, end, body = svg.partition(">")
-    return f"{head.replace('<svg', f'<svg {language}', 1)}{end}\n{style}{body}\n"
+    return f'{head} xmlns="http://www.w3.org/2000/svg"{end}\n{style}{body}\n'
 
 
 def _costs(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
-    """Millions of sampled tokens, and percent."""
+    """The rows' sampled tokens in millions, and their accuracies in percent."""
     return [max(1, row.cost.sampled_tokens) / 1e6 for row in rows], [100 * row.accuracy.value for row in rows]
 
 
@@ -202,7 +194,7 @@ def _label(axes: "Axes", labels: Mapping[str, tuple[float, float, str]]) -> None
 
 
 def _plot(title: str, draw: Callable[["Axes"], None], height: float) -> str:
-    """One SVG, without anything that a page would have to fetch, or that another plot of it could be confused with."""
+    """One SVG, which needs nothing from elsewhere and shares no id with another plot of the page."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -221,15 +213,39 @@ def _plot(title: str, draw: Callable[["Axes"], None], height: float) -> str:
 
 
 def _inline(figure: "Figure", title: str) -> str:
-    file = io.StringIO()
+    """The figure as an element of a page: with the page's font and colours, and without ids that two plots share.
+
+    matplotlib writes colours as hexadecimal numbers, names a font in every text, and an id in every group, whatever its
+    settings are. So these are changed in what it wrote.
+    """
+    file = io.BytesIO()
     figure.patch.set_visible(False)
     for axes in figure.axes:
         axes.patch.set_visible(False)
     figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Type", "Format", "Creator")))
-    svg = _PROLOG.sub("", file.getvalue())
-    head, end, body = svg.partition(">")
-    head = _NAMESPACE.sub("", head)
-    body = _GROUP.sub("<g", _FONT.sub("", body))
+    svg = ElementTree.fromstring(file.getvalue())  # noqa: S314, of our own making
+    for element in svg.iter():
+        # A page needs no namespaces: it is HTML, which knows svg, and href without a prefix.
+        element.tag = _local(element.tag)
+        element.attrib = {_local(name): value for name, value in element.attrib.items()}
+        if element.tag == "g":
+            element.attrib.pop("id", None)
+        if "style" in element.attrib:
+            element.attrib["style"] = _themed(element.attrib["style"])
+    svg.attrib.pop("version")
+    svg.attrib |= {"role": "img", "aria-label": title}
+    return ElementTree.tostring(svg, encoding="unicode")
+
+
+def _local(name: str) -> str:
+    """A name of XML without its {namespace}."""
+    return name.rpartition("}")[2]
+
+
+def _themed(style: str) -> str:
+    """Declarations of CSS without a font, and with the variables that the colours stand for."""
+    declared = [each.strip() for each in style.split(";") if not each.strip().startswith("font-family:")]
+    text = "; ".join(each for each in declared if each)
     for colour, name in VARIABLES.items():
-        body = body.replace(colour, f"var(--{name})")
-    return f'{head} role="img" aria-label="{title}"{end}{body}'
+        text = text.replace(colour, f"var(--{name})")
+    return text

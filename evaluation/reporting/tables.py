@@ -12,7 +12,7 @@ MAX_LISTED_ROUNDS = 3
 
 
 def debate_rounds(generations: Sequence[GenerationScores]) -> int:
-    """M, the same for all generations.
+    """M, the number of rounds, which is the same for all generations.
 
     Raises:
         ValueError: no generations, or of debates of different length.
@@ -24,12 +24,12 @@ def debate_rounds(generations: Sequence[GenerationScores]) -> int:
 
 
 def percent(accuracy: float, error: float) -> str:
-    """87.7±1.3."""
+    """A share and its error in percent, such as 87.7±1.3."""
     return f"{100 * accuracy:.1f}±{100 * error:.1f}"
 
 
 def share(value: float | None) -> str:
-    """87.7, or a dash for what there is not."""
+    """A share in percent, such as 87.7; a dash for None."""
     return "-" if value is None else f"{100 * value:.1f}"
 
 

@@ -65,8 +65,16 @@ def estimate(values: Values) -> tuple[Estimate, float]:
     return Estimate(value=mean, standard_error=math.sqrt(variance)), variance**2 / spread
 
 
+def half_interval(standard_error: float, freedom: float = math.inf) -> float:
+    """Half the width of the confidence interval of LEVEL: Student's t with these degrees of freedom, inf for normal."""
+    from scipy.special import ndtri, stdtrit
+
+    above = 0.5 + LEVEL / 2
+    return float(ndtri(above) if math.isinf(freedom) else stdtrit(freedom, above)) * standard_error
+
+
 def _grouped(groups: Iterable[Hashable], residuals: Sequence[float]) -> float:
-    """V_g; 0 for a single group, of which it is not known."""
+    """V_g of the formula above; 0 for a single group, where it cannot be estimated."""
     sums: dict[Hashable, float] = defaultdict(float)
     for group, residual in zip(groups, residuals, strict=True):
         sums[group] += residual
@@ -76,19 +84,16 @@ def _grouped(groups: Iterable[Hashable], residuals: Sequence[float]) -> float:
 
 
 def difference(a: Values, b: Values) -> Difference:
-    """a - b, problem by problem.
+    """The mean of a - b, taken problem by problem, with its error and confidence interval.
 
     Raises:
         ValueError: the two are not of the same seeds and problems, or empty.
     """
     if {seed: set(by_id) for seed, by_id in a.items()} != {seed: set(by_id) for seed, by_id in b.items()}:
         raise ValueError("a paired difference is one of the same problems under the same seeds")
-    from scipy.special import stdtrit
-
     gains = {seed: {id_: by_id[id_] - b[seed][id_] for id_ in by_id} for seed, by_id in a.items()}
     found, freedom = estimate(gains)
-    quantile = 1.959963984540054 if math.isinf(freedom) else float(stdtrit(freedom, 0.5 + LEVEL / 2))
-    half = quantile * found.standard_error
+    half = half_interval(found.standard_error, freedom)
     return Difference(
         value=found.value,
         standard_error=found.standard_error,

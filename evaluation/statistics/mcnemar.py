@@ -81,16 +81,16 @@ def compare(candidate: Sequence[bool], champion: Sequence[bool], level: float) -
 
 
 def p_value(wins: int, losses: int) -> float:
-    """min(1, 2 P(X <= min(b, c))) for X binomial with n = b + c and 1/2. Whole numbers until the end, so no overflow.
+    """min(1, 2 P(X <= min(b, c))) for X binomial with n = b + c and probability 1/2; 1 if both counts are 0.
 
     Raises:
         ValueError: a count is negative.
     """
     if min(wins, losses) < 0:
         raise ValueError(f"{wins} wins and {losses} losses; neither can be negative")
-    n = wins + losses
-    ways, tail = 1, 0  # ways: n over k
-    for k in range(min(wins, losses) + 1):
-        tail += ways
-        ways = ways * (n - k) // (k + 1)
-    return min(1.0, 2 * tail / 2**n)
+    if wins == losses == 0:
+        return 1.0
+    # Not at the top: scipy.stats takes a second to load, and only a comparison needs it.
+    from scipy.stats import binomtest
+
+    return float(binomtest(wins, wins + losses).pvalue)

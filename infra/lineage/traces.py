@@ -15,13 +15,14 @@ import base64
 import hashlib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from evaluation.answers.equality import equivalent
-from evaluation.answers.vote import Tally, tally, vote_seed
+from evaluation.frames import text_or_none
+from evaluation.measures.debates import Ballots
+from evaluation.measures.worth_reading import Course, Kind, course, in_turns
 from evaluation.problems.problem import question_id
 from infra.lineage.runs import client
 
@@ -31,17 +32,13 @@ if TYPE_CHECKING:
 
 MAX_TEXT_CHARS = 20_000
 MAX_PREVIEW_CHARS = 1_000
-KINDS = ("corrected", "spoiled", "split", "agreed")
-"""What became of a debate: right after a wrong majority in round 1; wrong after a right one; else the agents of the
-last round differ; else they all agree."""
-
 _HALF_TURN_NS = 500_000
 
 
 def log_debates(
     experiment_id: str, run_id: str, job: str, generation: int, frame: "pd.DataFrame", seed: int, limit: int = 3
 ) -> list[str]:
-    """Log debates as traces of a run: in turns one of each of `KINDS`, the first of the frame first.
+    """Log debates as traces of a run: in turns one of each kind (`Course.kind`), the first of the frame first.
 
     Times are made up: the run's start, and a millisecond for each turn.
 
@@ -77,12 +74,12 @@ def log_debates(
     chosen = _worth_reading(_debates(frame, seed), limit)
     ids = []
     for place, debate in enumerate(chosen):
-        problem = question_id(debate.question)
+        problem, kind = question_id(debate.question), debate.course.kind
         key = hashlib.sha256(f"{run_id}/{problem}".encode()).hexdigest()[:32]
         at_ms = start_ms + len(chosen) - place  # the UI lists the youngest first
-        tags = {"maft.job": job, "maft.generation": str(generation), "maft.problem": problem, "maft.kind": debate.kind}
-        tags |= {TraceTagKey.TRACE_NAME: f"generation {generation} · {debate.kind}"}
-        verdict = "right" if debate.right else f"wrong, it is {debate.reference}"
+        tags = {"maft.job": job, "maft.generation": str(generation), "maft.problem": problem, "maft.kind": kind}
+        tags |= {TraceTagKey.TRACE_NAME: f"generation {generation} · {kind}"}
+        verdict = "right" if debate.course.right else f"wrong, it is {debate.reference}"
         tracing.log_spans(experiment_id, _spans(debate, key, at_ms))
         info = TraceInfo(
             trace_id=f"tr-{key}",
@@ -91,7 +88,7 @@ def log_debates(
             execution_duration=len(debate.turns) + 1,
             state=TraceState.OK,
             request_preview=debate.question[:MAX_PREVIEW_CHARS],
-            response_preview=f"generation {generation}: {debate.vote.answer}, {verdict} ({debate.kind})",
+            response_preview=f"generation {generation}: {debate.course.vote.answer}, {verdict} ({kind})",
             trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, TRACE_SCHEMA_VERSION_KEY: str(TRACE_SCHEMA_VERSION)},
             tags=tags,
         )
@@ -107,44 +104,32 @@ class _Debate:
     question: str
     reference: str
     turns: list[dict[str, Any]]
-    vote: Tally
-    right: bool
-    kind: str
+    course: Course
 
 
 def _debates(frame: "pd.DataFrame", seed: int) -> Iterator[_Debate]:
     for question, rows in frame.groupby("question", sort=False):
         turns = [{str(column): value for column, value in row.items()} for row in rows.to_dict("records")]
+        rounds: dict[int, Ballots] = defaultdict(list)
+        for turn in turns:
+            rounds[turn["round"]].append((text_or_none(turn["answer"]), turn["weight"]))
         reference = turns[0]["reference"]
-        first, last = (_vote(turns, number, str(question), seed) for number in (1, turns[-1]["round"]))
-        right = equivalent(last.answer, reference)
-        if right != equivalent(first.answer, reference):
-            kind = "corrected" if right else "spoiled"
-        else:
-            kind = "agreed" if all(last.agrees) else "split"
-        yield _Debate(str(question), reference, turns, last, right, kind)
-
-
-def _vote(turns: list[dict[str, Any]], number: int, question: str, seed: int) -> Tally:
-    """The same vote as in `evaluation.measures.debates`."""
-    voting = [turn for turn in turns if turn["round"] == number]
-    answers = [answer if isinstance(answer := turn["answer"], str) else None for turn in voting]
-    return tally(answers, vote_seed(seed, number, question_id(question)), [turn["weight"] for turn in voting])
+        went = course([*rounds.values()], question_id(str(question)), reference, seed)
+        yield _Debate(str(question), reference, turns, went)
 
 
 def _worth_reading(debates: Iterable[_Debate], limit: int) -> list[_Debate]:
-    by_kind: dict[str, list[_Debate]] = {kind: [] for kind in KINDS}
+    by_kind: dict[str, list[_Debate]] = {kind: [] for kind in get_args(Kind)}
     for debate in debates:
-        by_kind[debate.kind].append(debate)
-    in_turns = [debate for turn in zip_longest(*by_kind.values()) for debate in turn if debate is not None]
-    return in_turns[:limit]
+        by_kind[debate.course.kind].append(debate)
+    return in_turns(by_kind, limit)
 
 
 def _spans(debate: _Debate, key: str, at_ms: int) -> "list[Span]":
     """The root first, then all turns one after another; times are counted in halves of a turn."""
     end = 2 * len(debate.turns) + 1
-    answer, reference = _text(debate.vote.answer), _text(debate.reference)
-    outcome = {"answer": answer, "reference": reference, "right": debate.right, "debate": debate.kind}
+    answer, reference = _text(debate.course.vote.answer), _text(debate.reference)
+    outcome = {"answer": answer, "reference": reference, "right": debate.course.right, "debate": debate.course.kind}
     last = debate.turns[-1]["round"]
     spans = [_span(key, at_ms, "debate", "CHAIN", (0, end), {"question": _text(debate.question)}, outcome)]
     for place, turn in enumerate(debate.turns):
@@ -162,7 +147,7 @@ def _spans(debate: _Debate, key: str, at_ms: int) -> "list[Span]":
                 _span(key, at_ms, "what the others said", "LLM", inside, {"agents": others}, {"text": read}, path)
             )
     answers = {turn["agent"]: _text(turn["answer"]) for turn in debate.turns if turn["round"] == last}
-    counted = {"answer": answer, **debate.vote.model_dump(include={"votes", "voters", "tied"})}
+    counted = {"answer": answer, **debate.course.vote.model_dump(include={"votes", "voters", "tied"})}
     return [*spans, _span(key, at_ms, "vote", "TASK", (end - 1, end), answers, counted, ["debate"])]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.statistics.clustered import difference, estimate
+from evaluation.statistics.clustered import difference, estimate, half_interval
 
 
 def nested(seeds: int, problems: int, rng: np.random.Generator, between: float) -> dict[int, dict[str, float]]:
@@ -91,3 +91,8 @@ def test_values_of_other_problems_are_no_pairs() -> None:
         difference({1: {"a": 1.0}}, {1: {"b": 1.0}})
     with pytest.raises(ValueError, match="no values"):
         estimate({})
+
+
+def test_an_interval_is_normal_or_student_s() -> None:
+    assert half_interval(0.5) == 0.5 * 1.959963984540054
+    assert half_interval(2.0, freedom=3.0) == pytest.approx(2 * stats.t.ppf(0.975, 3), rel=1e-14)

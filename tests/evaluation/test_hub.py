@@ -7,9 +7,10 @@ import datasets
 import pytest
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
 
-from evaluation.problems.hub import hub_rows
 from evaluation.problems.problem import ProblemFileError
-from evaluation.problems.sources import OverlapError, Problems, load_held_out, load_problems
+from evaluation.problems.settings import Problems
+from evaluation.problems.sources import OverlapError, load_held_out, load_problems
+from evaluation.problems.sources.hub import hub_rows
 
 
 @pytest.fixture(autouse=True)

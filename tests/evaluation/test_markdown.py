@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 from rich.markdown import Markdown
 
-from evaluation.reporting.markdown import escaped, generations_markdown
+from evaluation.reporting.markdown import escaped, generations_markdown, markdown_table
 from tests.evaluation.generation_samples import scored
 
 
@@ -44,3 +44,10 @@ def test_a_name_is_no_markup() -> None:
 def test_generations_of_different_debates_are_refused() -> None:
     with pytest.raises(ValueError, match="same number of rounds"):
         generations_markdown([scored(0, 2), scored(1, 3)], "arith")
+
+
+def test_a_table_by_hand() -> None:
+    assert markdown_table(["a", "b"], [["x", "1"]], names=1) == "| a | b |\n| --- | --: |\n| x | 1 |"
+    spaced = markdown_table(["a", "b"], [["x", "y"]], names=2, spaced=True)
+    assert spaced == "| a &ensp;| b |\n| --- | --- |\n| x &ensp;| y |"
+    assert markdown_table(["a"], []) == "| a |\n| --: |"

@@ -135,8 +135,14 @@ def test_the_paper() -> None:
     assert [nearest(source) for source in sources] == ["arithmetic", "GSM", "MATH"]
 
 
-def held(answers: list[list[str | None]], iteration: int = 1, question: str = "1+1", right: str = "2") -> Held:
-    """A debate with these answers by round and agent."""
+def held(
+    answers: list[list[str | None]],
+    iteration: int = 1,
+    question: str = "1+1",
+    right: str = "2",
+    weights: list[float] | None = None,
+) -> Held:
+    """A debate with these answers by round and agent, and weights of the last round's."""
     problem = Problem(question=question, answer=right)
     rows = [
         (problem.id, index, round_, f"I say {answer}", answer, "they say" if round_ > 1 else None)
@@ -144,6 +150,8 @@ def held(answers: list[list[str | None]], iteration: int = 1, question: str = "1
         for index, answer in enumerate(given)
     ]
     frame = pd.DataFrame(rows, columns=["problem_id", "index", "round", "text", "answer", "summary"])
+    if weights:
+        frame["weight"] = [1.0] * (len(frame) - len(weights)) + weights
     return Held("multiagent-ft", iteration, 1, [problem], frame)
 
 
@@ -185,3 +193,17 @@ def test_one_of_each_kind_and_the_newest_first() -> None:
     assert COUNT == 5 == len(KINDS)
     (many,) = worth_reading([held([["3"] * 9, ["2"] * 9])])
     assert len(many.turns) == 2 * MAX_AGENTS and many.left_out == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights", "vote"),
+    [
+        ("corrected", [0.2, 0.3, 0.9], ("2", 1)),  # the one that is right is the surest
+        ("alone", [0.5, 0.6, 0.9], ("3", 2)),
+        ("split", [0.25, 0.5, 0.75], None),  # 0.25 + 0.5 against 0.75: by lot
+    ],
+)
+def test_the_weights_of_a_vote_decide_here_too(kind: str, weights: list[float], vote: tuple[str, int] | None) -> None:
+    (told,) = worth_reading([held([["3", "3", "2"], ["3", "3", "2"]], weights=weights)])
+    assert told.kind == kind
+    assert vote is None or (told.votes[-1].answer, told.votes[-1].votes) == vote

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from evaluation.problems.files import ProblemFileError
-from evaluation.problems.sources import Problems, load_held_out, load_problems
+from evaluation.problems.settings import Problems
+from evaluation.problems.sources import load_held_out, load_problems
 from tests.evaluation.test_problems import ids, write_questions
 
 

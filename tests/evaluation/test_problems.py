@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from evaluation.problems.files import ProblemFileError, read_problems, reference, same_question
 from evaluation.problems.problem import MAX_QUESTION_CHARS, Problem
-from evaluation.problems.sources import OverlapError, Problems, ProblemSets, load_problems
+from evaluation.problems.settings import Problems
+from evaluation.problems.sources import OverlapError, ProblemSets, load_problems
 
 SHARED_DATA = Path(os.environ.get("MAFT_SHARED_DATA") or Path(__file__).parents[2].parent / "shared/data")
 GSM8K_TRAIN, GSM8K_TEST = SHARED_DATA / "gsm8k_train_1000.jsonl", SHARED_DATA / "gsm8k_test.jsonl"

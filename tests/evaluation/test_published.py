@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from evaluation.problems.files import ProblemFileError, read_problems
-from evaluation.problems.sources import Problems, load_held_out, load_problems
+from evaluation.problems.settings import Problems
+from evaluation.problems.sources import load_held_out, load_problems
 
 MATH = [
     ("What is $1+1$?", "It is $\\boxed{2}$.", "Level 1", "Algebra"),

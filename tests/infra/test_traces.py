@@ -98,6 +98,16 @@ def test_the_debates_worth_reading_come_first(tracking: str, limit: int, kinds: 
     assert [trace.info.trace_id for trace in found] == ids
 
 
+def test_the_weights_of_a_vote_decide_what_became_of_the_debate(tracking: str) -> None:
+    job = a_job("weighted")
+    frame = debates()
+    frame = frame[frame["question"] == "split"].assign(
+        answer=["5", "5", "5", "4"], weight=[1.0, 1.0, 0.2, 0.9]
+    )  # of the critics, the one that is right is surer
+    (trace_id,) = log_debates(job.experiment_id, open_generation(job, 1), job.job, 1, frame, SEED)
+    assert client().get_trace(trace_id).info.response_preview == "generation 1: 4, right (corrected)"
+
+
 def test_traces_belong_to_their_run_and_are_there_once(tracking: str) -> None:
     job = a_job("once")
     for _ in range(2):

@@ -8,29 +8,27 @@ train=hub:org/name:train               as a file; what is asked twice there, or 
 
 import hashlib
 import logging
-from itertools import islice, product
-from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from evaluation.problems.arithmetic import arithmetic_problems, question, reserved
 from evaluation.problems.files import Located, located_problems, overlap, same_question
-from evaluation.problems.hub import hub_rows, is_hub
+from evaluation.problems.generated import TooFewProblemsError, generated_problems
 from evaluation.problems.problem import Problem, ProblemFileError
-from evaluation.problems.rows import file_rows
 from evaluation.problems.selection import select
-from evaluation.problems.settings import ARITHMETIC, SIZES, Problems, Transfer
+from evaluation.problems.source import GeneratedSource, ListedSource, source_of
 from evaluation.record import Record
 
+# The settings ask for the sources' names when they are imported, and so for this package.
+if TYPE_CHECKING:
+    from evaluation.problems.settings import Problems, Transfer
+
+__all__ = ["OverlapError", "ProblemSets", "TooFewProblemsError", "load_held_out", "load_problems", "load_transfer"]
+
 SHOWN_OVERLAPS = 10
-_COUNTED_MAX_VALUE = 6
 log = logging.getLogger("maft.problems")
 
 
 class OverlapError(ValueError):
     """Training and evaluation share questions; the message lists them with file and line."""
-
-
-class TooFewProblemsError(ValueError):
-    """So small a max_value does not allow so many arithmetic problems."""
 
 
 class ProblemSets(Record):
@@ -40,7 +38,16 @@ class ProblemSets(Record):
     evaluation: list[Problem]
 
 
-def load_problems(config: Problems, seed: int, draw: int = 0) -> ProblemSets:
+class _Draw(NamedTuple):
+    """Which of a source's problems."""
+
+    seed: int
+    """Orders them."""
+    number: int = 0
+    """The portion of that order, from 0."""
+
+
+def load_problems(config: "Problems", seed: int, draw: int = 0) -> ProblemSets:
     """The training and the held-out problems of a run.
 
     The same config, files, seed and draw give the same problems. Which they are does not depend on the order of a
@@ -56,85 +63,100 @@ def load_problems(config: Problems, seed: int, draw: int = 0) -> ProblemSets:
     Raises:
         ProblemFileError: a file is faulty or has too few problems; see `read_problems`.
         OverlapError: training and evaluation share a question.
-        TooFewProblemsError: there are not as many arithmetic problems of so small a max_value.
+        TooFewProblemsError: there are not as many generated problems of so small a max_value.
     """
-    if config.evaluation is None or _same_source(config.train, config.evaluation):
-        if config.train == ARITHMETIC:
-            _read(config)
-            return _arithmetic_sets(config, seed, draw)
-        return _split(config, _read(config, config.train)[config.train], seed, draw)
-    read = _read(config, *(source for source in (config.train, config.evaluation) if source != ARITHMETIC))
+    place = _Draw(seed, draw)
+    if config.evaluation is None or _same_problems(config.train, config.evaluation):
+        source = source_of(config.train)
+        if isinstance(source, GeneratedSource):
+            return _alternate(config, config.train, source, place)
+        return _split(config, _read(config, config.train)[config.train], place)
+    named = {"train_size": config.train, "evaluation_size": config.evaluation}
+    read = _read(config, *named.values())
     train, evaluation = (
-        _generated(config, name, seed, draw) if source == ARITHMETIC else read[source]
-        for name, source in (("train_size", config.train), ("evaluation_size", config.evaluation))
+        _generate(config, name, source, size, place)
+        if isinstance(source := source_of(name), GeneratedSource)
+        else read[name]
+        for size, name in named.items()
     )
     # Whole files, so that whether a config is refused does not hang on the seed.
-    if is_hub(config.train):
-        # A data set is not the user's to mend, so what it shares with the held-out problems is not trained on.
+    if _beyond_mending(config.train):
+        # Nobody can mend it, so what it shares with the held-out problems is not trained on.
         train = _without(train, evaluation, config.train, "train", "are held out too, and are not trained on")
     _refuse_overlap(train, evaluation)
     return ProblemSets(
-        train=_take(train, config.train, "train_size", config, seed, draw),
-        evaluation=_take(evaluation, config.evaluation, "evaluation_size", config, seed, draw),
+        train=_take(train, config.train, "train_size", config, place),
+        evaluation=_take(evaluation, config.evaluation, "evaluation_size", config, place),
     )
 
 
-def load_held_out(config: Problems, seed: int) -> list[Problem]:
+def load_held_out(config: "Problems", seed: int) -> list[Problem]:
     """The problems of `config.evaluation` alone, for a society that is only measured.
 
     Raises:
         ProblemFileError: the file is faulty or has too few problems; see `read_problems`.
-        TooFewProblemsError: there are not as many arithmetic problems of so small a max_value.
+        TooFewProblemsError: there are not as many generated problems of so small a max_value.
     """
-    source = config.evaluation or config.train
-    if source == ARITHMETIC:
-        _read(config)
-        return _arithmetic_sets(config, seed, 0).evaluation
-    return _take(_read(config, source)[source], source, "evaluation_size", config, seed, 0)
+    name = config.evaluation or config.train
+    source = source_of(name)
+    if isinstance(source, GeneratedSource):
+        return _alternate(config, name, source, _Draw(seed)).evaluation
+    return _take(_read(config, name)[name], name, "evaluation_size", config, _Draw(seed))
 
 
-def load_transfer(config: Transfer, problems: Problems, seed: int) -> list[Problem]:
+def load_transfer(config: "Transfer", problems: "Problems", seed: int) -> list[Problem]:
     """Held-out problems of another kind than the training problems of `problems`, none of which is among them.
 
-    Of generated arithmetic after generated arithmetic at least one value is above the training problems' largest.
+    Of a generated source after itself at least one value is above the training problems' largest.
 
     Raises:
         ProblemFileError: a file is faulty or has too few problems; see `read_problems`.
         OverlapError: a file has a question that is trained on; of data sets they are left out, unless that is all.
-        TooFewProblemsError: there are not as many arithmetic problems of such values.
+        TooFewProblemsError: there are not as many generated problems of such values.
     """
-    if config.source == ARITHMETIC:
-        above = problems.max_value if problems.train == ARITHMETIC else 0
-        elsewhere = _located(_stream(config.max_value, config.size, seed, above))
+    source = source_of(config.source)
+    if isinstance(source, GeneratedSource):
+        above = problems.max_value if problems.train == config.source else 0
+        stream = generated_problems(source, config.size, seed=seed, max_value=config.max_value, above=above)
+        elsewhere = _located(stream, config.source)
     else:
         elsewhere = _read(config, config.source)[config.source]
-    if problems.train != ARITHMETIC:
+    if isinstance(source_of(problems.train), ListedSource):
         trained = _read(problems, problems.train)[problems.train]
-        if is_hub(config.source) or is_hub(problems.train):
+        if _beyond_mending(config.source) or _beyond_mending(problems.train):
             elsewhere = _without(
                 elsewhere, trained, config.source, "transfer.source", "are trained on, and are left out"
             )
         _refuse_overlap(trained, elsewhere)
-    return _take(elsewhere, config.source, "size", config, seed, 0)
+    return _take(elsewhere, config.source, "size", config, _Draw(seed))
 
 
-def _same_source(a: str, b: str) -> bool:
-    if a == b or ARITHMETIC in (a, b) or is_hub(a) or is_hub(b):
-        return a == b
-    return Path(a).resolve() == Path(b).resolve()
+def _same_problems(a: str, b: str) -> bool:
+    if a == b:
+        return True
+    source = source_of(a)
+    return isinstance(source, ListedSource) and source is source_of(b) and source.identity(a) == source.identity(b)
 
 
-def _read(config: Problems | Transfer, *sources: str) -> dict[str, list[Located]]:
-    """The problems of each source, of the levels and subjects that the config chooses."""
-    rows = {source: hub_rows(source) if is_hub(source) else [*file_rows(source)] for source in sources}
+def _beyond_mending(name: str) -> bool:
+    source = source_of(name)
+    return isinstance(source, ListedSource) and not source.mendable
+
+
+def _read(config: "Problems | Transfer", *names: str) -> dict[str, list[Located]]:
+    """The problems of those sources that are listed, of the levels and subjects that the config chooses."""
+    listed = {name: source for name in names if isinstance(source := source_of(name), ListedSource)}
+    rows = {name: [*source.rows(name)] for name, source in listed.items()}
+    chosen = select(rows, config.levels, config.subjects)
+    fields = config.question_field, config.answer_field
     return {
-        source: located_problems(source, chosen, config.question_field, config.answer_field, repeats=is_hub(source))
-        for source, chosen in select(rows, config.levels, config.subjects).items()
+        name: located_problems(name, chosen[name], *fields, repeats=not source.mendable)
+        for name, source in listed.items()
     }
 
 
 def _without(located: list[Located], others: list[Located], source: str, field: str, why: str) -> list[Located]:
-    """Those of `source` whose question is none of the others'."""
+    """The problems of `source` whose question is not among the others."""
     known = {same_question(other.problem.question) for other in others}
     kept = [each for each in located if same_question(each.problem.question) not in known]
     if len(kept) < len(located):
@@ -154,34 +176,34 @@ def _shuffled(located: list[Located], seed: int) -> list[Problem]:
 
 
 def _take(
-    located: list[Located], path: str, name: str, config: Problems | Transfer, seed: int, draw: int
+    located: list[Located], source: str, size_field: str, config: "Problems | Transfer", draw: _Draw
 ) -> list[Problem]:
-    size: int = getattr(config, name)
-    if len(located) < size and name in config.model_fields_set:
+    size: int = getattr(config, size_field)
+    if len(located) < size and size_field in config.model_fields_set:
         raise ProblemFileError(
-            f"{path}: has {len(located)} problems, but {name} asks for {size}; "
-            f"set {name} to at most {len(located)}, or leave it unset to take all"
+            f"{source}: has {len(located)} problems, but {size_field} asks for {size}; "
+            f"set {size_field} to at most {len(located)}, or leave it unset to take all"
         )
-    return _portion(_shuffled(located, seed), size, draw)
+    return _portion(_shuffled(located, draw.seed), size, draw.number)
 
 
 def _portion(problems: list[Problem], size: int, draw: int) -> list[Problem]:
-    """The draw-th run of `size` problems, from the start again where they end."""
+    """`size` problems after those of the portions before; from the start again where they end."""
     first = draw * size
     return [problems[place % len(problems)] for place in range(first, first + min(size, len(problems)))]
 
 
-def _split(config: Problems, located: list[Located], seed: int, draw: int) -> ProblemSets:
+def _split(config: "Problems", located: list[Located], draw: _Draw) -> ProblemSets:
     """Held-out problems from the front of the shuffled file, training problems from its back."""
     total = len(located)
     train, evaluation = config.train_size, config.evaluation_size
     if total < train + evaluation:
-        unset = [name for name in SIZES if name not in config.model_fields_set]
-        if unset == list(SIZES):
+        unset = {"train_size", "evaluation_size"} - config.model_fields_set
+        if len(unset) == 2:
             train, evaluation = total - total // 2, total // 2
-        elif unset == ["train_size"]:
+        elif "train_size" in unset:
             train = total - evaluation
-        elif unset == ["evaluation_size"]:
+        elif "evaluation_size" in unset:
             evaluation = total - train
         if not unset or min(train, evaluation) < 1:
             raise ProblemFileError(
@@ -189,53 +211,35 @@ def _split(config: Problems, located: list[Located], seed: int, draw: int) -> Pr
                 f"train_size={config.train_size} and evaluation_size={config.evaluation_size}; set smaller sizes, "
                 "or name another file in evaluation"
             )
-    problems = _shuffled(located, seed)
+    problems = _shuffled(located, draw.seed)
     border = total * evaluation // (train + evaluation)
     return ProblemSets(
-        train=_portion(problems[border:][::-1], train, draw), evaluation=_portion(problems[:border], evaluation, draw)
+        train=_portion(problems[border:][::-1], train, draw.number),
+        evaluation=_portion(problems[:border], evaluation, draw.number),
     )
 
 
-def _arithmetic_sets(config: Problems, seed: int, draw: int) -> ProblemSets:
+def _alternate(config: "Problems", name: str, source: GeneratedSource, draw: _Draw) -> ProblemSets:
     """Every other problem of the stream for each, so that the size of one set leaves the other as it is."""
+    select({name: []}, config.levels, config.subjects)  # refuses both: what is generated has neither
     wanted = 2 * max(config.train_size, config.evaluation_size)
-    stream = _stream(config.max_value, wanted * (draw + 1), seed)[-wanted:]
+    end = wanted * (draw.number + 1)
+    stream = generated_problems(source, end, seed=draw.seed, max_value=config.max_value)[-wanted:]
     return ProblemSets(
         train=stream[0::2][: config.train_size],
         evaluation=stream[1::2][: config.evaluation_size],
     )
 
 
-def _generated(config: Problems, name: str, seed: int, draw: int) -> list[Located]:
+def _generate(config: "Problems", name: str, source: GeneratedSource, size_field: str, draw: _Draw) -> list[Located]:
     """The portion alone, which `_take` then takes whole."""
-    size: int = getattr(config, name)
-    return _located(_stream(config.max_value, size * (draw + 1), seed)[-size:])
+    size: int = getattr(config, size_field)
+    end = size * (draw.number + 1)
+    return _located(generated_problems(source, end, seed=draw.seed, max_value=config.max_value)[-size:], name)
 
 
-def _located(generated: list[Problem]) -> list[Located]:
-    return [Located(problem, f"generated arithmetic:{number}") for number, problem in enumerate(generated, start=1)]
-
-
-def _stream(max_value: int, wanted: int, seed: int, above: int = 0) -> list[Problem]:
-    """The first `wanted` generated problems. The stream by itself would search for ever for more than there are."""
-    available = _arithmetic_available(max_value) - _arithmetic_available(above)
-    if wanted > available:
-        raise TooFewProblemsError(
-            f"transfer.max_value={max_value} allows about {max(0, available)} problems with a value above {above}, but "
-            f"transfer.size needs {wanted}; raise transfer.max_value or set a smaller transfer.size"
-            if above
-            else f"problems.max_value={max_value} allows about {available} problems, but the sizes need {wanted}; "
-            "raise max_value or set smaller train_size and evaluation_size"
-        )
-    return list(islice(arithmetic_problems(seed, max_value, above), wanted))
-
-
-def _arithmetic_available(max_value: int) -> int:
-    """How many reserved questions there are; for larger values a low estimate, as one in sixteen is reserved."""
-    if max_value > _COUNTED_MAX_VALUE:
-        return max_value**6 // 32
-    values = range(1, max_value + 1)
-    return sum(reserved(question(six)) for six in product(values, values, values, values, values, values))
+def _located(generated: list[Problem], name: str) -> list[Located]:
+    return [Located(problem, f"generated {name}:{number}") for number, problem in enumerate(generated, start=1)]
 
 
 def _refuse_overlap(train: list[Located], evaluation: list[Located]) -> None:

@@ -10,15 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.problems.problem import ProblemFileError
-from evaluation.problems.rows import Row
+from evaluation.problems.source import SOURCES, ListedSource, Row
 
 HUB = "hub:"
 MAX_REASON_CHARS = 400
-
-
-def is_hub(source: str) -> bool:
-    """Whether a source of problems is a data set and not a file."""
-    return source.startswith(HUB)
 
 
 def hub_rows(source: str) -> list[tuple[str, Row]]:
@@ -68,3 +63,12 @@ def _load(source: str, path: str, subset: str | None, split: str) -> list[Row]:
 
 def _class(label: Any, number: int | None) -> str | None:
     return None if number is None or number < 0 else str(label.int2str(number))
+
+
+def _owns(name: str) -> bool:
+    return name.startswith(HUB)
+
+
+SOURCES.add("hub")(
+    ListedSource(about="a data set as hub:DATASET:SPLIT or hub:DATASET:SUBSET:SPLIT", owns=_owns, rows=hub_rows)
+)

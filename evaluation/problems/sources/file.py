@@ -1,0 +1,33 @@
+"""A file of the user's, named by its path, as a source of problems. What no other source owns is taken for a path."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from evaluation.problems.problem import ProblemFileError
+from evaluation.problems.rows import SUFFIXES, file_rows
+from evaluation.problems.source import FALLBACK, SOURCES, ListedSource, Row, every_name, forms
+
+
+def _rows(path: str) -> Iterator[tuple[str, Row]]:
+    try:
+        return file_rows(path)
+    except ProblemFileError as error:
+        if Path(path).suffix.lower() in SUFFIXES:
+            raise
+        # Perhaps it was not meant to be a path.
+        raise ProblemFileError(f"{error}; problems are from {forms()}") from None
+
+
+def _identity(path: str) -> object:
+    return Path(path).resolve()
+
+
+SOURCES.add(FALLBACK)(
+    ListedSource(
+        about=f"the path of a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file",
+        owns=every_name,
+        rows=_rows,
+        mendable=True,
+        identity=_identity,
+    )
+)

@@ -88,12 +88,17 @@ def _section(sections: list[Schema], definitions: Schema, default: object, prefi
     kinds = [_kind(section) for section in sections]
     choice = next(iter(kinds[0]), "") if len(sections) > 1 else ""
     found: dict[str, Field] = {}
+    told: dict[str, str] = {}
     for section, kind in zip(sections, kinds, strict=True):
         named = tuple(kind.values())
         for field in _fields(section, definitions, given, prefix):
             if field.name == prefix + choice:
-                options = ", ".join(name for each in kinds for name in each.values())
-                found.setdefault(field.name, replace(field, values=options, default=_shown(given.get(choice))))
+                told[named[0]] = field.meaning
+                about = "; ".join(f"{name}: {text.rstrip('.')}" for name, text in told.items())
+                meaning = f"{about}." if len({*told.values()}) > 1 else field.meaning
+                found[field.name] = replace(
+                    field, values=", ".join(told), default=_shown(given[choice]), meaning=meaning
+                )
                 continue
             known = found.get(field.name)
             found[field.name] = replace(known or field, kinds=(*(known.kinds if known else ()), *named))
@@ -248,7 +253,8 @@ def _commands() -> str:
 
 
 def _methods() -> str:
-    rows = [(f"`{name}`", method.title, _cell(method.about)) for name, method in METHODS.items()]
+    names = Benchmark.model_json_schema()["properties"]["methods"]["items"]["enum"]
+    rows = [(f"`{name}`", METHODS[name].title, _cell(METHODS[name].about)) for name in names]
     about = "What `methods` of a benchmark may name, in the order of its tables."
     return "\n\n".join(["## Methods of a benchmark", about, _table(("name", "in the table", "what it is"), rows)])
 

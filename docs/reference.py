@@ -85,26 +85,22 @@ def _fields(schema: Schema, definitions: Schema, defaults: dict[str, object], pr
 def _section(sections: list[Schema], definitions: Schema, default: object, prefix: str) -> Iterator[Field]:
     """The fields of a section; where it is a choice of kinds, each field once, with the kinds that have it."""
     given = dict(default) if isinstance(default, BaseModel) else {}
-    kinds = [_kind(section) for section in sections]
-    choice = next(iter(kinds[0]), "") if len(sections) > 1 else ""
-    found: dict[str, Field] = {}
-    told: dict[str, str] = {}
-    for section, kind in zip(sections, kinds, strict=True):
-        named = tuple(kind.values())
-        for field in _fields(section, definitions, given, prefix):
-            if field.name == prefix + choice:
-                told[named[0]] = field.meaning
-                about = "; ".join(f"{name}: {text.rstrip('.')}" for name, text in told.items())
-                meaning = f"{about}." if len({*told.values()}) > 1 else field.meaning
-                found[field.name] = replace(
-                    field, values=", ".join(told), default=_shown(given[choice]), meaning=meaning
-                )
-                continue
-            known = found.get(field.name)
-            found[field.name] = replace(known or field, kinds=(*(known.kinds if known else ()), *named))
-    every = tuple(name for kind in kinds for name in kind.values())
-    for field in found.values():
-        yield field if len(sections) > 1 and field.kinds != every else replace(field, kinds=())
+    if len(sections) == 1:
+        yield from _fields(sections[0], definitions, given, prefix)
+        return
+    choice = next(iter(_kind(sections[0])), "")
+    kinds = {
+        _kind(section).get(choice, ""): {field.name: field for field in _fields(section, definitions, given, prefix)}
+        for section in sections
+    }
+    for name in dict.fromkeys(name for own in kinds.values() for name in own):
+        having = tuple(kind for kind, own in kinds.items() if name in own)
+        if name == prefix + choice:
+            meaning = "; ".join(f"{kind}: {own[name].meaning.rstrip('.')}" for kind, own in kinds.items())
+            yield Field(name, _shown(given[choice]), ", ".join(kinds), f"{meaning}.")
+        else:
+            field = kinds[having[0]][name]
+            yield replace(field, kinds=having if len(having) < len(kinds) else ())
 
 
 def _kind(section: Schema) -> dict[str, str]:
@@ -255,19 +251,16 @@ def _commands() -> str:
 def _methods() -> str:
     names = Benchmark.model_json_schema()["properties"]["methods"]["items"]["enum"]
     rows = [(f"`{name}`", METHODS[name].title, _cell(METHODS[name].about)) for name in names]
-    about = "What `methods` of a benchmark may name, in the order of its tables."
-    return "\n\n".join(["## Methods of a benchmark", about, _table(("name", "in the table", "what it is"), rows)])
+    about = "## Methods of a benchmark\n\nWhat `methods` of a benchmark may name, in the order of its tables."
+    return f"{about}\n\n{_table(('name', 'in the table', 'what it is'), rows)}"
 
 
 def _named_variables() -> set[str]:
     """Strings in the code that are names of environment variables."""
-    found: set[str] = set()
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    found.add(node.value)
-    return {text for text in found if re.fullmatch(r"MAFT_[A-Z_]*[A-Z]", text) or text in VARIABLES}
+    trees = [ast.parse(path.read_text("utf-8")) for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    constants = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    found = {value for value in constants if isinstance(value, str)}
+    return {text for text in found if re.fullmatch(r"MAFT_[A-Z_]*[A-Z]", text)} | (found & VARIABLES.keys())
 
 
 def _variables() -> str:
@@ -275,7 +268,7 @@ def _variables() -> str:
     if unknown := sorted(named - VARIABLES.keys() - INTERNAL):
         raise SystemExit(f"docs/reference.py: say in VARIABLES what {', '.join(unknown)} means, or add it to INTERNAL")
     rows = [(f"`{name}`", *VARIABLES[name]) for name in VARIABLES if name in named]
-    return "\n\n".join(["## Environment variables", _table(("variable", "default", "meaning"), rows)])
+    return f"## Environment variables\n\n{_table(('variable', 'default', 'meaning'), rows)}"
 
 
 FIELD_NAMES = frozenset(field.name for model in (Config, Measurement, Benchmark) for field in fields(model))

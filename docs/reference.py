@@ -1,0 +1,299 @@
+"""Writes docs/reference.md: every field of the config, command, benchmark method and environment variable.
+
+All of it is read off the code, so that a new field or method needs no edit of a page. Run by `make docs`; it starts no
+server and loads no model.
+"""
+
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast, get_args, get_type_hints
+
+from pydantic import BaseModel
+from typer.models import ArgumentInfo, OptionInfo
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "reference.md"
+PACKAGES = ("agents", "evaluation", "infra", "tasks", "flows")
+sys.path.insert(0, str(ROOT))
+
+from evaluation.benchmark.methods import METHODS  # noqa: E402
+from infra.cli.main import app  # noqa: E402
+from infra.cli.shared import GENERATIONS, JOBS, OPERATION  # noqa: E402
+from infra.config.benchmark import Benchmark  # noqa: E402
+from infra.config.job import Config, Measurement  # noqa: E402
+
+Schema = dict[str, Any]
+"""A JSON schema, or a part of one."""
+VARIABLES = {
+    "MAFT_HOME": ("`.maft`", "Folder of everything that is written; `--home` says the same."),
+    "MAFT_PLUGINS": (
+        "none",
+        "Modules, separated by commas, that are imported first and add to the registries.",
+    ),
+    "MAFT_TIMEZONE": ("UTC", "Time zone of the nightly schedule, such as Europe/Paris."),
+    "MAFT_WEBHOOK_URL": ("none", "Gets JSON on a failed run, a promotion and a regression. It is kept as a secret."),
+    "MAFT_PREFECT_PORT": ("4200, or the next free one", "Port of the Prefect server."),
+    "MAFT_MLFLOW_PORT": ("5000, or the next free one", "Port of the MLflow server."),
+    "PREFECT_API_URL": ("none", "A Prefect server of your own, in place of the one that maft starts."),
+    "MLFLOW_TRACKING_URI": ("none", "An MLflow server of your own, in place of the one that maft starts."),
+    "OPENAI_API_KEY": ("none", "Key of the server of `engine.url`. It is never logged."),
+}
+"""Environment variables that a user sets, with default and meaning; those that no module names are left out."""
+
+INTERNAL = {"MAFT_SERVER"}
+"""Variables that maft sets for processes of its own."""
+
+
+WORDS = {"string": "text", "boolean": "true, false", "integer": "whole number", "object": "fields as below", "null": ""}
+MANY = 8
+"""Longest list that is shown whole."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One row of a table of fields. `kinds` are those of its section that have it; empty if all have."""
+
+    name: str
+    default: str
+    values: str
+    meaning: str
+    kinds: tuple[str, ...] = ()
+
+
+def fields(model: type[BaseModel]) -> list[Field]:
+    """All fields of a config, those of its sections by their dotted names."""
+    schema = model.model_json_schema()
+    defaults = {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
+    return list(_fields(schema, schema.get("$defs", {}), defaults))
+
+
+def _fields(schema: Schema, definitions: Schema, defaults: dict[str, object], prefix: str = "") -> Iterator[Field]:
+    for name, about in schema["properties"].items():
+        default = defaults.get(name, about.get("default"))
+        sections = _sections(about, definitions)
+        if not sections or default is None:
+            yield Field(prefix + name, _shown(default), _values(about, definitions), about.get("description", ""))
+        if sections:
+            yield from _section(sections, definitions, default, f"{prefix}{name}.")
+
+
+def _section(sections: list[Schema], definitions: Schema, default: object, prefix: str) -> Iterator[Field]:
+    """The fields of a section; where it is a choice of kinds, each field once, with the kinds that have it."""
+    given = dict(default) if isinstance(default, BaseModel) else {}
+    if len(sections) == 1:
+        yield from _fields(sections[0], definitions, given, prefix)
+        return
+    choice = next(iter(_kind(sections[0])), "")
+    kinds = {
+        _kind(section).get(choice, ""): {field.name: field for field in _fields(section, definitions, given, prefix)}
+        for section in sections
+    }
+    for name in dict.fromkeys(name for own in kinds.values() for name in own):
+        having = tuple(kind for kind, own in kinds.items() if name in own)
+        if name == prefix + choice:
+            meaning = "; ".join(f"{kind}: {own[name].meaning.rstrip('.')}" for kind, own in kinds.items())
+            yield Field(name, _shown(given[choice]), ", ".join(kinds), f"{meaning}.")
+        else:
+            field = kinds[having[0]][name]
+            yield replace(field, kinds=having if len(having) < len(kinds) else ())
+
+
+def _kind(section: Schema) -> dict[str, str]:
+    """Field and value that tell a kind of section from the others, such as {"name": "openai"}; empty if none does."""
+    return {name: str(about["const"]) for name, about in section["properties"].items() if "const" in about}
+
+
+def _sections(about: Schema, definitions: Schema) -> list[Schema]:
+    """The models that a property may be; none for a plain value."""
+    if "$ref" in about:
+        target = definitions[about["$ref"].rpartition("/")[2]]
+        return [target] if "properties" in target else _sections(target, definitions)
+    return [
+        section
+        for part in ("anyOf", "oneOf", "allOf")
+        for option in about.get(part, [])
+        for section in _sections(option, definitions)
+    ]
+
+
+def _values(about: Schema, definitions: Schema) -> str:
+    """What a property may be, in words."""
+    if "$ref" in about:
+        return _values(definitions[about["$ref"].rpartition("/")[2]], definitions)
+    if "const" in about or "enum" in about:
+        return ", ".join(str(value) for value in about.get("enum", [about.get("const")]))
+    options = [option for part in ("anyOf", "oneOf", "allOf") for option in about.get(part, [])]
+    if options:
+        return " or ".join(dict.fromkeys(filter(None, (_values(option, definitions) for option in options))))
+    if about.get("type") == "array":
+        items = _values(about.get("items", {}), definitions)
+        return "list of names" if items.count(",") > MANY else f"list: {items}"
+    kind = str(about.get("type", ""))
+    return " ".join(filter(None, (WORDS.get(kind, kind), *_limits(about))))
+
+
+def _limits(about: Schema) -> Iterator[str]:
+    words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "and below"}
+    for key, word in words.items():
+        if key in about:
+            limit = about[key]
+            yield f"{word} 2^31" if limit == 2**31 else f"{word} {limit:,}".removesuffix(".0")
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, list | tuple) and len(default) > MANY:
+        return f"{default[0]}, {default[1]}, … {default[-1]} ({len(default)} in all)"
+    if isinstance(default, list | tuple) and default:
+        return ", ".join(_shown(value) for value in default)
+    return str(default) if default or default == 0 else "none"
+
+
+def _cell(text: str) -> str:
+    """Text for a cell of a table: on one line, with papers linked and nothing read as markup."""
+    text = re.sub(r"\s+", " ", text).strip().replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    names = "|".join(re.escape(name) for name in FIELD_NAMES if re.search("[._]", name))  # Others are plain words too.
+    text = re.sub(rf"(?<![\w.`-])({names})(?![\w`-])", r"`\1`", text)
+    return re.sub(r"arXiv (\d{4}\.\d{5})", r"[arXiv \1](https://arxiv.org/abs/\1)", text)
+
+
+def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [f"| {' | '.join(heading)} |", "|" + "---|" * len(heading), *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join(lines)
+
+
+def _field_table(rows: list[Field]) -> str:
+    return _table(
+        ("field", "default", "values", "meaning"),
+        [
+            (
+                f"`{row.name}`",
+                _cell(row.default),
+                _cell(row.values),
+                _cell((f"({', '.join(row.kinds)}) " if row.kinds else "") + row.meaning),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _config() -> str:
+    job = fields(Config)
+    parts = ["## Config of a job", "The parameter of `improve` and `nightly`, and what `maft run` reads."]
+    top = [field for field in job if "." not in field.name]
+    parts.append(_field_table(top))
+    for section in dict.fromkeys(field.name.partition(".")[0] for field in job if "." in field.name):
+        about = str(Config.model_fields[section].description or "").removesuffix(" None: the defaults.")
+        parts += [f"### `{section}`", about, _field_table([f for f in job if f.name.startswith(f"{section}.")])]
+    return "\n\n".join(filter(None, parts))
+
+
+def _other(title: str, about: str, model: type[BaseModel]) -> str:
+    """The fields of another config, where they are not a job's, and which of a job's it lacks."""
+    job = fields(Config)
+    own = fields(model)
+    lacking = [f"`{name}`" for name in Config.model_fields if name not in model.model_fields]
+    missing = f" It has no {', '.join(lacking)}." if lacking else ""
+    return f"## {title}\n\n{about}{missing}\n\n{_field_table([field for field in own if field not in job])}"
+
+
+def parameters(callback: Callable[..., object]) -> list[tuple[str, str, str]]:
+    """Arguments, then options of a command, read off its function: each as it is written, its default, its meaning."""
+    hints = get_type_hints(callback, include_extras=True)
+    arguments, options = [], []
+    for name, parameter in inspect.signature(callback).parameters.items():
+        kind, info = get_args(hints[name])[:2]
+        if not isinstance(info, ArgumentInfo | OptionInfo):
+            raise TypeError(f"{callback.__name__}: parameter {name} has no typer.Option or typer.Argument")
+        given = parameter.default
+        default = "" if given is None or given is False or given is inspect.Parameter.empty else f"`{given}`"
+        about = info.help or {"config_file": "YAML file of the config."}.get(name, "")
+        meaning = _cell(f"{about} Environment: `{info.envvar}`." if info.envvar else about)
+        if isinstance(info, ArgumentInfo):
+            metavar = info.metavar or (name.upper() if given is inspect.Parameter.empty else f"[{name.upper()}]")
+            arguments.append((f"`{metavar}`", default, meaning))
+        else:
+            # In `Annotated`, typer takes the first name for the default.
+            named = [str(each) for each in (info.default, *(info.param_decls or ())) if str(each).startswith("--")]
+            option = next(iter(named), "--" + name.replace("_", "-"))
+            options.append((f"`{option} {info.metavar or _metavar(kind)}".rstrip() + "`", default, meaning))
+    return arguments + options
+
+
+def _metavar(kind: object) -> str:
+    """What stands for the value of an option: nothing for a flag."""
+    plain = [each for each in get_args(kind) or (kind,) if each is not type(None)]
+    return {bool: "", int: "NUMBER", float: "NUMBER", Path: "PATH"}.get(plain[0], "TEXT")
+
+
+def _commands() -> str:
+    overview: list[tuple[str, ...]] = []
+    details: list[str] = []
+    panels = [JOBS, GENERATIONS, OPERATION]
+    for command in sorted(app.registered_commands, key=lambda each: panels.index(str(each.rich_help_panel))):
+        callback = cast(Callable[..., object], command.callback)
+        name = command.name or callback.__name__
+        about = inspect.getdoc(callback) or ""
+        rows = parameters(callback)
+        usage = " ".join(["maft", name, *(row[0].strip("`") for row in rows if not row[0].startswith("`--"))])
+        overview.append((f"`{usage} [OPTIONS]`", _cell(re.split(r"(?<=\.)\s", about, maxsplit=1)[0])))
+        paragraphs = [re.sub(r"\s+", " ", paragraph) for paragraph in about.split("\n\n")]
+        details += [f"### `maft {name}`", *paragraphs, _table(("argument or option", "default", "meaning"), rows)]
+    return "\n\n".join(["## Commands", _table(("command", "what it does"), overview), *details])
+
+
+def _methods() -> str:
+    names = Benchmark.model_json_schema()["properties"]["methods"]["items"]["enum"]
+    rows = [(f"`{name}`", METHODS[name].title, _cell(METHODS[name].about)) for name in names]
+    about = "## Methods of a benchmark\n\nWhat `methods` of a benchmark may name, in the order of its tables."
+    return f"{about}\n\n{_table(('name', 'in the table', 'what it is'), rows)}"
+
+
+def _named_variables() -> set[str]:
+    """Strings in the code that are names of environment variables."""
+    trees = [ast.parse(path.read_text("utf-8")) for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    constants = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    found = {value for value in constants if isinstance(value, str)}
+    return {text for text in found if re.fullmatch(r"MAFT_[A-Z_]*[A-Z]", text)} | (found & VARIABLES.keys())
+
+
+def _variables() -> str:
+    named = _named_variables()
+    if unknown := sorted(named - VARIABLES.keys() - INTERNAL):
+        raise SystemExit(f"docs/reference.py: say in VARIABLES what {', '.join(unknown)} means, or add it to INTERNAL")
+    rows = [(f"`{name}`", *VARIABLES[name]) for name in VARIABLES if name in named]
+    return f"## Environment variables\n\n{_table(('variable', 'default', 'meaning'), rows)}"
+
+
+FIELD_NAMES = frozenset(field.name for model in (Config, Measurement, Benchmark) for field in fields(model))
+
+
+def page() -> str:
+    """The whole page, in markdown."""
+    parts = [
+        "# Reference",
+        "<!-- Written by docs/reference.py from the code; `make docs` writes it again. -->",
+        "Every field can stand in a YAML file, in `--set key.path=value`, and in the run form of the Prefect UI. Where "
+        "*none* is the default, nothing is set. What the words of a meaning refer to is in the [manual](manual.md).",
+        _config(),
+        _other("Config of an evaluation", "What `maft evaluate` and the deployment `evaluate` read.", Measurement),
+        _other(
+            "Config of a benchmark",
+            "What `maft benchmark` and the deployment `benchmark` read: a job's config, and what stands here.",
+            Benchmark,
+        ),
+        _methods(),
+        _commands(),
+        _variables(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")

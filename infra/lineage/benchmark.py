@@ -99,7 +99,7 @@ def publish(report: Report, path: Path) -> None:
         UserError: the file cannot be written.
     """
     page = render(report)
-    write(page.encode(), path)
+    write(path, page.encode())
     runs.log_text(report.making.run_id, page, PAGE)
 
 

@@ -6,9 +6,7 @@ are found a child that outlived its parent, and a process whose starter was kill
 
 import fcntl
 import json
-import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from evaluation.files import write_whole
 from infra.errors import UserError
 from infra.home.home import Home
 
@@ -70,11 +69,7 @@ def read_records(home: Home) -> dict[str, Record]:
 def write_records(home: Home, records: dict[str, Record]) -> None:
     """Replace servers.json as a whole, or not at all."""
     text = json.dumps({name: asdict(record) for name, record in records.items()}, indent=2)
-    with tempfile.NamedTemporaryFile("w", dir=home.path, prefix=".servers-", delete=False) as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(home.servers_file)
+    write_whole(home.servers_file, f"{text}\n".encode())
 
 
 def start(home: Home, name: str, command: list[str], environment: dict[str, str], port: int, url: str) -> Record:

@@ -130,7 +130,7 @@ def test_clients_keep_everything_in_the_home(home: Home, tmp_path: Path) -> None
     code = """if True:
         import sys
         from infra.home import Home, current_home
-        from infra.settings import apply_environment
+        from infra.operation.environment import apply_environment
         apply_environment(Home.open(sys.argv[1]), sys.argv[2], sys.argv[3])
         import mlflow
         from prefect import flow, task

@@ -7,8 +7,8 @@ from evaluation.benchmark.results import Row
 from evaluation.record import Record
 from flows.method import follow, match
 from infra.config.benchmark import Benchmark
+from infra.lineage.client import client
 from infra.lineage.records import JobRun
-from infra.lineage.runs import client
 from infra.lineage.system_metrics import watched
 from tasks.compare import compare, log_method, open_benchmark, report
 from tasks.outcome import Measured

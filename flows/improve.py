@@ -7,8 +7,8 @@ from evaluation.record import Record
 from evaluation.scores import GenerationScores
 from flows.iterate import assess, iterate
 from infra.config.job import Config
+from infra.lineage.client import client
 from infra.lineage.records import JobRun
-from infra.lineage.runs import client
 from infra.lineage.system_metrics import watched
 from infra.operation.one_run_per_society import sole_run
 from tasks.announce import announce, publish

@@ -22,6 +22,7 @@ from infra.home.cache import step
 from infra.home.home import current_home
 from infra.lineage import runs
 from infra.lineage.benchmark import BENCHMARK, DEBATES, VALUES, VERSIONS, page_of, publish, read_benchmark, versions
+from infra.lineage.client import client
 from infra.lineage.records import DatasetRef, JobRun
 from tasks.begin import current_flow_run_id
 from tasks.outcome import Measured
@@ -95,7 +96,7 @@ def log_method(tracking_uri: str, job: JobRun, name: MethodName, seed: int, meas
         for each in measured
         for key, value in _numbers(each.outcome).items()
     ]
-    mlflow = runs.client()
+    mlflow = client()
     mlflow.log_batch(run.info.run_id, metrics=metrics)
     agents = {each.outcome.iteration: each.society.model_dump(mode="json") for each in measured}
     runs.log_text(run.info.run_id, json.dumps(agents, indent=1), "agents.json")

@@ -26,6 +26,7 @@ from infra.errors import UserError
 from infra.home.files import write
 from infra.home.home import Home
 from infra.lineage import runs
+from infra.lineage.client import client, find
 from infra.lineage.records import JobRun
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def read_benchmark(society: str, run_id: str | None = None) -> Report:
         scored = _scored(job, [each for each in outcomes if not each.transfer])
     except (ValidationError, KeyError, ValueError, OSError, _artifact_error()) as error:
         raise UserError(
-            f"benchmark {job} at {runs.client().tracking_uri} lacks something that the report shows, or was made by "
+            f"benchmark {job} at {client().tracking_uri} lacks something that the report shows, or was made by "
             f"another version of maft ({' '.join(str(error).split())[:300]}); `maft benchmark` with the same config "
             "completes it from the cache"
         ) from error
@@ -82,7 +83,7 @@ def page_of(home: Home, job: JobRun) -> Path:
 
 def job_of(report: Report) -> JobRun:
     """The benchmark's run."""
-    run = runs.client().get_run(report.making.run_id)
+    run = client().get_run(report.making.run_id)
     tags = run.data.tags
     return JobRun(
         society=tags["maft.society"],
@@ -104,7 +105,7 @@ def publish(report: Report, path: Path) -> None:
 
 
 def _newest(society: str) -> "Run":
-    where = f"at {runs.client().tracking_uri}"
+    where = f"at {client().tracking_uri}"
     experiment = runs.get_experiment(society)
     wanted = {"maft.kind": "benchmark"}
     run = runs.find_run(experiment.experiment_id, wanted, True, "FINISHED") if experiment else None
@@ -117,15 +118,10 @@ def _newest(society: str) -> "Run":
 
 
 def _given(run_id: str) -> "Run":
-    from mlflow.exceptions import MlflowException
-
-    where = f"at {runs.client().tracking_uri}"
-    try:
-        run = runs.client().get_run(run_id)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such id, no id at all
-            raise
-        raise UserError(f"there is no run {run_id!r} {where}") from error
+    where = f"at {client().tracking_uri}"
+    run = find(client().get_run, run_id)
+    if run is None:
+        raise UserError(f"there is no run {run_id!r} {where}")
     if run.data.tags.get("maft.kind") != "benchmark":
         raise UserError(f"run {run_id} {where} is not a benchmark")
     if run.info.status != "FINISHED":

@@ -17,8 +17,8 @@ from evaluation.record import Record
 from evaluation.statistics.mcnemar import Comparison
 from infra.errors import UserError
 from infra.lineage.agents import model_name
+from infra.lineage.client import client, find
 from infra.lineage.pages import MOVE
-from infra.lineage.runs import client
 from infra.lineage.societies import SocietyVersion, describe, find_society, list_societies, move_alias
 from infra.lineage.versions import find_model
 
@@ -212,18 +212,13 @@ def _before(moves: Sequence[Move]) -> str | None:
 
 
 def _require_agents(version: SocietyVersion) -> None:
-    from mlflow.exceptions import MlflowException
-
     for agent, number in version.agent_versions.items():
-        try:
-            client().get_model_version(model_name(version.name, agent), number)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+        name = model_name(version.name, agent)
+        if find(client().get_model_version, name, number) is None:
             raise UserError(
-                f"version {version.version} of society {version.name!r} needs version {number} of "
-                f"{model_name(version.name, agent)}, which was deleted from the registry; choose another version"
-            ) from error
+                f"version {version.version} of society {version.name!r} needs version {number} of {name}, which was "
+                "deleted from the registry; choose another version"
+            )
 
 
 def _require_reason(who: str, why: str) -> None:

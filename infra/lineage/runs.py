@@ -3,42 +3,21 @@
 Every run is looked for by its tags before it is made, so a job that was killed, retried or started again continues
 the runs it has; nothing here is ever written twice. Adapters are in `infra.lineage.agents`, scores in
 `infra.lineage.scores`.
-
-mlflow is imported inside the functions: whichever door one takes (`mlflow`, `mlflow.tracking`, mlflow-skinny), its
-`__init__` loads everything, about 1.6 s, which `maft --help` and a fully cached flow should not wait for.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 
 from infra.errors import UserError
+from infra.lineage.client import client
 from infra.lineage.records import DatasetRef, JobRun
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
-
-# Set before mlflow is imported: it would otherwise report usage to its makers, and print two lines (at the price of
-# two more requests) for every run it ends.
-_QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-
-
-def client() -> "MlflowClient":
-    """A client of the tracking server at MLFLOW_TRACKING_URI."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    return MlflowClient()
 
 
 def experiment_name(society: str) -> str:

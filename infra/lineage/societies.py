@@ -17,9 +17,10 @@ from agents.society import Agent, Society
 from evaluation.record import Record
 from infra.errors import UserError
 from infra.lineage.agents import RegisteredAdapter, model_name
+from infra.lineage.client import client, find
 from infra.lineage.pages import origin, plain, society_page, version_link, version_page
 from infra.lineage.records import JobRun
-from infra.lineage.runs import client, generation_run
+from infra.lineage.runs import generation_run
 from infra.lineage.scores import ACCURACY, STANDARD_ERROR
 from infra.lineage.versions import (
     BASE,
@@ -120,21 +121,14 @@ def find_society(name: str, which: str) -> SocietyVersion | None:
     Raises:
         UserError: `which` is something else.
     """
-    from mlflow.exceptions import MlflowException
-
     if which not in ALIASES and not VERSION.fullmatch(which):
         raise UserError(
             f"generation is {which!r}; it must be champion, candidate or the number of a version of society {name!r}"
         )
     mlflow = client()
     read = mlflow.get_model_version_by_alias if which in ALIASES else mlflow.get_model_version
-    try:
-        found = read(name, which)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such, or no such alias
-            raise
-        return None
-    return _read(found) if AGENTS in found.tags else None
+    found = find(read, name, which)
+    return _read(found) if found and AGENTS in found.tags else None
 
 
 def list_societies(name: str) -> list[SocietyVersion]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from infra.lineage.runs import client
+from infra.lineage.client import client
 
 INTERVAL_SECONDS = 10.0
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from evaluation.answers.equality import equivalent
 from evaluation.answers.vote import Tally, tally, vote_seed
 from evaluation.problems.problem import question_id
-from infra.lineage.runs import client
+from infra.lineage.client import client
 
 if TYPE_CHECKING:
     import pandas as pd

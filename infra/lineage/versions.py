@@ -7,8 +7,9 @@ it is; the files come first, the version last, so a version that exists is compl
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from infra.lineage.client import client, find
 from infra.lineage.records import DatasetRef, JobRun
-from infra.lineage.runs import client, log_datasets
+from infra.lineage.runs import log_datasets
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
@@ -20,14 +21,7 @@ BASE = "base"
 
 def find_model(name: str) -> "RegisteredModel | None":
     """The registered model with its tags and aliases, if there is one."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return client().get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such, or no name at all
-            raise
-        return None
+    return find(client().get_registered_model, name)
 
 
 def find_version(name: str, key: Mapping[str, str]) -> "ModelVersion | None":

@@ -25,7 +25,8 @@ from pydantic import Field
 from evaluation.record import Record
 from infra.errors import UserError
 from infra.home.home import Home
-from infra.lineage.runs import client, experiment_name
+from infra.lineage.client import client
+from infra.lineage.runs import experiment_name
 from infra.operation.prefect_api import connect
 
 GRACE_SECONDS = 24 * 3600.0

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from infra.errors import UserError
+from infra.lineage.client import client
 from infra.lineage.records import DatasetRef, identity
 from infra.lineage.runs import (
-    client,
     close_job,
     flattened,
     log_artifacts,

@@ -6,8 +6,8 @@ import pytest
 
 from infra.errors import UserError
 from infra.lineage.champion import MOVING, Move, champion, generation, history, promote, rollback, settle
+from infra.lineage.client import client
 from infra.lineage.pages import MOVE
-from infra.lineage.runs import client
 from infra.lineage.societies import SocietyVersion, find_society
 from tests.infra.lineage_samples import a_job
 from tests.infra.test_societies import a_generation, aliases, bare, everywhere, killed_at_every_write, row

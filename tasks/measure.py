@@ -15,7 +15,7 @@ from evaluation.scores import GenerationScores
 from infra.config.job import Config, Measurement, check_votes
 from infra.errors import UserError
 from infra.home.home import current_home
-from infra.lineage import champion, runs
+from infra.lineage import champion, contents, runs
 from infra.lineage.records import DatasetRef, JobRun
 from infra.lineage.scores import log_numbers
 from infra.lineage.traces import log_debates
@@ -43,7 +43,9 @@ def find_measured(measurement: Measurement) -> Found:
     name, which = measurement.society, measurement.generation
     version = champion.generation(name, which)
     job = runs.job_of(version.run_id) if version else runs.find_job(name, {})
-    made = Config.model_validate_json(runs.read_text(job.info.run_id, "config.json")) if job else Config(society=name)
+    made = (
+        Config.model_validate_json(contents.read_text(job.info.run_id, "config.json")) if job else Config(society=name)
+    )
     config = made.model_copy(
         update={"seed": measurement.seed, "engine": measurement.engine, "runner": measurement.runner}
     )
@@ -80,10 +82,10 @@ def file_scores(
     data = DatasetRef(
         name="evaluation", sha256=problems.sha256, rows=problems.rows, source=source, context="evaluation"
     )
-    runs.log_datasets(run.run_id, [data])
+    contents.log_datasets(run.run_id, [data])
     log_numbers(run.run_id, scores)
     debates = debates_frame(Store(current_home().artifacts), problems, debated)
-    runs.log_transcripts(run.run_id, debates, by="question", debates=TRANSCRIPTS)
+    contents.log_transcripts(run.run_id, debates, by="question", debates=TRANSCRIPTS)
     log_debates(run.experiment_id, run.run_id, run.job, scores.generation, debates, measurement.seed)
     runs.describe(run.run_id, generations_markdown([scores], measurement.society))
     runs.close_job(run, "FINISHED")

@@ -25,7 +25,7 @@ from infra.config.file import assignments
 from infra.errors import UserError
 from infra.home.files import write
 from infra.home.home import Home
-from infra.lineage import runs
+from infra.lineage import contents, runs
 from infra.lineage.client import client, find
 from infra.lineage.records import JobRun
 
@@ -57,13 +57,13 @@ def read_benchmark(society: str, run_id: str | None = None) -> Report:
     run = _given(run_id) if run_id else _newest(society)
     job = run.info.run_id
     try:
-        told = json.loads(runs.read_text(job, BENCHMARK))
+        told = json.loads(contents.read_text(job, BENCHMARK))
         rows = TypeAdapter(list[Row]).validate_python(told["rows"])
         outcomes = TypeAdapter(list[Outcome]).validate_python(told["outcomes"])
         transfer = TypeAdapter(list[Row]).validate_python(told["transfer"])
-        debates = TypeAdapter(list[Debate]).validate_json(runs.read_text(job, DEBATES))
-        own_versions = TypeAdapter(dict[str, str]).validate_json(runs.read_text(job, VERSIONS))
-        config = Benchmark.model_validate_json(runs.read_text(job, CONFIG))
+        debates = TypeAdapter(list[Debate]).validate_json(contents.read_text(job, DEBATES))
+        own_versions = TypeAdapter(dict[str, str]).validate_json(contents.read_text(job, VERSIONS))
+        config = Benchmark.model_validate_json(contents.read_text(job, CONFIG))
         scored = _scored(job, [each for each in outcomes if not each.transfer])
     except (ValidationError, KeyError, ValueError, OSError, _artifact_error()) as error:
         raise UserError(
@@ -101,7 +101,7 @@ def publish(report: Report, path: Path) -> None:
     """
     page = render(report)
     write(path, page.encode())
-    runs.log_text(report.making.run_id, page, PAGE)
+    contents.log_text(report.making.run_id, page, PAGE)
 
 
 def _newest(society: str) -> "Run":

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from infra.lineage.client import client, find
+from infra.lineage.contents import log_datasets
 from infra.lineage.records import DatasetRef, JobRun
-from infra.lineage.runs import log_datasets
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run

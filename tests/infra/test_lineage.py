@@ -9,13 +9,10 @@ import pytest
 
 from infra.errors import UserError
 from infra.lineage.client import client
+from infra.lineage.contents import flattened, log_artifacts, log_datasets, log_transcripts
 from infra.lineage.records import DatasetRef, identity
 from infra.lineage.runs import (
     close_job,
-    flattened,
-    log_artifacts,
-    log_datasets,
-    log_transcripts,
     open_agent,
     open_generation,
     open_job,

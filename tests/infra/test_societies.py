@@ -12,9 +12,9 @@ from agents.society import Society
 from infra.errors import UserError
 from infra.lineage.agents import RegisteredAdapter, model_name
 from infra.lineage.client import client
+from infra.lineage.contents import log_datasets
 from infra.lineage.pages import TABLE_CHARS, plain, society_page
 from infra.lineage.records import DatasetRef, JobRun
-from infra.lineage.runs import log_datasets
 from infra.lineage.scores import log_scores
 from infra.lineage.societies import (
     SocietyVersion,

@@ -77,7 +77,7 @@ def report(
         from infra.lineage.runs import run_url
 
         made = benchmark.read_benchmark(society, run_id)
-        job = benchmark.job_of(made)
+        job = benchmark.job_run(made)
         path = (output or benchmark.page_of(Home.open(home), job)).absolute()
         benchmark.publish(made, path)
         files = benchmark_folder.export(made, folder.absolute()) if folder else []
@@ -116,11 +116,10 @@ def ask(
     """Let a society generate, debate and vote on a question of yours."""
     with faults():
         serve(home)
-        from infra.cli.asking import ask as put_to
-        from infra.cli.asking import show_answer
+        from infra.cli.asking import ask_society, show_answer
 
         with err.status("the society debates"):
-            answer = put_to(society, version, question, seed)
+            answer = ask_society(society, version, question, seed)
         if as_json:
             print(json.dumps(answer))
         else:
@@ -165,4 +164,4 @@ def told(move: Any, as_json: bool) -> None:
     if as_json:
         print(json.dumps(move.model_dump(mode="json")))
     else:
-        out.print(move.describe(), markup=False, highlight=False)
+        out.print(move.summary(), markup=False, highlight=False)

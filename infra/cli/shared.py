@@ -46,11 +46,11 @@ def serve(home: Path, verbose: bool = False) -> Any:
 
     opened = Home.open(home)
     servers = up(opened, say)
-    connect(opened, servers, verbose)
+    use_servers(opened, servers, verbose)
     return servers
 
 
-def connect(home: Home, servers: Any, verbose: bool = False) -> None:
+def use_servers(home: Home, servers: Any, verbose: bool = False) -> None:
     """This process set to use these servers."""
     from infra.operation.environment import apply_environment
 

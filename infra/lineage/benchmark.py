@@ -81,7 +81,7 @@ def page_of(home: Home, job: JobRun) -> Path:
     return home.pictures / f"{job.society}-{job.job}.html"
 
 
-def job_of(report: Report) -> JobRun:
+def job_run(report: Report) -> JobRun:
     """The benchmark's run."""
     run = client().get_run(report.making.run_id)
     tags = run.data.tags

@@ -19,7 +19,7 @@ from infra.errors import UserError
 from infra.lineage.agents import model_name
 from infra.lineage.client import client, find
 from infra.lineage.pages import MOVE
-from infra.lineage.societies import SocietyVersion, describe, find_society, list_societies, move_alias
+from infra.lineage.societies import SocietyVersion, find_society, list_societies, move_alias, update_page
 from infra.lineage.versions import find_model
 
 MOVING = "champion.moving"
@@ -40,7 +40,7 @@ class Move(Record):
     at: str = Field(description="ISO 8601, UTC.")
     moved: bool = Field(default=True, description="False: the target was the champion already, since this move.")
 
-    def describe(self) -> str:
+    def summary(self) -> str:
         """One line for people."""
         did = "promoted" if self.kind == "promotion" else "rolled back"
         move = f"from {_called(self.source)} to {_called(self.target)}, by {self.who} at {self.at}: {self.why}"
@@ -63,7 +63,7 @@ def promote(society_name: str, version: str, who: str, why: str) -> Move:
         UserError: no such society or version, a version of one of its agents is gone, or who or why is empty or long.
     """
     _require_reason(who, why)
-    settle(society_name)
+    finish_interrupted_move(society_name)
     target = find_society(society_name, version)
     if target is None:
         raise UserError(f"version is {version}, but {_known(society_name)}")
@@ -90,7 +90,7 @@ def rollback(society_name: str, who: str, why: str) -> Move:
         UserError: no champion, the one before is gone from the registry, or who or why is empty or long.
     """
     _require_reason(who, why)
-    finished = settle(society_name)
+    finished = finish_interrupted_move(society_name)
     if finished is not None and finished.kind == "rollback":
         return finished
     present = find_society(society_name, "champion")
@@ -108,7 +108,7 @@ def rollback(society_name: str, who: str, why: str) -> Move:
     return _begin("rollback", society_name, moves, present.version, before, who, why)
 
 
-def settle(society_name: str) -> Move | None:
+def finish_interrupted_move(society_name: str) -> Move | None:
     """Finish a move that was cut off.
 
     Returns:
@@ -126,9 +126,9 @@ def champion(society_name: str) -> SocietyVersion | None:
     """The champion, once no move is under way; None while the untuned base is.
 
     Raises:
-        UserError: see `settle`.
+        UserError: see `finish_interrupted_move`.
     """
-    settle(society_name)
+    finish_interrupted_move(society_name)
     return find_society(society_name, "champion")
 
 
@@ -195,7 +195,7 @@ def _finish(move: Move) -> Move:
     if judged:
         mlflow.set_model_version_tag(name, judged.version, key, record)
     mlflow.set_registered_model_tag(name, key, record)
-    describe(name)
+    update_page(name)
     mlflow.delete_registered_model_tag(name, MOVING)
     return move
 
@@ -246,7 +246,7 @@ def _known(name: str) -> str:
     return f"society {name!r} has {'version' if len(versions) == 1 else 'versions'} {', '.join(versions)}"
 
 
-def record(name: str, version: str, champion: str | None, comparison: Comparison, text: str) -> None:
+def record_verdict(name: str, version: str, champion: str | None, comparison: Comparison, text: str) -> None:
     """Write a verdict down; `verdict` comes last, since it is what says that the rest is there.
 
     Args:
@@ -261,9 +261,9 @@ def record(name: str, version: str, champion: str | None, comparison: Comparison
     for key, value in {**numbers, "gate.champion": champion or "base", "gate.text": text}.items():
         mlflow.set_model_version_tag(name, version, key, value)
     mlflow.set_model_version_tag(name, version, "verdict", comparison.verdict)
-    describe(name)
+    update_page(name)
 
 
-def given(name: str, version: str) -> bool:
+def was_judged(name: str, version: str) -> bool:
     """Whether this version was judged already."""
     return "verdict" in client().get_model_version(name, version).tags

@@ -105,7 +105,7 @@ def register_society(
     candidate = find_society(job.society, "candidate")
     if candidate is None or int(candidate.version) < int(version.version):
         move_alias(job.society, "candidate", candidate, version)
-    describe(job.society)
+    update_page(job.society)
     return version
 
 
@@ -113,7 +113,7 @@ def find_society(name: str, which: str) -> SocietyVersion | None:
     """A generation of a society; None if there is no such society, alias or version.
 
     A move of the champion that was cut off shows as done or not begun, never as half done; whoever goes by the
-    champion finishes it first, with `infra.lineage.champion.settle`.
+    champion finishes it first, with `infra.lineage.champion.finish_interrupted_move`.
 
     Args:
         name: Of the society.
@@ -166,7 +166,7 @@ def move_alias(name: str, alias: Alias, old: SocietyVersion | None, new: Society
         mlflow.delete_registered_model_alias(name, alias)
 
 
-def describe(name: str) -> None:
+def update_page(name: str) -> None:
     """Bring the page of the society's registered model up to date with its versions, verdicts, aliases and moves."""
     mlflow = client()
     model = mlflow.get_registered_model(name)

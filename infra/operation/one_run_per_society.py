@@ -36,7 +36,7 @@ class SocietyBusy(Exception):
 
 
 @contextmanager
-def sole_run(society: str, wait: bool) -> Iterator[None]:
+def one_run_per_society(society: str, wait: bool) -> Iterator[None]:
     """Be the only run of this society inside the `with` block.
 
     Args:

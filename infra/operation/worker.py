@@ -55,7 +55,7 @@ def supervise(home: Home, api: httpx.Client) -> None:
     while True:
         end_family(home)
         try:
-            settle(home, api, restart=False)
+            account_for_runs(home, api, restart=False)
         except httpx.HTTPError as error:
             _say(f"no answer from the Prefect server ({error!r}); tried again in {LAST_DELAY_SECONDS:.0f} s at most")
             time.sleep(max(delay, FIRST_DELAY_SECONDS))
@@ -78,7 +78,7 @@ def end_family(home: Home) -> None:
     psutil.wait_procs(family, timeout=processes.STOP_SECONDS)
 
 
-def settle(home: Home, api: httpx.Client, restart: bool) -> None:
+def account_for_runs(home: Home, api: httpx.Client, restart: bool) -> None:
     """Say what became of the unfinished runs of this home's worker, which has ended.
 
     Args:
@@ -142,7 +142,7 @@ def main() -> None:
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             end_family(home)
-            settle(home, api, restart=True)  # Without a server to tell, the next supervisor does it.
+            account_for_runs(home, api, restart=True)  # Without a server to tell, the next supervisor does it.
 
 
 if __name__ == "__main__":

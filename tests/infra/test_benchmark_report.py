@@ -21,7 +21,7 @@ from infra.lineage.benchmark import (
     PAGE,
     VALUES,
     VERSIONS,
-    job_of,
+    job_run,
     page_of,
     publish,
     read_benchmark,
@@ -76,7 +76,7 @@ def test_a_finished_benchmark_is_read_back_and_told(tracking: str, tmp_path: Pat
     runs.close_job(job, "FINISHED")
     found = read_benchmark(SOCIETY)
     assert (found.rows, found.scored, found.debates) == (REPORT.rows, REPORT.scored, REPORT.debates)
-    assert found.findings == REPORT.findings and job_of(found) == job
+    assert found.findings == REPORT.findings and job_run(found) == job
     assert "--set 'seeds=[1, 2]'" in found.making.command and found.making.versions == versions()
     path = page_of(Home.open(tmp_path / "home"), job)
     publish(found, path)

@@ -281,7 +281,9 @@ def test_port_that_another_home_takes_meanwhile(home: Home, tmp_path: Path, monk
 
 def test_recycled_pid_is_not_taken_for_a_server(tmp_path: Path) -> None:
     home = Home.open(tmp_path)
-    stranger = processes.Record(os.getpid(), psutil.Process().create_time() - 60, 4200, "http://x", "2026-01-01")
+    stranger = processes.StartedProcess(
+        os.getpid(), psutil.Process().create_time() - 60, 4200, "http://x", "2026-01-01"
+    )
     processes.write_records(home, {"prefect": stranger})
     assert not servers.status(home)[0].running
     assert servers.down(home) == []

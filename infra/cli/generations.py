@@ -3,13 +3,28 @@
 import getpass
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli.shared import GENERATIONS, HomeOption, JsonOption, SocietyArgument, app, err, faults, out, serve, show
+from infra.cli.shared import (
+    GENERATIONS,
+    HomeOption,
+    JsonOption,
+    SocietyArgument,
+    app,
+    err,
+    faults,
+    mlflow_of,
+    out,
+    serve,
+    show,
+)
 from infra.errors import UserError
 from infra.home.home import DEFAULT, Home
+
+if TYPE_CHECKING:
+    from infra.lineage.champion import Move
 
 WhyOption = Annotated[str, typer.Option(help="The reason, for the record.")]
 
@@ -32,11 +47,7 @@ def compare(
                 json.dumps(
                     {
                         "society": society,
-                        "mlflow": {
-                            "tracking_uri": servers.mlflow_tracking_uri,
-                            "experiment_id": job.experiment_id,
-                            "run_id": job.run_id,
-                        },
+                        "mlflow": mlflow_of(servers, job),
                         "generations": [generation.model_dump(mode="json") for generation in generations],
                     }
                 )
@@ -88,11 +99,7 @@ def report(
                 "report": str(path),
                 "files": [str(file) for file in files],
                 "findings": [finding.model_dump(mode="json") for finding in findings],
-                "mlflow": {
-                    "tracking_uri": servers.mlflow_tracking_uri,
-                    "experiment_id": job.experiment_id,
-                    "run_id": job.run_id,
-                },
+                "mlflow": mlflow_of(servers, job),
             }
             print(json.dumps(told))
             return
@@ -141,7 +148,7 @@ def promote(
         serve(home)
         from infra.lineage import champion
 
-        told(champion.promote(society, version, who=getpass.getuser(), why=why), as_json)
+        _show_move(champion.promote(society, version, who=getpass.getuser(), why=why), as_json)
 
 
 @app.command(rich_help_panel=GENERATIONS)
@@ -156,11 +163,11 @@ def rollback(
         serve(home)
         from infra.lineage import champion
 
-        told(champion.rollback(society, who=getpass.getuser(), why=why), as_json)
+        _show_move(champion.rollback(society, who=getpass.getuser(), why=why), as_json)
 
 
-def told(move: Any, as_json: bool) -> None:
-    """What moved, for the user."""
+def _show_move(move: "Move", as_json: bool) -> None:
+    """Say what moved, or that nothing had to."""
     if as_json:
         print(json.dumps(move.model_dump(mode="json")))
     else:

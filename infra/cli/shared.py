@@ -2,16 +2,21 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from infra.errors import UserError
 from infra.home.home import Home
+
+if TYPE_CHECKING:
+    from evaluation.scores import GenerationScores
+    from infra.lineage.records import JobRun
+    from infra.operation.servers import Servers
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,7 +45,7 @@ def say(line: str) -> None:
     err.print(f"[dim]{line}[/dim]", soft_wrap=True, highlight=False)
 
 
-def serve(home: Path, verbose: bool = False) -> Any:
+def serve(home: Path, verbose: bool = False) -> "Servers":
     """Servers up and this process set to use them; call it before Prefect or MLflow is imported."""
     from infra.operation.servers import up
 
@@ -50,7 +55,7 @@ def serve(home: Path, verbose: bool = False) -> Any:
     return servers
 
 
-def use_servers(home: Home, servers: Any, verbose: bool = False) -> None:
+def use_servers(home: Home, servers: "Servers", verbose: bool = False) -> None:
     """This process set to use these servers."""
     from infra.operation.environment import apply_environment
 
@@ -60,7 +65,12 @@ def use_servers(home: Home, servers: Any, verbose: bool = False) -> None:
     apply_environment(home, servers.prefect_api_url, servers.mlflow_tracking_uri)
 
 
-def show(generations: list[Any], society: str) -> None:
+def mlflow_of(servers: "Servers", job: "JobRun") -> dict[str, str]:
+    """Where a job's run is, as the field `mlflow` of a JSON answer."""
+    return {"tracking_uri": servers.mlflow_tracking_uri, "experiment_id": job.experiment_id, "run_id": job.run_id}
+
+
+def show(generations: "Sequence[GenerationScores]", society: str) -> None:
     """The table of generations."""
     from evaluation.reporting.tables import generations_table
 
@@ -73,7 +83,7 @@ def faults() -> Iterator[None]:
     from agents.engines.base_model import BaseModelError
     from agents.engines.protocol import EngineError
     from agents.judging.embedding import EncoderError
-    from evaluation.problems.files import ProblemFileError
+    from evaluation.problems.problem import ProblemFileError
     from evaluation.problems.sources import OverlapError, TooFewProblemsError
 
     try:

@@ -13,7 +13,7 @@ from infra.lineage.champion import generation
 
 
 def ask_society(society: str, which: str, question: str, seed: int) -> dict[str, Any]:
-    """What a version of a society answers.
+    """Put a question to a version of a society.
 
     Args:
         society: its name.

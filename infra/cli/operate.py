@@ -17,7 +17,7 @@ KINDS = {
     "folder": "adapters",
     "leftover": "left by kills",
 }
-"""What `infra.operation.prune` tells apart."""
+"""The kinds of garbage that `infra.operation.prune` finds, in words."""
 
 
 @app.command(rich_help_panel=OPERATION)

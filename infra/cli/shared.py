@@ -1,4 +1,4 @@
-"""What all commands of `maft` share: the app, the options, the servers, and how faults end."""
+"""The parts that all commands of `maft` share: the app, options, servers, and how a fault ends a command."""
 
 import os
 import sys
@@ -46,7 +46,7 @@ def say(line: str) -> None:
 
 
 def serve(home: Path, verbose: bool = False) -> "Servers":
-    """Servers up and this process set to use them; call it before Prefect or MLflow is imported."""
+    """Start the servers and have this process use them; call it before Prefect or MLflow is imported."""
     from infra.operation.servers import up
 
     opened = Home.open(home)
@@ -56,7 +56,7 @@ def serve(home: Path, verbose: bool = False) -> "Servers":
 
 
 def use_servers(home: Home, servers: "Servers", verbose: bool = False) -> None:
-    """This process set to use these servers."""
+    """Have this process use these servers; call it before Prefect or MLflow is imported."""
     from infra.operation.environment import apply_environment
 
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if verbose else "WARNING")
@@ -71,7 +71,7 @@ def mlflow_of(servers: "Servers", job: "JobRun") -> dict[str, str]:
 
 
 def show(generations: "Sequence[GenerationScores]", society: str) -> None:
-    """The table of generations."""
+    """Print the table of generations."""
     from evaluation.reporting.tables import generations_table
 
     out.print(generations_table(generations, society))

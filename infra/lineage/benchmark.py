@@ -1,4 +1,4 @@
-"""A finished benchmark, read back from MLflow, and the page that tells of it.
+"""Reads a finished benchmark back from MLflow, and publishes its page.
 
 Nothing but MLflow is read, so the page can be made on another machine than the one that computed.
 """
@@ -39,13 +39,13 @@ PACKAGES = ("maft", "torch", "transformers", "peft", "prefect", "mlflow")
 
 
 def versions() -> dict[str, str]:
-    """Of this program, of what it rests on, and of the machine."""
+    """The versions of maft, of Python and of the main packages, and a description of the machine."""
     own = {"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
     return {**own, "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"}
 
 
 def read_benchmark(society: str, run_id: str | None = None) -> Report:
-    """A finished benchmark.
+    """Read a finished benchmark.
 
     Args:
         society: its name; a run id is enough without it.
@@ -153,8 +153,8 @@ def _scored(run_id: str, outcomes: list[Outcome]) -> list[Scored]:
     return scored
 
 
-def _of(transfer: Transfer) -> str:
-    """Its source in words."""
+def _source_of(transfer: Transfer) -> str:
+    """Where the other problems come from, in words."""
     return (
         f"{transfer.source} with values up to {transfer.max_value}"
         if transfer.source == ARITHMETIC
@@ -173,7 +173,7 @@ def _making(run: "Run", config: Benchmark, own_versions: Mapping[str, str]) -> M
         base=config.base_model,
         base_sha256=run.data.tags.get("maft.base_model_sha256", ""),
         problems=config.problems.train,
-        transfer=_of(config.transfer) if config.transfer else None,
+        transfer=_source_of(config.transfer) if config.transfer else None,
         begun=minute(run.info.start_time),
         ended=minute(run.info.end_time),
         command=f"maft benchmark{given}",

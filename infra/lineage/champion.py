@@ -239,7 +239,7 @@ def _stuck(move: Move, reason: str) -> UserError:
 
 
 def _known(name: str) -> str:
-    """What there is instead."""
+    """The versions that the society does have, in words."""
     versions = [version.version for version in list_societies(name)]
     if not versions:
         return f"no society {name!r} is registered at {client().tracking_uri}"

@@ -1,4 +1,4 @@
-"""What people read on the pages of registered models: where a version comes from, and how the generations went.
+"""Descriptions of registered models: where a version comes from, and how the generations went.
 
 Descriptions are markdown, and their links are paths within the MLflow UI (`#/...`), so they hold under any address.
 MLflow's databases other than SQLite take no description over 5000 characters; older generations are left out then.
@@ -19,7 +19,7 @@ MOVE = "champion.move."
 """Prefix of the registered model's tags that record the moves of `champion`, see `infra.lineage.champion`."""
 
 TABLE_CHARS = 2200
-"""Of either table, which leaves room for the rest."""
+"""The most that either table takes, which leaves room for the rest."""
 
 
 def version_link(name: str, version: str, text: str | None = None) -> str:

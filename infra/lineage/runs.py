@@ -1,4 +1,4 @@
-"""Where a job leaves its trace in MLflow: one experiment per society, and runs that nest job -> generation -> agent.
+"""The runs of jobs in MLflow: one experiment per society, and runs that nest job -> generation -> agent.
 
 Every run is looked for by its tags before it is made, so a job that was killed, retried or started again continues
 the runs it has; nothing here is ever written twice. Adapters are in `infra.lineage.agents`, scores in

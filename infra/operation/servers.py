@@ -26,7 +26,7 @@ PORTS_TRIED = 20
 
 @dataclass(frozen=True)
 class Service:
-    """What the two servers differ in."""
+    """One of the two servers: how it is configured, and how it is recognised."""
 
     name: str
     title: str
@@ -52,7 +52,7 @@ WORKER = "worker"
 
 @dataclass(frozen=True)
 class Servers:
-    """Where both are, as their clients want it."""
+    """The addresses of both servers, as their clients take them."""
 
     prefect_api_url: str
     mlflow_tracking_uri: str
@@ -233,7 +233,7 @@ def _wait(
     records: dict[str, StartedProcess],
     say: Callable[[str], None],
 ) -> None:
-    """Return once all answer."""
+    """Wait until all answer."""
     deadline = time.monotonic() + START_SECONDS
     waiting = list(own)
     while waiting:

@@ -47,7 +47,7 @@ def worker_name(home: Home) -> str:
 
 
 def supervise(home: Home, api: httpx.Client) -> None:
-    """Keep a worker running; returns never."""
+    """Keep a worker running, for ever."""
     command = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", worker_name(home)]
     kernel = ctypes.CDLL(None) if sys.platform == "linux" else None
     with_parent = (lambda: kernel.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)) if kernel else None
@@ -79,7 +79,7 @@ def end_family(home: Home) -> None:
 
 
 def account_for_runs(home: Home, api: httpx.Client, restart: bool) -> None:
-    """Say what became of the unfinished runs of this home's worker, which has ended.
+    """Tell the Prefect server what became of the unfinished runs of this home's worker, which has ended.
 
     Args:
         restart: they wait for the next worker; else they have crashed, which the automation follows up.

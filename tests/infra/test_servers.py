@@ -44,7 +44,11 @@ def free_port() -> int:
 
 
 def up_elsewhere(path: Path) -> subprocess.Popen[str]:
-    code = "import sys; from infra import home, servers; print(servers.up(home.Home.open(sys.argv[1])))"
+    code = """if True:
+        import sys
+        from infra.home.home import Home
+        from infra.operation import servers
+        print(servers.up(Home.open(sys.argv[1])))"""
     return subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
 
 
@@ -129,7 +133,7 @@ def test_clients_keep_everything_in_the_home(home: Home, tmp_path: Path) -> None
     found = servers.up(home)
     code = """if True:
         import sys
-        from infra.home import Home, current_home
+        from infra.home.home import Home, current_home
         from infra.operation.environment import apply_environment
         apply_environment(Home.open(sys.argv[1]), sys.argv[2], sys.argv[3])
         import mlflow

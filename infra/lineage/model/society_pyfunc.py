@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from agents.ask import Answer, QuestionError, answer
 from agents.debate.settings import Rules

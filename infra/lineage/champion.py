@@ -37,7 +37,10 @@ class Move(Record):
     target: str | None = Field(description="The champion after.")
     who: str
     why: str
-    at: str = Field(description="ISO 8601, UTC.")
+    at: str = Field(
+        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+        description="ISO 8601, UTC; by default the present.",
+    )
     moved: bool = Field(default=True, description="False: the target was the champion already, since this move.")
 
     def summary(self) -> str:
@@ -77,7 +80,17 @@ def promote(society_name: str, version: str, who: str, why: str) -> Move:
             return moves[-1].model_copy(update={"moved": False})
         source = last  # somebody set the alias by hand: the agents' follow, and the record too
     _require_agents(target)
-    return _begin("promotion", society_name, moves, source, target.version, who, why)
+    return _begin(
+        Move(
+            number=_number(moves),
+            kind="promotion",
+            society=society_name,
+            source=source,
+            target=target.version,
+            who=who,
+            why=why,
+        )
+    )
 
 
 def rollback(society_name: str, who: str, why: str) -> Move:
@@ -105,7 +118,17 @@ def rollback(society_name: str, who: str, why: str) -> Move:
                 f"the champion before was version {before}, but {_known(society_name)}; promote one of them"
             )
         _require_agents(target)
-    return _begin("rollback", society_name, moves, present.version, before, who, why)
+    return _begin(
+        Move(
+            number=_number(moves),
+            kind="rollback",
+            society=society_name,
+            source=present.version,
+            target=before,
+            who=who,
+            why=why,
+        )
+    )
 
 
 def finish_interrupted_move(society_name: str) -> Move | None:
@@ -159,19 +182,14 @@ def history(society_name: str) -> list[Move]:
     return sorted(moves, key=lambda move: move.number)
 
 
-def _begin(
-    kind: Literal["promotion", "rollback"],
-    name: str,
-    moves: Sequence[Move],
-    source: str | None,
-    target: str | None,
-    who: str,
-    why: str,
-) -> Move:
-    number = moves[-1].number + 1 if moves else 1
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    move = Move(number=number, kind=kind, society=name, source=source, target=target, who=who, why=why, at=at)
-    client().set_registered_model_tag(name, MOVING, move.model_dump_json(exclude={"moved"}))
+def _number(moves: Sequence[Move]) -> int:
+    """The number of the move that follows these."""
+    return moves[-1].number + 1 if moves else 1
+
+
+def _begin(move: Move) -> Move:
+    """Write the intent down, then make the move."""
+    client().set_registered_model_tag(move.society, MOVING, move.model_dump_json(exclude={"moved"}))
     return _finish(move)
 
 

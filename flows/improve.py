@@ -10,7 +10,7 @@ from flows.iterate import iterate
 from infra.config.job import Config
 from infra.lineage.records import JobRun
 from infra.lineage.system_metrics import watched
-from infra.operation.one_run_per_society import sole_run
+from infra.operation.one_run_per_society import one_run_per_society
 from tasks.identify_bases import identify_bases
 from tasks.lineage.announce import announce, publish
 from tasks.lineage.promote import Verdict, champion_of, gate
@@ -36,7 +36,7 @@ def improve(config: Config) -> Improvement:
 
     Waits where another run of the same society is at work. Started again, it goes on where it was cut off.
     """
-    with sole_run(config.society, wait=True):
+    with one_run_per_society(config.society, wait=True):
         return grow(config)
 
 

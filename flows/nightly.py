@@ -6,7 +6,7 @@ from prefect.states import Cancelled
 
 from flows.improve import Improvement, grow
 from infra.config.job import Config
-from infra.operation.one_run_per_society import SocietyBusy, sole_run
+from infra.operation.one_run_per_society import SocietyBusy, one_run_per_society
 
 FROM_CHAMPION = Config(start_from="champion", iterations=1)
 
@@ -15,7 +15,7 @@ FROM_CHAMPION = Config(start_from="champion", iterations=1)
 def nightly(config: Config = FROM_CHAMPION) -> Improvement | State:
     """Improve the champion by an iteration; cancelled where another run of the same society is at work."""
     try:
-        with sole_run(config.society, wait=False):
+        with one_run_per_society(config.society, wait=False):
             return grow(config)
     except SocietyBusy as busy:
         return Cancelled(message=str(busy))

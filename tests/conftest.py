@@ -81,7 +81,7 @@ def maft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Maft]:
     }
     servers = Maft(own)
     # Not `maft up`: these tests need neither worker nor deployments.
-    code = "import os; from infra import home, servers; servers.up(home.Home.open(os.environ['MAFT_HOME']))"
+    code = "from infra.home.home import current_home; from infra.operation import servers; servers.up(current_home())"
     subprocess.run([sys.executable, "-c", code], env=own, cwd=ROOT, check=True)
     status = {s["name"]: s["url"] for s in servers.json("status")["servers"]}
     yield Maft(

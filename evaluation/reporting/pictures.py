@@ -1,11 +1,11 @@
 """How a society fared over its generations, as pictures: curves with error bars, and every agent in every round."""
 
-import os
-import tempfile
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evaluation.files import write_whole
 from evaluation.reporting.tables import debate_rounds
 from evaluation.scores import GenerationScores
 
@@ -204,18 +204,7 @@ def _ends(generations: Sequence[GenerationScores]) -> tuple[int, int]:
 
 
 def _write(figure: "Figure", path: Path) -> None:
-    """Write the PNG whole or not at all: to a temporary file beside `path`, which is then renamed.
-
-    A bare Figure is rendered by Agg, which needs no display.
-    """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            figure.savefig(file, format="png", metadata={"Software": None})
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files that only their owner can read.
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    """Write the figure as a PNG. A bare Figure is rendered with Agg, whether there is a display or not."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    write_whole(path, picture.getvalue())

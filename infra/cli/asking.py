@@ -12,8 +12,8 @@ from infra.errors import UserError
 from infra.lineage.champion import generation
 
 
-def ask(society: str, which: str, question: str, seed: int) -> dict[str, Any]:
-    """What a version of a society answers.
+def ask_society(society: str, which: str, question: str, seed: int) -> dict[str, Any]:
+    """Put a question to a version of a society.
 
     Args:
         society: its name.
@@ -47,7 +47,7 @@ def ask(society: str, which: str, question: str, seed: int) -> dict[str, Any]:
 
 
 def show_answer(console: Console, answer: Mapping[str, Any]) -> None:
-    """Print what `ask` returns: the debate round by round, then the votes, the society's answer first."""
+    """Print what `ask_society` returns: the debate round by round, then the votes, the society's answer first."""
     head = f"{answer['society']} · version {answer['version']} · generation {answer['generation']}"
     console.print(Text(f"{head} · seed {answer['seed']}", style="dim"))
     _print(console, answer["question"], style="bold")

@@ -43,5 +43,5 @@ def export(report: Report, folder: Path) -> list[Path]:
     except OSError as error:
         raise UserError(f"{folder}: cannot be made: {error.strerror or error}") from error
     for name, content in files.items():
-        write(content, folder / name)
+        write(folder / name, content)
     return [folder / name for name in files]

@@ -1,4 +1,4 @@
-"""What a job's terminal shows of Prefect's log."""
+"""A handler that shows Prefect's log in a job's terminal."""
 
 import copy
 import logging

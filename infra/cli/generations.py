@@ -3,13 +3,28 @@
 import getpass
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli.shared import GENERATIONS, HomeOption, JsonOption, SocietyArgument, app, err, faults, out, serve, show
+from infra.cli.shared import (
+    GENERATIONS,
+    HomeOption,
+    JsonOption,
+    SocietyArgument,
+    app,
+    err,
+    faults,
+    mlflow_of,
+    out,
+    serve,
+    show,
+)
 from infra.errors import UserError
 from infra.home.home import DEFAULT, Home
+
+if TYPE_CHECKING:
+    from infra.lineage.champion import Move
 
 WhyOption = Annotated[str, typer.Option(help="The reason, for the record.")]
 
@@ -32,11 +47,7 @@ def compare(
                 json.dumps(
                     {
                         "society": society,
-                        "mlflow": {
-                            "tracking_uri": servers.mlflow_tracking_uri,
-                            "experiment_id": job.experiment_id,
-                            "run_id": job.run_id,
-                        },
+                        "mlflow": mlflow_of(servers, job),
                         "generations": [generation.model_dump(mode="json") for generation in generations],
                     }
                 )
@@ -77,7 +88,7 @@ def report(
         from infra.lineage.runs import run_url
 
         made = benchmark.read_benchmark(society, run_id)
-        job = benchmark.job_of(made)
+        job = benchmark.job_run(made)
         path = (output or benchmark.page_of(Home.open(home), job)).absolute()
         benchmark.publish(made, path)
         files = benchmark_folder.export(made, folder.absolute()) if folder else []
@@ -88,11 +99,7 @@ def report(
                 "report": str(path),
                 "files": [str(file) for file in files],
                 "findings": [finding.model_dump(mode="json") for finding in findings],
-                "mlflow": {
-                    "tracking_uri": servers.mlflow_tracking_uri,
-                    "experiment_id": job.experiment_id,
-                    "run_id": job.run_id,
-                },
+                "mlflow": mlflow_of(servers, job),
             }
             print(json.dumps(told))
             return
@@ -116,11 +123,10 @@ def ask(
     """Let a society generate, debate and vote on a question of yours."""
     with faults():
         serve(home)
-        from infra.cli.asking import ask as put_to
-        from infra.cli.asking import show_answer
+        from infra.cli.asking import ask_society, show_answer
 
         with err.status("the society debates"):
-            answer = put_to(society, version, question, seed)
+            answer = ask_society(society, version, question, seed)
         if as_json:
             print(json.dumps(answer))
         else:
@@ -142,7 +148,7 @@ def promote(
         serve(home)
         from infra.lineage import champion
 
-        told(champion.promote(society, version, who=getpass.getuser(), why=why), as_json)
+        _show_move(champion.promote(society, version, who=getpass.getuser(), why=why), as_json)
 
 
 @app.command(rich_help_panel=GENERATIONS)
@@ -157,12 +163,12 @@ def rollback(
         serve(home)
         from infra.lineage import champion
 
-        told(champion.rollback(society, who=getpass.getuser(), why=why), as_json)
+        _show_move(champion.rollback(society, who=getpass.getuser(), why=why), as_json)
 
 
-def told(move: Any, as_json: bool) -> None:
-    """What moved, for the user."""
+def _show_move(move: "Move", as_json: bool) -> None:
+    """Say what moved, or that nothing had to."""
     if as_json:
         print(json.dumps(move.model_dump(mode="json")))
     else:
-        out.print(move.describe(), markup=False, highlight=False)
+        out.print(move.summary(), markup=False, highlight=False)

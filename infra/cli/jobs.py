@@ -1,9 +1,13 @@
-"""Commands that compute: run, evaluate, benchmark, pretrain. They start flows by entrypoint, as a deployment does."""
+"""Commands that compute: run, evaluate, benchmark, pretrain. They start flows by entrypoint, as a deployment does.
+
+Each loads its config and refuses what cannot be run before anything is started or written.
+"""
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,11 +20,71 @@ from infra.cli.shared import (
     app,
     err,
     faults,
+    mlflow_of,
     out,
     serve,
     show,
 )
 from infra.home.home import DEFAULT, Home
+
+if TYPE_CHECKING:
+    from infra.config.benchmark import Benchmark
+    from infra.config.job import Config, Measurement
+
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show Prefect's log as well.")]
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A flow that has come to its end."""
+
+    result: Any
+    """What the flow returned."""
+    cached: int
+    """Tasks whose results were there already."""
+    computed: int
+    seconds: float
+    """Since the command began."""
+
+
+def _compute(flow: str, config: "Config | Measurement | Benchmark", started: float) -> Computed:
+    """Run a flow, with a bar for each of its steps; the servers must be up.
+
+    Args:
+        flow: its entrypoint, MODULE.NAME.
+        config: the flow's only argument.
+        started: when the command began, by `time.monotonic`.
+    """
+    result = _run_flow(flow, config)
+    from infra.home.cache import served
+
+    seconds = round(time.monotonic() - started, 3)
+    return Computed(result, cached=served["cached"], computed=served["computed"], seconds=seconds)
+
+
+def _show_end(done: Computed) -> None:
+    """The last lines for people: the page of the job's MLflow run, and what it took."""
+    from infra.lineage.runs import run_url
+
+    out.print(f"MLflow   {run_url(done.result.job)}", soft_wrap=True)
+    out.print(f"{done.seconds:.0f} s, {done.cached} tasks from cache, {done.computed} computed")
+
+
+def _require_generation(society: str, which: str) -> None:
+    """Refuse a generation that is not there before there is a flow run to fail."""
+    from infra.lineage import champion
+
+    champion.generation(society, which)
+
+
+def _run_flow(flow: str, argument: Any) -> Any:
+    from prefect.flows import load_flow_from_entrypoint
+
+    from infra.cli.terminal import progress_bars
+
+    loaded: Any = load_flow_from_entrypoint(flow)
+    with progress_bars(err):
+        return loaded(argument)
 
 
 @app.command(rich_help_panel=JOBS)
@@ -29,7 +93,7 @@ def run(
     assignments: SetOption = None,
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show Prefect's log as well.")] = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Run the main job: finetune a society for L iterations and evaluate every generation.
 
@@ -46,44 +110,29 @@ def run(
         base_model.check_all(config.bases)
         config.engine.check()
         servers = serve(home, verbose)
-        from infra.lineage import champion
-
-        champion.generation(config.society, config.start_from)  # Refused before there is a flow run to fail.
-        from prefect.flows import load_flow_from_entrypoint
-
-        from infra.cli.terminal import progress_bars
-        from infra.home.cache import served
-        from infra.lineage.runs import run_url
-
-        improve: Any = load_flow_from_entrypoint("flows.improve.improve")
-        with progress_bars(err):
-            result = improve(config)
+        _require_generation(config.society, config.start_from)
+        done = _compute("flows.improve.improve", config, started)
+        result, folder = done.result, Home.open(home)
         report = {
             "society": config.society,
-            "home": str(Home.open(home).path),
+            "home": str(folder.path),
             "seed": config.seed,
             "config": config.model_dump(mode="json"),
             "generations": [generation.model_dump(mode="json") for generation in result.generations],
             "verdict": result.verdict.model_dump(mode="json"),
-            "mlflow": {
-                "tracking_uri": servers.mlflow_tracking_uri,
-                "experiment_id": result.job.experiment_id,
-                "run_id": result.job.run_id,
-            },
+            "mlflow": mlflow_of(servers, result.job),
             "prefect": {"flow_run_id": result.flow_run_id},
-            "cached": served["cached"],
-            "seconds": round(time.monotonic() - started, 3),
+            "cached": done.cached,
+            "seconds": done.seconds,
         }
         if as_json:
             print(json.dumps(report))
             return
         show(result.generations, config.society)
         out.print(result.verdict.text, highlight=False, markup=False)
-        picture = Home.open(home).pictures / f"{config.society}-{result.job.job}.png"
-        out.print(f"Picture  {picture}", soft_wrap=True)
+        out.print(f"Picture  {folder.pictures / f'{config.society}-{result.job.job}.png'}", soft_wrap=True)
         out.print(f"Prefect  {servers.prefect_ui_url}/runs/flow-run/{result.flow_run_id}", soft_wrap=True)
-        out.print(f"MLflow   {run_url(result.job)}", soft_wrap=True)
-        out.print(f"{report['seconds']:.0f} s, {served['cached']} tasks from cache, {served['computed']} computed")
+        _show_end(done)
 
 
 @app.command(rich_help_panel=JOBS)
@@ -113,26 +162,19 @@ def evaluate(
         load_held_out(config.held_out, config.seed)
         config.engine.check()
         serve(home)
-        from infra.lineage import champion
-
-        champion.generation(society, config.generation)  # Refused before there is a flow run to fail.
-        from prefect.flows import load_flow_from_entrypoint
-
-        from infra.cli.terminal import progress_bars
-        from infra.lineage.runs import run_url
-
-        measure: Any = load_flow_from_entrypoint("flows.evaluate.evaluate")
-        with progress_bars(err):
-            result = measure(config)
+        _require_generation(society, config.generation)
+        result = _run_flow("flows.evaluate.evaluate", config)
         if as_json:
             scores = result.scores.model_dump(mode="json")
             print(json.dumps({"society": society, "scores": scores, "mlflow": {"run_id": result.job.run_id}}))
             return
         show([result.scores], society)
+        from infra.lineage.runs import run_url
+
         out.print(f"MLflow   {run_url(result.job)}", soft_wrap=True)
 
 
-def _check(config: Any) -> None:
+def _check(config: "Benchmark") -> None:
     """Refuse a benchmark that cannot be run before anything is started or written."""
     from agents.engines import base_model
     from agents.judging.embedding import Encoder
@@ -155,7 +197,7 @@ def benchmark(
     assignments: SetOption = None,
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show Prefect's log as well.")] = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Compare multiagent finetuning with the paper's baselines and ablations, on the same problems and seeds.
 
@@ -169,16 +211,8 @@ def benchmark(
         config = load(Benchmark, config_file, assignments or [])
         _check(config)
         servers = serve(home, verbose)
-        from prefect.flows import load_flow_from_entrypoint
-
-        from evaluation.reporting.benchmark_table import iterations_table, methods_table, transfer_table
-        from infra.cli.terminal import progress_bars
-        from infra.home.cache import served
-        from infra.lineage.runs import run_url
-
-        compare: Any = load_flow_from_entrypoint("flows.benchmark.benchmark")
-        with progress_bars(err):
-            result = compare(config)
+        done = _compute("flows.benchmark.benchmark", config, started)
+        result = done.result
         if as_json:
             report = {
                 "society": config.society,
@@ -188,26 +222,22 @@ def benchmark(
                 "transfer": [row.model_dump(mode="json") for row in result.transfer],
                 "measured": [each.model_dump(mode="json") for each in result.measured],
                 "report": result.report,
-                "mlflow": {
-                    "tracking_uri": servers.mlflow_tracking_uri,
-                    "experiment_id": result.job.experiment_id,
-                    "run_id": result.job.run_id,
-                },
-                "cached": served["cached"],
-                "computed": served["computed"],
-                "seconds": round(time.monotonic() - started, 3),
+                "mlflow": mlflow_of(servers, result.job),
+                "cached": done.cached,
+                "computed": done.computed,
+                "seconds": done.seconds,
             }
             print(json.dumps(report))
             return
+        from evaluation.reporting.benchmark_table import iterations_table, methods_table, transfer_table
+
         out.print(methods_table(result.rows, config.society))
         if any(row.iteration for row in result.rows):
             out.print(iterations_table(result.rows, config.society))
         if result.transfer:
             out.print(transfer_table(result.transfer, config.society))
         out.print(f"Report   {result.report}", soft_wrap=True)
-        out.print(f"MLflow   {run_url(result.job)}", soft_wrap=True)
-        seconds = time.monotonic() - started
-        out.print(f"{seconds:.0f} s, {served['cached']} tasks from cache, {served['computed']} computed")
+        _show_end(done)
 
 
 @app.command(rich_help_panel=JOBS)
@@ -221,14 +251,9 @@ def pretrain(
     """Rebuild the embedded base model from scratch (about 40 minutes on 2 cores)."""
     with faults():
         serve(home)
-        from prefect.flows import load_flow_from_entrypoint
-
+        trained = _run_flow("flows.pretrain.pretrain", seed)
         from agents.store import Store
-        from infra.cli.terminal import progress_bars
 
-        with progress_bars(err):
-            rebuild: Any = load_flow_from_entrypoint("flows.pretrain.pretrain")
-            trained = rebuild(seed)
         folder = Store(Home.open(home).artifacts).folder(trained.model.sha256)
         if output is not None:
             import shutil

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from infra.cli.shared import OPERATION, HomeOption, JsonOption, app, connect, faults, out, say, serve
+from infra.cli.shared import OPERATION, HomeOption, JsonOption, app, faults, out, say, serve, use_servers
 from infra.home.home import DEFAULT, Home
 
 KINDS = {
@@ -17,7 +17,7 @@ KINDS = {
     "folder": "adapters",
     "leftover": "left by kills",
 }
-"""What `infra.operation.prune` tells apart."""
+"""The kinds of garbage that `infra.operation.prune` finds, in words."""
 
 
 @app.command(rich_help_panel=OPERATION)
@@ -58,7 +58,7 @@ def status(
         due = due_runs(str(answers["prefect"]), "nightly") if "prefect" in answers else []
         champion = None
         if len(answers) == len(found):
-            connect(place, servers.Servers(str(answers["prefect"]), str(answers["mlflow"])))
+            use_servers(place, servers.Servers(str(answers["prefect"]), str(answers["mlflow"])))
             from infra.lineage.societies import find_society
 
             champion = find_society(society, "champion")

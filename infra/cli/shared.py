@@ -1,17 +1,22 @@
-"""What all commands of `maft` share: the app, the options, the servers, and how faults end."""
+"""The parts that all commands of `maft` share: the app, options, servers, and how a fault ends a command."""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from infra.errors import UserError
 from infra.home.home import Home
+
+if TYPE_CHECKING:
+    from evaluation.scores import GenerationScores
+    from infra.lineage.records import JobRun
+    from infra.operation.servers import Servers
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,18 +45,18 @@ def say(line: str) -> None:
     err.print(f"[dim]{line}[/dim]", soft_wrap=True, highlight=False)
 
 
-def serve(home: Path, verbose: bool = False) -> Any:
-    """Servers up and this process set to use them; call it before Prefect or MLflow is imported."""
+def serve(home: Path, verbose: bool = False) -> "Servers":
+    """Start the servers and have this process use them; call it before Prefect or MLflow is imported."""
     from infra.operation.servers import up
 
     opened = Home.open(home)
     servers = up(opened, say)
-    connect(opened, servers, verbose)
+    use_servers(opened, servers, verbose)
     return servers
 
 
-def connect(home: Home, servers: Any, verbose: bool = False) -> None:
-    """This process set to use these servers."""
+def use_servers(home: Home, servers: "Servers", verbose: bool = False) -> None:
+    """Have this process use these servers; call it before Prefect or MLflow is imported."""
     from infra.operation.environment import apply_environment
 
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if verbose else "WARNING")
@@ -60,8 +65,13 @@ def connect(home: Home, servers: Any, verbose: bool = False) -> None:
     apply_environment(home, servers.prefect_api_url, servers.mlflow_tracking_uri)
 
 
-def show(generations: list[Any], society: str) -> None:
-    """The table of generations."""
+def mlflow_of(servers: "Servers", job: "JobRun") -> dict[str, str]:
+    """Where a job's run is, as the field `mlflow` of a JSON answer."""
+    return {"tracking_uri": servers.mlflow_tracking_uri, "experiment_id": job.experiment_id, "run_id": job.run_id}
+
+
+def show(generations: "Sequence[GenerationScores]", society: str) -> None:
+    """Print the table of generations."""
     from evaluation.reporting.tables import generations_table
 
     out.print(generations_table(generations, society))
@@ -73,7 +83,7 @@ def faults() -> Iterator[None]:
     from agents.engines.base_model import BaseModelError
     from agents.engines.protocol import EngineError
     from agents.judging.embedding import EncoderError
-    from evaluation.problems.files import ProblemFileError
+    from evaluation.problems.problem import ProblemFileError
     from evaluation.problems.sources import OverlapError, TooFewProblemsError
 
     try:

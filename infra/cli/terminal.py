@@ -1,4 +1,4 @@
-"""What the user sees in a terminal while a run works, and when it is done."""
+"""Shows the progress of a run in a terminal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from infra.config.job import Config
 from infra.config.sections import kinds_of, material
+from infra.config.tree import leaves
 from infra.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,20 +52,13 @@ def assignments(config: BaseModel) -> list[str]:
 
     What changes no result is left out.
     """
-    own, usual = (_leaves(material(each)) for each in (config, type(config)()))
+    own, usual = (leaves(material(each)) for each in (config, type(config)()))
     # JSON is YAML; of what could be read as something else, only the quotes tell that it is a text.
     return [
         f"{key}={value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)}"
         for key, value in own.items()
         if key not in usual or usual[key] != value
     ]
-
-
-def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        leaves |= _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return leaves
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:

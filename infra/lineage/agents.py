@@ -13,9 +13,10 @@ from agents.society import Agent
 from agents.store import Store
 from evaluation.record import Record
 from infra.errors import UserError
+from infra.lineage.client import client
 from infra.lineage.pages import origin, plain, version_link, version_page
 from infra.lineage.records import DatasetRef, JobRun
-from infra.lineage.runs import agent_run, client
+from infra.lineage.runs import agent_run
 from infra.lineage.versions import BASE, create_model, create_version, find_version, link, model_id, open_model
 
 if TYPE_CHECKING:

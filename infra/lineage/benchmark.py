@@ -1,4 +1,4 @@
-"""A finished benchmark, read back from MLflow, and the page that tells of it.
+"""Reads a finished benchmark back from MLflow, and publishes its page.
 
 Nothing but MLflow is read, so the page can be made on another machine than the one that computed.
 """
@@ -27,7 +27,8 @@ from infra.config.stored import read_stored
 from infra.errors import UserError
 from infra.home.files import write
 from infra.home.home import Home
-from infra.lineage import runs
+from infra.lineage import contents, runs
+from infra.lineage.client import client, find
 from infra.lineage.records import JobRun
 
 if TYPE_CHECKING:
@@ -40,13 +41,13 @@ PACKAGES = ("maft", "torch", "transformers", "peft", "prefect", "mlflow")
 
 
 def versions() -> dict[str, str]:
-    """Of this program, of what it rests on, and of the machine."""
+    """The versions of maft, of Python and of the main packages, and a description of the machine."""
     own = {"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
     return {**own, "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"}
 
 
 def read_benchmark(society: str, run_id: str | None = None) -> Report:
-    """A finished benchmark.
+    """Read a finished benchmark.
 
     Args:
         society: its name; a run id is enough without it.
@@ -58,17 +59,17 @@ def read_benchmark(society: str, run_id: str | None = None) -> Report:
     run = _given(run_id) if run_id else _newest(society)
     job = run.info.run_id
     try:
-        told = json.loads(runs.read_text(job, BENCHMARK))
+        told = json.loads(contents.read_text(job, BENCHMARK))
         rows = TypeAdapter(list[Row]).validate_python(told["rows"])
         outcomes = TypeAdapter(list[Outcome]).validate_python(told["outcomes"])
         transfer = TypeAdapter(list[Row]).validate_python(told["transfer"])
-        debates = TypeAdapter(list[Debate]).validate_json(runs.read_text(job, DEBATES))
-        own_versions = TypeAdapter(dict[str, str]).validate_json(runs.read_text(job, VERSIONS))
-        config = read_stored(Benchmark, runs.read_text(job, CONFIG))
+        debates = TypeAdapter(list[Debate]).validate_json(contents.read_text(job, DEBATES))
+        own_versions = TypeAdapter(dict[str, str]).validate_json(contents.read_text(job, VERSIONS))
+        config = read_stored(Benchmark, contents.read_text(job, CONFIG))
         scored = _scored(job, [each for each in outcomes if not each.transfer])
     except (ValidationError, KeyError, ValueError, OSError, _artifact_error()) as error:
         raise UserError(
-            f"benchmark {job} at {runs.client().tracking_uri} lacks something that the report shows, or was made by "
+            f"benchmark {job} at {client().tracking_uri} lacks something that the report shows, or was made by "
             f"another version of maft ({' '.join(str(error).split())[:300]}); `maft benchmark` with the same config "
             "completes it from the cache"
         ) from error
@@ -82,9 +83,9 @@ def page_of(home: Home, job: JobRun) -> Path:
     return home.pictures / f"{job.society}-{job.job}.html"
 
 
-def job_of(report: Report) -> JobRun:
+def job_run(report: Report) -> JobRun:
     """The benchmark's run."""
-    run = runs.client().get_run(report.making.run_id)
+    run = client().get_run(report.making.run_id)
     tags = run.data.tags
     return JobRun(
         society=tags["maft.society"],
@@ -102,12 +103,12 @@ def publish(report: Report, path: Path) -> None:
         UserError: the file cannot be written.
     """
     page = render(report)
-    write(page.encode(), path)
-    runs.log_text(report.making.run_id, page, PAGE)
+    write(path, page.encode())
+    contents.log_text(report.making.run_id, page, PAGE)
 
 
 def _newest(society: str) -> "Run":
-    where = f"at {runs.client().tracking_uri}"
+    where = f"at {client().tracking_uri}"
     experiment = runs.get_experiment(society)
     wanted = {"maft.kind": "benchmark"}
     run = runs.find_run(experiment.experiment_id, wanted, True, "FINISHED") if experiment else None
@@ -120,15 +121,10 @@ def _newest(society: str) -> "Run":
 
 
 def _given(run_id: str) -> "Run":
-    from mlflow.exceptions import MlflowException
-
-    where = f"at {runs.client().tracking_uri}"
-    try:
-        run = runs.client().get_run(run_id)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such id, no id at all
-            raise
-        raise UserError(f"there is no run {run_id!r} {where}") from error
+    where = f"at {client().tracking_uri}"
+    run = find(client().get_run, run_id)
+    if run is None:
+        raise UserError(f"there is no run {run_id!r} {where}")
     if run.data.tags.get("maft.kind") != "benchmark":
         raise UserError(f"run {run_id} {where} is not a benchmark")
     if run.info.status != "FINISHED":
@@ -160,8 +156,8 @@ def _scored(run_id: str, outcomes: list[Outcome]) -> list[Scored]:
     return scored
 
 
-def _of(transfer: Transfer) -> str:
-    """Its source in words."""
+def _source_of(transfer: Transfer) -> str:
+    """Where the other problems come from, in words."""
     return (
         f"{transfer.source} with values up to {transfer.max_value}"
         if transfer.source == ARITHMETIC
@@ -180,7 +176,7 @@ def _making(run: "Run", config: Benchmark, own_versions: Mapping[str, str]) -> M
         base=config.base_model,
         base_sha256=run.data.tags.get("maft.base_model_sha256", ""),
         problems=config.problems.train,
-        transfer=_of(config.transfer) if config.transfer else None,
+        transfer=_source_of(config.transfer) if config.transfer else None,
         begun=minute(run.info.start_time),
         ended=minute(run.info.end_time),
         command=f"maft benchmark{given}",

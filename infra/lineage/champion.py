@@ -17,9 +17,9 @@ from evaluation.record import Record
 from evaluation.statistics.mcnemar import Comparison
 from infra.errors import UserError
 from infra.lineage.agents import model_name
+from infra.lineage.client import client, find
 from infra.lineage.pages import MOVE
-from infra.lineage.runs import client
-from infra.lineage.societies import SocietyVersion, describe, find_society, list_societies, move_alias
+from infra.lineage.societies import SocietyVersion, find_society, list_societies, move_alias, update_page
 from infra.lineage.versions import find_model
 
 MOVING = "champion.moving"
@@ -37,10 +37,13 @@ class Move(Record):
     target: str | None = Field(description="The champion after.")
     who: str
     why: str
-    at: str = Field(description="ISO 8601, UTC.")
+    at: str = Field(
+        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+        description="ISO 8601, UTC; by default the present.",
+    )
     moved: bool = Field(default=True, description="False: the target was the champion already, since this move.")
 
-    def describe(self) -> str:
+    def summary(self) -> str:
         """One line for people."""
         did = "promoted" if self.kind == "promotion" else "rolled back"
         move = f"from {_called(self.source)} to {_called(self.target)}, by {self.who} at {self.at}: {self.why}"
@@ -63,7 +66,7 @@ def promote(society_name: str, version: str, who: str, why: str) -> Move:
         UserError: no such society or version, a version of one of its agents is gone, or who or why is empty or long.
     """
     _require_reason(who, why)
-    settle(society_name)
+    finish_interrupted_move(society_name)
     target = find_society(society_name, version)
     if target is None:
         raise UserError(f"version is {version}, but {_known(society_name)}")
@@ -77,7 +80,17 @@ def promote(society_name: str, version: str, who: str, why: str) -> Move:
             return moves[-1].model_copy(update={"moved": False})
         source = last  # somebody set the alias by hand: the agents' follow, and the record too
     _require_agents(target)
-    return _begin("promotion", society_name, moves, source, target.version, who, why)
+    return _begin(
+        Move(
+            number=_number(moves),
+            kind="promotion",
+            society=society_name,
+            source=source,
+            target=target.version,
+            who=who,
+            why=why,
+        )
+    )
 
 
 def rollback(society_name: str, who: str, why: str) -> Move:
@@ -90,7 +103,7 @@ def rollback(society_name: str, who: str, why: str) -> Move:
         UserError: no champion, the one before is gone from the registry, or who or why is empty or long.
     """
     _require_reason(who, why)
-    finished = settle(society_name)
+    finished = finish_interrupted_move(society_name)
     if finished is not None and finished.kind == "rollback":
         return finished
     present = find_society(society_name, "champion")
@@ -105,10 +118,20 @@ def rollback(society_name: str, who: str, why: str) -> Move:
                 f"the champion before was version {before}, but {_known(society_name)}; promote one of them"
             )
         _require_agents(target)
-    return _begin("rollback", society_name, moves, present.version, before, who, why)
+    return _begin(
+        Move(
+            number=_number(moves),
+            kind="rollback",
+            society=society_name,
+            source=present.version,
+            target=before,
+            who=who,
+            why=why,
+        )
+    )
 
 
-def settle(society_name: str) -> Move | None:
+def finish_interrupted_move(society_name: str) -> Move | None:
     """Finish a move that was cut off.
 
     Returns:
@@ -126,9 +149,9 @@ def champion(society_name: str) -> SocietyVersion | None:
     """The champion, once no move is under way; None while the untuned base is.
 
     Raises:
-        UserError: see `settle`.
+        UserError: see `finish_interrupted_move`.
     """
-    settle(society_name)
+    finish_interrupted_move(society_name)
     return find_society(society_name, "champion")
 
 
@@ -159,19 +182,14 @@ def history(society_name: str) -> list[Move]:
     return sorted(moves, key=lambda move: move.number)
 
 
-def _begin(
-    kind: Literal["promotion", "rollback"],
-    name: str,
-    moves: Sequence[Move],
-    source: str | None,
-    target: str | None,
-    who: str,
-    why: str,
-) -> Move:
-    number = moves[-1].number + 1 if moves else 1
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    move = Move(number=number, kind=kind, society=name, source=source, target=target, who=who, why=why, at=at)
-    client().set_registered_model_tag(name, MOVING, move.model_dump_json(exclude={"moved"}))
+def _number(moves: Sequence[Move]) -> int:
+    """The number of the move that follows these."""
+    return moves[-1].number + 1 if moves else 1
+
+
+def _begin(move: Move) -> Move:
+    """Write the intent down, then make the move."""
+    client().set_registered_model_tag(move.society, MOVING, move.model_dump_json(exclude={"moved"}))
     return _finish(move)
 
 
@@ -195,7 +213,7 @@ def _finish(move: Move) -> Move:
     if judged:
         mlflow.set_model_version_tag(name, judged.version, key, record)
     mlflow.set_registered_model_tag(name, key, record)
-    describe(name)
+    update_page(name)
     mlflow.delete_registered_model_tag(name, MOVING)
     return move
 
@@ -212,18 +230,13 @@ def _before(moves: Sequence[Move]) -> str | None:
 
 
 def _require_agents(version: SocietyVersion) -> None:
-    from mlflow.exceptions import MlflowException
-
     for agent, number in version.agent_versions.items():
-        try:
-            client().get_model_version(model_name(version.name, agent), number)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+        name = model_name(version.name, agent)
+        if find(client().get_model_version, name, number) is None:
             raise UserError(
-                f"version {version.version} of society {version.name!r} needs version {number} of "
-                f"{model_name(version.name, agent)}, which was deleted from the registry; choose another version"
-            ) from error
+                f"version {version.version} of society {version.name!r} needs version {number} of {name}, which was "
+                "deleted from the registry; choose another version"
+            )
 
 
 def _require_reason(who: str, why: str) -> None:
@@ -244,14 +257,14 @@ def _stuck(move: Move, reason: str) -> UserError:
 
 
 def _known(name: str) -> str:
-    """What there is instead."""
+    """The versions that the society does have, in words."""
     versions = [version.version for version in list_societies(name)]
     if not versions:
         return f"no society {name!r} is registered at {client().tracking_uri}"
     return f"society {name!r} has {'version' if len(versions) == 1 else 'versions'} {', '.join(versions)}"
 
 
-def record(name: str, version: str, champion: str | None, comparison: Comparison, text: str) -> None:
+def record_verdict(name: str, version: str, champion: str | None, comparison: Comparison, text: str) -> None:
     """Write a verdict down; `verdict` comes last, since it is what says that the rest is there.
 
     Args:
@@ -266,9 +279,9 @@ def record(name: str, version: str, champion: str | None, comparison: Comparison
     for key, value in {**numbers, "gate.champion": champion or "base", "gate.text": text}.items():
         mlflow.set_model_version_tag(name, version, key, value)
     mlflow.set_model_version_tag(name, version, "verdict", comparison.verdict)
-    describe(name)
+    update_page(name)
 
 
-def given(name: str, version: str) -> bool:
+def was_judged(name: str, version: str) -> bool:
     """Whether this version was judged already."""
     return "verdict" in client().get_model_version(name, version).tags

@@ -1,4 +1,4 @@
-"""What people read on the pages of registered models: where a version comes from, and how the generations went.
+"""Descriptions of registered models: where a version comes from, and how the generations went.
 
 Descriptions are markdown, and their links are paths within the MLflow UI (`#/...`), so they hold under any address.
 MLflow's databases other than SQLite take no description over 5000 characters; older generations are left out then.
@@ -6,8 +6,10 @@ MLflow's databases other than SQLite take no description over 5000 characters; o
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from evaluation.reporting.markdown import markdown_table
 from infra.lineage.versions import BASE
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ MOVE = "champion.move."
 """Prefix of the registered model's tags that record the moves of `champion`, see `infra.lineage.champion`."""
 
 TABLE_CHARS = 2200
-"""Of either table, which leaves room for the rest."""
+"""The most that either table takes, which leaves room for the rest."""
 
 
 def version_link(name: str, version: str, text: str | None = None) -> str:
@@ -94,14 +96,12 @@ def _to(name: str, version: str | None) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    spaced, ruled = " &ensp;| ", " | "  # MLflow sets the columns without a gap
-    lines = [f"| {spaced.join(cells)} |\n" for cells in (head, *rows)]
-    lines.insert(1, f"| {ruled.join(['---'] * len(head))} |\n")
-    shown, size = 0, 0
-    for line in lines:
-        size += len(line)
-        if size > TABLE_CHARS:
-            break
-        shown += 1
-    text = "".join(lines[:shown])
-    return text if shown == len(lines) else f"{text}\n... and {len(lines) - shown} older ones\n"
+    """A table of at most TABLE_CHARS, and how many rows that leaves out."""
+    table = markdown_table(head, rows, names=len(head)) + "\n"
+    columns, rules, *cells = table.splitlines(keepends=True)
+    # MLflow sets the columns without a gap. No cell has a bar in it: `plain` sees to that.
+    spaced = [line.replace(" | ", " &ensp;| ") for line in (columns, *cells)]
+    lines = [spaced[0], rules, *spaced[1:]]
+    shown = sum(size <= TABLE_CHARS for size in accumulate(map(len, lines)))
+    left_out = len(lines) - shown
+    return "".join(lines[:shown]) + (f"\n... and {left_out} older ones\n" if left_out else "")

@@ -1,14 +1,30 @@
-"""What names a job's run and a data set in MLflow."""
+"""What names a job, its run and a data set in MLflow."""
 
 import hashlib
 import json
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from evaluation.record import Record
 
 MAX_DIGEST_CHARS = 36  # MLflow's limit for the digest of a dataset; the whole SHA-256 goes into a tag beside it.
+
+
+IDENTITY_CHARS = 16
+
+
+def identity(*parts: Any) -> str:
+    """What a job is found again by: the same parts give the same 16 hexadecimal digits, in any process.
+
+    Args:
+        parts: all that determines the job's results, as JSON values; the order of an object's keys does not matter.
+
+    Raises:
+        TypeError: a part is no JSON value.
+    """
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:IDENTITY_CHARS]
 
 
 class JobRun(Record):
@@ -35,8 +51,3 @@ class DatasetRef(Record):
     def digest(self) -> str:
         """The part of the SHA-256 that fits into MLflow's digest."""
         return self.sha256[:MAX_DIGEST_CHARS]
-
-
-def identity(*parts: object) -> str:
-    """What a run is found by again: 16 characters of the SHA-256 of all that determines its results, as JSON."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,44 +1,21 @@
-"""Where a job leaves its trace in MLflow: one experiment per society, and runs that nest job -> generation -> agent.
+"""The runs of jobs in MLflow: one experiment per society, and runs that nest job -> generation -> agent.
 
 Every run is looked for by its tags before it is made, so a job that was killed, retried or started again continues
 the runs it has; nothing here is ever written twice. Adapters are in `infra.lineage.agents`, scores in
 `infra.lineage.scores`.
-
-mlflow is imported inside the functions: whichever door one takes (`mlflow`, `mlflow.tracking`, mlflow-skinny), its
-`__init__` loads everything, about 1.6 s, which `maft --help` and a fully cached flow should not wait for.
 """
 
-import json
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 
 from infra.errors import UserError
-from infra.lineage.records import DatasetRef, JobRun
+from infra.lineage.client import client
+from infra.lineage.contents import flattened
+from infra.lineage.records import JobRun
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
-
-# Set before mlflow is imported: it would otherwise report usage to its makers, and print two lines (at the price of
-# two more requests) for every run it ends.
-_QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-
-
-def client() -> "MlflowClient":
-    """A client of the tracking server at MLFLOW_TRACKING_URI."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    return MlflowClient()
 
 
 def experiment_name(society: str) -> str:
@@ -162,94 +139,6 @@ def agent_run(job: JobRun, generation: int, agent_name: str) -> "Run":
     return open_nested(job, agent_name, tags)
 
 
-def log_params(run_id: str, params: Mapping[str, Any]) -> None:
-    """Log settings as params; those that are there stay, since MLflow lets no param change."""
-    from mlflow.entities import Param
-
-    mlflow = client()
-    there = mlflow.get_run(run_id).data.params
-    new = [Param(key, value) for key, value in flattened(params).items() if key not in there]
-    mlflow.log_batch(run_id, params=new)
-
-
-def log_datasets(run_id: str, datasets: Sequence[DatasetRef], models: Sequence[str] = ()) -> None:
-    """Record what a run read. The same data set (by name and digest) is recorded once, however often it is logged.
-
-    Args:
-        run_id: Any run.
-        datasets: What it read.
-        models: Ids of logged models it started from; these MLflow does not deduplicate.
-    """
-    from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput
-
-    inputs = [
-        DatasetInput(
-            Dataset(
-                name=data.name,
-                digest=data.digest,
-                source_type="maft",
-                source=json.dumps({"source": data.source, "sha256": data.sha256}),
-                profile=json.dumps({"num_rows": data.rows}),
-            ),
-            tags=[InputTag("mlflow.data.context", data.context), InputTag("sha256", data.sha256)],
-        )
-        for data in datasets
-    ]
-    client().log_inputs(run_id, inputs, [LoggedModelInput(model_id) for model_id in models])
-
-
-def log_artifacts(run_id: str, files: Sequence[Path], folder: str) -> None:
-    """Upload files into a folder of the run's artifacts; a file of the same name is replaced.
-
-    Raises:
-        FileNotFoundError: one of the files is not there; nothing was uploaded.
-    """
-    for file in files:
-        if not file.is_file():
-            raise FileNotFoundError(f"{file} is not there to be logged")
-    mlflow = client()
-    for file in files:
-        mlflow.log_artifact(run_id, str(file), folder)
-
-
-def log_text(run_id: str, text: str, file: str) -> None:
-    """Write a text among the run's artifacts; one of the same name is replaced."""
-    client().log_text(run_id, text, file)
-
-
-def read_text(run_id: str, file: str) -> str:
-    """Read back what `log_text` wrote."""
-    from mlflow.artifacts import load_text
-
-    return str(load_text(f"runs:/{run_id}/{file}"))
-
-
-def log_transcripts(
-    run_id: str, frame: "pd.DataFrame", by: str, debates: int = 50, file: str = "transcripts.json"
-) -> None:
-    """Show debates as a table in the UI: the file that `mlflow.load_table` reads.
-
-    MLflow's own `log_table` appends to a table that is there, so a resumed job would show every debate twice; this
-    replaces it.
-
-    Args:
-        run_id: Any run.
-        frame: One row per turn, or per debate.
-        by: The column that tells debates apart, such as the problem's id.
-        debates: How many debates to keep, in the order of the frame; all their rows.
-        file: Path of the table among the run's artifacts.
-    Raises:
-        KeyError: the frame has no such column.
-    """
-    kept = frame[frame[by].isin(frame[by].drop_duplicates().head(debates))]
-    mlflow = client()
-    mlflow.log_text(run_id, kept.to_json(orient="split", index=False, date_format="iso"), file)
-    tables = json.loads(mlflow.get_run(run_id).data.tags.get("mlflow.loggedArtifacts", "[]"))
-    table = {"path": file, "type": "table"}
-    if table not in tables:
-        mlflow.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps([*tables, table]))
-
-
 def close_job(job: JobRun, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
     """End the job's run, and with the same status whichever of its generations and agents have not ended."""
     mlflow = client()
@@ -284,17 +173,6 @@ def get_experiment(society: str) -> "Experiment | None":
             f"with `mlflow experiments restore --experiment-id {experiment.experiment_id}`, or choose another society"
         )
     return experiment
-
-
-def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as params: dotted keys, strings as they are, other values as JSON."""
-    flat: dict[str, str] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat.update(flattened(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
-    return flat
 
 
 def _open_experiment(society: str) -> str:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from evaluation.scores import GenerationScores
 from infra.errors import UserError
 from infra.lineage.agents import RegisteredAdapter
+from infra.lineage.client import client, find
 from infra.lineage.records import DatasetRef, JobRun
-from infra.lineage.runs import client, experiment_name, find_run, generation_run, get_experiment
+from infra.lineage.runs import experiment_name, find_run, generation_run, get_experiment
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
@@ -164,15 +165,10 @@ def read_generations(society: str, job_run_id: str | None = None) -> tuple[JobRu
 
 
 def _get_job(experiment_id: str, run_id: str) -> "Run | None":
-    from mlflow.exceptions import MlflowException
-
-    try:
-        run = client().get_run(run_id)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such id, no id at all
-            raise
+    run = find(client().get_run, run_id)
+    if run is None or run.info.experiment_id != experiment_id or run.data.tags.get("maft.kind") != "job":
         return None
-    return run if run.info.experiment_id == experiment_id and run.data.tags.get("maft.kind") == "job" else None
+    return run
 
 
 def _read(run: "Run") -> GenerationScores:

@@ -17,9 +17,10 @@ from agents.society import Agent, Society
 from evaluation.record import Record
 from infra.errors import UserError
 from infra.lineage.agents import RegisteredAdapter, model_name
+from infra.lineage.client import client, find
 from infra.lineage.pages import origin, plain, society_page, version_link, version_page
 from infra.lineage.records import JobRun
-from infra.lineage.runs import client, generation_run
+from infra.lineage.runs import generation_run
 from infra.lineage.scores import ACCURACY, STANDARD_ERROR
 from infra.lineage.versions import (
     BASE,
@@ -104,7 +105,7 @@ def register_society(
     candidate = find_society(job.society, "candidate")
     if candidate is None or int(candidate.version) < int(version.version):
         move_alias(job.society, "candidate", candidate, version)
-    describe(job.society)
+    update_page(job.society)
     return version
 
 
@@ -112,7 +113,7 @@ def find_society(name: str, which: str) -> SocietyVersion | None:
     """A generation of a society; None if there is no such society, alias or version.
 
     A move of the champion that was cut off shows as done or not begun, never as half done; whoever goes by the
-    champion finishes it first, with `infra.lineage.champion.settle`.
+    champion finishes it first, with `infra.lineage.champion.finish_interrupted_move`.
 
     Args:
         name: Of the society.
@@ -120,21 +121,14 @@ def find_society(name: str, which: str) -> SocietyVersion | None:
     Raises:
         UserError: `which` is something else.
     """
-    from mlflow.exceptions import MlflowException
-
     if which not in ALIASES and not VERSION.fullmatch(which):
         raise UserError(
             f"generation is {which!r}; it must be champion, candidate or the number of a version of society {name!r}"
         )
     mlflow = client()
     read = mlflow.get_model_version_by_alias if which in ALIASES else mlflow.get_model_version
-    try:
-        found = read(name, which)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such, or no such alias
-            raise
-        return None
-    return _read(found) if AGENTS in found.tags else None
+    found = find(read, name, which)
+    return _read(found) if found and AGENTS in found.tags else None
 
 
 def list_societies(name: str) -> list[SocietyVersion]:
@@ -172,7 +166,7 @@ def move_alias(name: str, alias: Alias, old: SocietyVersion | None, new: Society
         mlflow.delete_registered_model_alias(name, alias)
 
 
-def describe(name: str) -> None:
+def update_page(name: str) -> None:
     """Bring the page of the society's registered model up to date with its versions, verdicts, aliases and moves."""
     mlflow = client()
     model = mlflow.get_registered_model(name)

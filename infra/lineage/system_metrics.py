@@ -1,9 +1,9 @@
-"""What a job takes of its machine (processors, memory, disk, network, GPUs) as system metrics of its MLflow run."""
+"""Logs what a job takes of its machine (processors, memory, disk, network, GPUs) to its MLflow run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from infra.lineage.runs import client
+from infra.lineage.client import client
 
 INTERVAL_SECONDS = 10.0
 
@@ -21,9 +21,9 @@ def watched(run_id: str) -> Iterator[None]:
     tracking_uri = client().tracking_uri
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    monitor = SystemMetricsMonitor(run_id, INTERVAL_SECONDS, resume_logging=True, tracking_uri=tracking_uri)
-    monitor.start()
+    monitor = SystemMetricsMonitor(run_id, INTERVAL_SECONDS, resume_logging=True, tracking_uri=tracking_uri)  # type: ignore[no-untyped-call]
+    monitor.start()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        monitor.finish()
+        monitor.finish()  # type: ignore[no-untyped-call]

@@ -24,7 +24,7 @@ from evaluation.frames import text_or_none
 from evaluation.measures.debates import Ballots
 from evaluation.measures.worth_reading import Course, Kind, course, in_turns
 from evaluation.problems.problem import question_id
-from infra.lineage.runs import client
+from infra.lineage.client import client
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""What the versions of agents and of societies share: how one is registered, and found again, without doing it twice.
+"""Registers a version of an agent or a society, or finds it again, so that none is registered twice.
 
 A version stands on an MLflow LoggedModel, which holds its files and its metrics. It is looked for by tags that say what
 it is; the files come first, the version last, so a version that exists is complete.
@@ -7,8 +7,9 @@ it is; the files come first, the version last, so a version that exists is compl
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from infra.lineage.client import client, find
+from infra.lineage.contents import log_datasets
 from infra.lineage.records import DatasetRef, JobRun
-from infra.lineage.runs import client, log_datasets
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
@@ -20,14 +21,7 @@ BASE = "base"
 
 def find_model(name: str) -> "RegisteredModel | None":
     """The registered model with its tags and aliases, if there is one."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return client().get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such, or no name at all
-            raise
-        return None
+    return find(client().get_registered_model, name)
 
 
 def find_version(name: str, key: Mapping[str, str]) -> "ModelVersion | None":
@@ -55,11 +49,11 @@ def open_model(
     One left by a killed registration is continued: as long as it is not READY, its files may be missing.
 
     Args:
-        job: Whose experiment it lies in.
-        name: What it is called.
-        run: The run it comes out of.
-        key: Those of the tags that it is looked for by.
-        tags: All of them.
+        job: The model lies in its experiment.
+        name: Of the LoggedModel.
+        run: The run that made it.
+        key: The tags by which it is looked for.
+        tags: All its tags, those of the key among them.
         kind: Its model_type.
         upload: Called with the model's id; perhaps a second time, after a kill.
     """

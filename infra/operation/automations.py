@@ -1,4 +1,4 @@
-"""What the Prefect server does by itself, as code: find lost runs, start them again once, and tell of what matters.
+"""Automations of the Prefect server: they find lost runs, start them again once, and report what matters.
 
 python -m infra.operation.automations       # puts them on the server that PREFECT_API_URL names
 """
@@ -21,12 +21,12 @@ POOL = "maft"
 OURS = {"prefect.resource.role": "work-pool", "prefect.resource.name": POOL}
 
 FLOWS = ["improve", "iterate", "nightly", "evaluate", "pretrain", "benchmark", "method", "match"]
-"""All that sends heartbeats: those that are deployed and their subflows."""
+"""The flows that send heartbeats: those that are deployed, and their subflows."""
 
 SILENCE = timedelta(seconds=4 * HEARTBEAT_SECONDS)
-"""After which a run is taken for dead. `infra.operation.worker` knows at once that the runs of its worker are
-lost; this is for those whose machine went down, and for `maft run`. It is long because a training job leaves others
-little time, and a run whose heartbeats are only late must not be started a second time."""
+"""A run without a heartbeat for so long is taken for dead. `infra.operation.worker` knows at once that the runs of its
+worker are lost; this is for those whose machine went down, and for `maft run`. It is long because a training job leaves
+others little time, and a run whose heartbeats are only late must not be started a second time."""
 
 QUIET = timedelta(seconds=15)
 """From a crash to the new start. Where only the run's process died, its worker reports that twice, seconds apart, and

@@ -1,7 +1,7 @@
-"""What the Prefect server is told of this project: the work pool, the automations, and the deployments of prefect.yaml.
+"""Registers this project with a Prefect server: the work pool, the automations, and the deployments of prefect.yaml.
 
-It is told again only when any of that, or the code behind it, has changed since; what an operator changed in the
-Prefect UI stays until then.
+This is done again only when any of that, or the code behind it, has changed; what an operator changed in the Prefect
+UI stays until then.
 """
 
 import hashlib
@@ -84,7 +84,7 @@ def _all_there(api: httpx.Client) -> bool:
 
 
 def _digest(servers: Servers) -> str:
-    """Of all that is told, and of the server: the parameters' schemas come from models all over the project."""
+    """SHA-256 of all that is registered and of the server; schemas of parameters come from all over the project."""
     digest = hashlib.sha256()
     rooms = ("flows", "tasks", "infra", "agents", "evaluation")
     for path in [ROOT / "prefect.yaml", *(source for room in rooms for source in sorted((ROOT / room).rglob("*.py")))]:

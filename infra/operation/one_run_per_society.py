@@ -9,7 +9,6 @@ second one.
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from uuid import UUID
 import httpx
 import psutil
 
+from evaluation.files import write_whole
 from infra.home.home import current_home
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class SocietyBusy(Exception):
 
 
 @contextmanager
-def sole_run(society: str, wait: bool) -> Iterator[None]:
+def one_run_per_society(society: str, wait: bool) -> Iterator[None]:
     """Be the only run of this society inside the `with` block.
 
     Args:
@@ -74,9 +74,8 @@ def _write(note: Path) -> None:
     context = ConcurrencyContext.get()
     leases = [str(lease) for lease in context.cleanup_lease_ids] if context else []
     created = psutil.Process().create_time()
-    with tempfile.NamedTemporaryFile("w", dir=note.parent, prefix=".writing-", delete=False) as file:
-        json.dump({"pid": os.getpid(), "create_time": created, "leases": leases}, file)
-    Path(file.name).replace(note)
+    held = {"pid": os.getpid(), "create_time": created, "leases": leases}
+    write_whole(note, json.dumps(held).encode())
 
 
 def _give_back(note: Path) -> None:

@@ -1,33 +1,42 @@
-"""Prefect's REST API without an import of Prefect, which takes seconds: for what must be quick or stay small."""
+"""Prefect's REST API, without the seconds that an import of Prefect takes."""
 
 import os
-import time
 from typing import Any
 
 import httpx
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from infra.operation.environment import LOOPBACK
 
 SECONDS = 90.0
 """For an answer: longer than the 60 s for which the server itself waits for its database before it answers 503."""
 
-PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between the tries while the server's database is busy, to which it answers 503."""
+TRIES = 6
+FIRST_PAUSE_SECONDS = 0.5
+"""After the first try that finds the server's database busy, which it says by a 503; doubled after each later one."""
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code == httpx.codes.SERVICE_UNAVAILABLE
 
 
 class PrefectApi(httpx.Client):
     """Its calls raise httpx.HTTPStatusError unless they succeed."""
 
+    @retry(
+        retry=retry_if_exception(_is_busy),
+        wait=wait_exponential(multiplier=FIRST_PAUSE_SECONDS),
+        stop=stop_after_attempt(TRIES),
+        reraise=True,
+    )
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Send a request, again where the server asks for that."""
-        for pause in PAUSES:
-            response = super().send(request, **options)
-            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-            time.sleep(pause)
-        else:
-            response = super().send(request, **options)
-        return response.raise_for_status()
+        """Send a request, again where the server asks for that.
+
+        Raises:
+            httpx.HTTPStatusError: the answer is no success.
+            httpx.TransportError: there is no answer.
+        """
+        return super().send(request, **options).raise_for_status()
 
 
 def connect(api_url: str) -> PrefectApi:

@@ -51,7 +51,7 @@ def _collect() -> None:
 def main() -> None:
     """Run the Prefect command with the arguments of this one."""
     collect_garbage_aside()
-    triggers.automations_session = _writing_session  # type: ignore[assignment]
+    triggers.automations_session = _writing_session  # type: ignore[assignment, attr-defined]
     app()
 
 

@@ -6,9 +6,7 @@ are found a child that outlived its parent, and a process whose starter was kill
 
 import fcntl
 import json
-import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from evaluation.files import write_whole
 from infra.errors import UserError
 from infra.home.home import Home
 
@@ -27,7 +26,7 @@ _MARK = "MAFT_SERVER"
 
 
 @dataclass(frozen=True)
-class Record:
+class StartedProcess:
     """A process that was started for a home."""
 
     pid: int
@@ -51,7 +50,7 @@ def locked(home: Home, say: Callable[[str], None]) -> Iterator[None]:
         yield
 
 
-def read_records(home: Home) -> dict[str, Record]:
+def read_records(home: Home) -> dict[str, StartedProcess]:
     """Records by name.
 
     Raises:
@@ -62,22 +61,20 @@ def read_records(home: Home) -> dict[str, Record]:
     except FileNotFoundError:
         return {}
     try:
-        return {name: Record(**fields) for name, fields in json.loads(text).items()}
+        return {name: StartedProcess(**fields) for name, fields in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{home.servers_file} is damaged ({error}); delete it and run the command again") from error
 
 
-def write_records(home: Home, records: dict[str, Record]) -> None:
+def write_records(home: Home, records: dict[str, StartedProcess]) -> None:
     """Replace servers.json as a whole, or not at all."""
     text = json.dumps({name: asdict(record) for name, record in records.items()}, indent=2)
-    with tempfile.NamedTemporaryFile("w", dir=home.path, prefix=".servers-", delete=False) as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(home.servers_file)
+    write_whole(home.servers_file, f"{text}\n".encode())
 
 
-def start(home: Home, name: str, command: list[str], environment: dict[str, str], port: int, url: str) -> Record:
+def start(
+    home: Home, name: str, command: list[str], environment: dict[str, str], port: int, url: str
+) -> StartedProcess:
     """Start a command in the home folder, in a session of its own, its output appended to the home's log NAME.log.
 
     Args:
@@ -97,10 +94,10 @@ def start(home: Home, name: str, command: list[str], environment: dict[str, str]
     # It is meant to outlive this process; Popen would warn of that.
     process.returncode = 0
     created = psutil.Process(process.pid).create_time()
-    return Record(process.pid, created, port, url, datetime.now(UTC).isoformat(timespec="seconds"))
+    return StartedProcess(process.pid, created, port, url, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def leader(home: Home, name: str, record: Record | None) -> psutil.Process | None:
+def leader(home: Home, name: str, record: StartedProcess | None) -> psutil.Process | None:
     """The recorded process, if it lives and is not another with a recycled pid."""
     if record is None:
         return None
@@ -115,7 +112,7 @@ def leader(home: Home, name: str, record: Record | None) -> psutil.Process | Non
         return None
 
 
-def members(home: Home, name: str, record: Record | None) -> list[psutil.Process]:
+def members(home: Home, name: str, record: StartedProcess | None) -> list[psutil.Process]:
     """All living processes under this name, recorded or not."""
     found = [process for process in psutil.process_iter() if _has_mark(process, _mark(home, name))]
     first = leader(home, name, record)

@@ -1,4 +1,4 @@
-"""What a home keeps for nobody: results and artifacts that nothing refers to any more, found and deleted.
+"""Finds and deletes the results and artifacts of a home that nothing refers to any more.
 
 A reference is a SHA-256, as results and artifacts are named by one, wherever it stands: in MLflow in the tags, params
 and data sets of a society's runs and in the tags of registered versions; in Prefect in the parameters of a flow run
@@ -25,12 +25,13 @@ from pydantic import Field
 from evaluation.record import Record
 from infra.errors import UserError
 from infra.home.home import Home
-from infra.lineage.runs import client, experiment_name
+from infra.lineage.client import client
+from infra.lineage.runs import experiment_name
 from infra.operation.prefect_api import connect
 
 GRACE_SECONDS = 24 * 3600.0
 LEFTOVER = ".writing-"
-"""So begins the folder that a process writes in, see `agents.store`; a killed one leaves it."""
+"""Prefix of the folder that a process writes in, see `agents.store`; a process that is killed leaves it behind."""
 
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _AT_WORK = {"RUNNING", "PAUSED", "CANCELLING"}
@@ -48,7 +49,7 @@ class Garbage(Record):
 
 
 class Plan(Record):
-    """What would be deleted, and what speaks for the rest."""
+    """What would be deleted, and why the rest is kept."""
 
     home: str
     garbage: list[Garbage]
@@ -63,7 +64,7 @@ class Plan(Record):
 
 
 def plan(home: Home) -> Plan:
-    """What nothing refers to, in the order in which it would be deleted: results before what they refer to.
+    """List what nothing refers to, in the order in which it would be deleted: results before what they refer to.
 
     Several societies may share a home. PREFECT_API_URL and MLFLOW_TRACKING_URI name the servers that are asked; both
     must answer, since what they do not tell of would be deleted.
@@ -104,17 +105,17 @@ def carry_out(planned: Plan) -> list[Garbage]:
     """
     home = Home(Path(planned.home))
     agreed = {item.path for item in planned.garbage}
-    doomed = [item for item in plan(home).garbage if item.path in agreed]
-    for item in doomed:
+    deleted = [item for item in plan(home).garbage if item.path in agreed]
+    for item in deleted:
         path = home.path / item.path
         if item.kind in ("result", "frame"):
             path.unlink(missing_ok=True)
             continue
         # What lies under a digest is whole, at any time.
-        grave = tempfile.mkdtemp(dir=home.artifacts, prefix=LEFTOVER)
-        path.rename(Path(grave) / path.name)
-        shutil.rmtree(grave)
-    return doomed
+        trash = tempfile.mkdtemp(dir=home.artifacts, prefix=LEFTOVER)
+        path.rename(Path(trash) / path.name)
+        shutil.rmtree(trash)
+    return deleted
 
 
 def _registered() -> tuple[int, set[str]]:

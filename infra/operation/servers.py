@@ -16,7 +16,7 @@ import httpx
 from infra.errors import UserError
 from infra.home.home import Home
 from infra.operation import environment, ports, processes
-from infra.operation.processes import Record
+from infra.operation.processes import StartedProcess
 
 START_SECONDS = 300.0
 """A first start makes the databases: 15 s on two idle cores, minutes where a training job leaves nothing of them."""
@@ -26,7 +26,7 @@ PORTS_TRIED = 20
 
 @dataclass(frozen=True)
 class Service:
-    """What the two servers differ in."""
+    """One of the two servers: how it is configured, and how it is recognised."""
 
     name: str
     title: str
@@ -52,7 +52,7 @@ WORKER = "worker"
 
 @dataclass(frozen=True)
 class Servers:
-    """Where both are, as their clients want it."""
+    """The addresses of both servers, as their clients take them."""
 
     prefect_api_url: str
     mlflow_tracking_uri: str
@@ -164,7 +164,7 @@ def status(home: Home) -> list[ServerStatus]:
     return found
 
 
-def _external(service: Service, record: Record | None) -> str | None:
+def _external(service: Service, record: StartedProcess | None) -> str | None:
     """The URL that the user exported. Processes that maft starts inherit the home's own, which is not meant."""
     url = os.environ.get(service.url_variable, "").strip().rstrip("/")
     return url if url and (record is None or url != record.url) else None
@@ -199,7 +199,7 @@ def _fault(service: Service, url: str) -> str | None:
 
 
 def _start(
-    home: Home, service: Service, chosen: dict[str, int], records: dict[str, Record], say: Callable[[str], None]
+    home: Home, service: Service, chosen: dict[str, int], records: dict[str, StartedProcess], say: Callable[[str], None]
 ) -> None:
     """Start a server and record it, without a wait for its answer."""
     last = records.pop(service.name, None)
@@ -227,9 +227,13 @@ def _command(home: Home, service: Service, port: int) -> tuple[list[str], dict[s
 
 
 def _wait(
-    home: Home, own: list[Service], chosen: dict[str, int], records: dict[str, Record], say: Callable[[str], None]
+    home: Home,
+    own: list[Service],
+    chosen: dict[str, int],
+    records: dict[str, StartedProcess],
+    say: Callable[[str], None],
 ) -> None:
-    """Return once all answer."""
+    """Wait until all answer."""
     deadline = time.monotonic() + START_SECONDS
     waiting = list(own)
     while waiting:
@@ -252,7 +256,7 @@ def _wait(
             time.sleep(0.2)
 
 
-def _answers(home: Home, service: Service, record: Record) -> bool:
+def _answers(home: Home, service: Service, record: StartedProcess) -> bool:
     """Whether this very server answers: while it starts, another home's may listen on its port."""
     leader = processes.leader(home, service.name, record)
     if leader is None or record.port not in processes.listening_ports(leader):

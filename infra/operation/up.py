@@ -1,4 +1,4 @@
-"""Operating a home: servers, deployments and a worker that runs what is triggered in the Prefect UI or is due.
+"""Starts all that a home needs: servers, deployments, and a worker that runs what is triggered or due.
 
 Prefect is not imported here; a second `operate` is quick and changes nothing.
 """
@@ -45,7 +45,7 @@ class DueRun:
 
 
 def operate(home: Home, say: Callable[[str], None]) -> Servers:
-    """Servers, work pool, automations, deployments and worker, all up when this returns. What is so is left as it is.
+    """Bring servers, work pool, automations, deployments and worker up, and wait for them. What is up stays as it is.
 
     Args:
         say: hears lines for the user about what takes time.
@@ -120,7 +120,7 @@ def _online(api: httpx.Client, name: str) -> bool:
 
 
 def _wait(home: Home, found: Servers) -> None:
-    """Return once the server has heard from the worker."""
+    """Wait until the server has heard from the worker."""
     deadline = time.monotonic() + servers.START_SECONDS
     with connect(found.prefect_api_url) as api:
         while not _online(api, worker_name(home)):

@@ -47,7 +47,7 @@ def worker_name(home: Home) -> str:
 
 
 def supervise(home: Home, api: httpx.Client) -> None:
-    """Keep a worker running; returns never."""
+    """Keep a worker running, for ever."""
     command = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", worker_name(home)]
     kernel = ctypes.CDLL(None) if sys.platform == "linux" else None
     with_parent = (lambda: kernel.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)) if kernel else None
@@ -55,7 +55,7 @@ def supervise(home: Home, api: httpx.Client) -> None:
     while True:
         end_family(home)
         try:
-            settle(home, api, restart=False)
+            account_for_runs(home, api, restart=False)
         except httpx.HTTPError as error:
             _say(f"no answer from the Prefect server ({error!r}); tried again in {LAST_DELAY_SECONDS:.0f} s at most")
             time.sleep(max(delay, FIRST_DELAY_SECONDS))
@@ -78,8 +78,8 @@ def end_family(home: Home) -> None:
     psutil.wait_procs(family, timeout=processes.STOP_SECONDS)
 
 
-def settle(home: Home, api: httpx.Client, restart: bool) -> None:
-    """Say what became of the unfinished runs of this home's worker, which has ended.
+def account_for_runs(home: Home, api: httpx.Client, restart: bool) -> None:
+    """Tell the Prefect server what became of the unfinished runs of this home's worker, which has ended.
 
     Args:
         restart: they wait for the next worker; else they have crashed, which the automation follows up.
@@ -142,7 +142,7 @@ def main() -> None:
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             end_family(home)
-            settle(home, api, restart=True)  # Without a server to tell, the next supervisor does it.
+            account_for_runs(home, api, restart=True)  # Without a server to tell, the next supervisor does it.
 
 
 if __name__ == "__main__":

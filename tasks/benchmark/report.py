@@ -22,8 +22,9 @@ from infra.config.benchmark import Benchmark
 from infra.config.sections import material
 from infra.home.cache import step
 from infra.home.home import current_home
-from infra.lineage import runs
+from infra.lineage import contents, runs
 from infra.lineage.benchmark import BENCHMARK, DEBATES, VALUES, VERSIONS, page_of, publish, read_benchmark, versions
+from infra.lineage.client import client
 from infra.lineage.records import DatasetRef, JobRun, identity
 from tasks.lineage.start import current_flow_run_id
 
@@ -69,14 +70,14 @@ def open_benchmark(
         tags,
         kind="benchmark",
     )
-    runs.log_datasets(
+    contents.log_datasets(
         job.run_id,
         [
             DatasetRef(name=name, sha256=artifact.sha256, rows=artifact.rows, source=source, context=context)
             for name, artifact, source, context in used
         ],
     )
-    runs.log_text(job.run_id, config.model_dump_json(indent=2, exclude={"runner"}), "config.json")
+    contents.log_text(job.run_id, config.model_dump_json(indent=2, exclude={"runner"}), "config.json")
     return job
 
 
@@ -87,17 +88,17 @@ def log_method(job: JobRun, name: MethodName, *, seed: int, measured: list[Metho
 
     tags = {"mlflow.parentRunId": job.run_id, "maft.kind": "method", "maft.method": name, "maft.seed": str(seed)}
     run = runs.open_nested(job, f"{METHODS[name].title} · seed {seed}", tags)
-    runs.log_params(run.info.run_id, {"method": name, "seed": seed, **METHODS[name].model_dump(mode="json")})
+    contents.log_params(run.info.run_id, {"method": name, "seed": seed, **METHODS[name].model_dump(mode="json")})
     metrics = [
         # The time at which the run began, so that logging the same again changes nothing.
         Metric(key, value, run.info.start_time, each.outcome.iteration)
         for each in measured
         for key, value in _numbers(each.outcome).items()
     ]
-    mlflow = runs.client()
+    mlflow = client()
     mlflow.log_batch(run.info.run_id, metrics=metrics)
     agents = {each.outcome.iteration: each.society.model_dump(mode="json") for each in measured}
-    runs.log_text(run.info.run_id, json.dumps(agents, indent=1), "agents.json")
+    contents.log_text(run.info.run_id, json.dumps(agents, indent=1), "agents.json")
     mlflow.set_terminated(run.info.run_id)
 
 
@@ -138,14 +139,14 @@ def compare_methods(config: Benchmark, job: JobRun, *, measured: list[MethodScor
         "transfer": [row.model_dump(mode="json") for row in transfer],
         "outcomes": [each.outcome.model_dump(mode="json") for each in measured],
     }
-    runs.log_text(job.run_id, json.dumps(report, indent=1), BENCHMARK)
+    contents.log_text(job.run_id, json.dumps(report, indent=1), BENCHMARK)
     debates = [debate.model_dump(mode="json") for debate in worth_reading(_held(store, measured))]
-    runs.log_text(job.run_id, json.dumps(debates, indent=1), DEBATES)
-    runs.log_text(job.run_id, json.dumps(versions(), indent=1), VERSIONS)
+    contents.log_text(job.run_id, json.dumps(debates, indent=1), DEBATES)
+    contents.log_text(job.run_id, json.dumps(versions(), indent=1), VERSIONS)
     with tempfile.TemporaryDirectory() as folder:
         values = Path(folder) / Path(VALUES).name
         _all_values(store, measured).to_parquet(values, compression="zstd", index=False)
-        runs.log_artifacts(job.run_id, [values], str(Path(VALUES).parent))
+        contents.log_artifacts(job.run_id, [values], str(Path(VALUES).parent))
     table = benchmark_markdown(rows, transfer, config.society, config.seeds)
     runs.describe(job.run_id, table)
     create_markdown_artifact(

@@ -12,7 +12,7 @@ from evaluation.reporting.pictures import agents_heatmap, generations_picture
 from evaluation.scores import GenerationScores
 from infra.config.job import Config
 from infra.home.home import current_home
-from infra.lineage import runs
+from infra.lineage import contents, runs
 from infra.lineage.records import JobRun
 from tasks.lineage.promote import Verdict
 from tasks.lineage.start import Start, current_flow_run_id
@@ -37,7 +37,7 @@ def publish(job: JobRun, generations: list[GenerationScores], *, verdict: Verdic
     curves, heat = pictures / f"{job.society}-{job.job}.png", pictures / f"{job.society}-{job.job}-agents.png"
     generations_picture(generations, job.society, curves)
     agents_heatmap(generations, job.society, heat)
-    runs.log_artifacts(job.run_id, [curves, heat], "pictures")
+    contents.log_artifacts(job.run_id, [curves, heat], "pictures")
     # The verdict first: the pages show a few lines of a description, the rest on demand.
     table = f"**{verdict.text}**\n\n{generations_markdown(generations, job.society)}"
     runs.describe(verdict.run_id, table)

@@ -12,7 +12,7 @@ from evaluation.scores import GenerationScores
 from infra.config.job import Config, Measurement, check_engine
 from infra.config.sections import material
 from infra.errors import UserError
-from infra.lineage import champion, runs
+from infra.lineage import champion, contents, runs
 from infra.lineage.records import DatasetRef, JobRun, identity
 from infra.lineage.scores import log_numbers
 from tasks.lineage.register import show_debates
@@ -38,7 +38,9 @@ def find_measured(measurement: Measurement) -> Found:
     name, which = measurement.society, measurement.generation
     version = champion.generation(name, which)
     job = runs.job_of(version.run_id) if version else runs.find_job(name, {})
-    made = Config.model_validate_json(runs.read_text(job.info.run_id, "config.json")) if job else Config(society=name)
+    made = (
+        Config.model_validate_json(contents.read_text(job.info.run_id, "config.json")) if job else Config(society=name)
+    )
     config = made.model_copy(
         update={"seed": measurement.seed, "engine": measurement.engine, "runner": measurement.runner}
     )
@@ -71,7 +73,7 @@ def file_scores(measurement: Measurement, found: Found, *, debated: Transcript, 
     data = DatasetRef(
         name="evaluation", sha256=problems.sha256, rows=problems.rows, source=source, context="evaluation"
     )
-    runs.log_datasets(run.run_id, [data])
+    contents.log_datasets(run.run_id, [data])
     log_numbers(run.run_id, scores)
     show_debates(run.run_id, run, debated)
     runs.describe(run.run_id, generations_markdown([scores], measurement.society))

@@ -77,8 +77,8 @@ def gate(
         comparison=comparison,
         text=text,
     )
-    if moves.given(candidate.name, candidate.version):
-        moves.settle(candidate.name)
+    if moves.was_judged(candidate.name, candidate.version):
+        moves.finish_interrupted_move(candidate.name)
         return verdict
     if comparison.verdict == "gain":
         moves.promote(candidate.name, candidate.version, who=who, why=text)
@@ -89,5 +89,5 @@ def gate(
         payload={"generation": candidate.generation, "version": candidate.version, "text": text},
     )
     # Last: a kill before it gives the same verdict again, a kill after it gives no second notice.
-    moves.record(candidate.name, candidate.version, champion.version, comparison, text)
+    moves.record_verdict(candidate.name, candidate.version, champion.version, comparison, text)
     return verdict

@@ -19,7 +19,7 @@ from infra.config.job import Config
 from infra.config.sections import material
 from infra.home.cache import step
 from infra.home.home import current_home
-from infra.lineage import runs
+from infra.lineage import contents, runs
 from infra.lineage.agents import RegisteredAdapter, register_adapter
 from infra.lineage.model.save import save as save_society
 from infra.lineage.records import DatasetRef, JobRun, identity
@@ -58,8 +58,8 @@ def open_lineage(config: Config, bases: Bases, *, problems: ProblemSets, start: 
         },
         start.first_generation,
     )
-    runs.log_datasets(job.run_id, _problem_refs(config, problems))
-    runs.log_text(job.run_id, config.model_dump_json(indent=2, exclude={"runner"}), "config.json")
+    contents.log_datasets(job.run_id, _problem_refs(config, problems))
+    contents.log_text(job.run_id, config.model_dump_json(indent=2, exclude={"runner"}), "config.json")
     return job
 
 
@@ -121,8 +121,8 @@ def _log(filed: Filed, scores: GenerationScores, debated: Transcript, versions: 
     log_scores(job, scores, versions, refs[1])
     run_id = runs.open_generation(job, scores.generation)
     learned = {"finetune": config.finetune.model_dump(mode="json")} if versions else {}
-    runs.log_params(run_id, {"generation": scores.generation, "seed": config.seed, **learned})
-    runs.log_datasets(run_id, refs if versions else refs[1:])
+    contents.log_params(run_id, {"generation": scores.generation, "seed": config.seed, **learned})
+    contents.log_datasets(run_id, refs if versions else refs[1:])
     runs.describe(run_id, generations_markdown([scores], job.society))
     show_debates(run_id, job, debated)
 
@@ -130,7 +130,7 @@ def _log(filed: Filed, scores: GenerationScores, debated: Transcript, versions: 
 def show_debates(run_id: str, job: JobRun, debated: Transcript) -> None:
     """Held-out debates of a generation on a run's page: some as a table, a few as traces."""
     debates = debates_frame(Store(current_home().artifacts), debated)
-    runs.log_transcripts(run_id, debates, by="question", debates=TRANSCRIPTS)
+    contents.log_transcripts(run_id, debates, by="question", debates=TRANSCRIPTS)
     stream = debated.stream
     log_debates(job.experiment_id, run_id, job.job, stream.iteration, debates, stream.seed)
 

@@ -96,6 +96,7 @@ def test_a_picture_that_fails_leaves_the_old_one_and_nothing_else(
     with pytest.raises(OSError, match="disk full"):
         generations_picture([scored(0, 2)], "arith", path)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a.png", "old")]
+    monkeypatch.undo()
     with pytest.raises(FileNotFoundError):
         generations_picture([scored(0, 2)], "arith", tmp_path / "nowhere" / "a.png")
 

@@ -23,7 +23,7 @@ from agents.engines.transformers.mixed import MixedEngine
 from agents.seeding import derive_seed
 from agents.training.examples import encode
 from agents.training.methods.sft import Sft
-from infra.cli.asking import ask
+from infra.cli.asking import ask_society
 from infra.lineage.societies import SocietyVersion, find_society
 from tests.agents import other_bases
 from tests.agents.one_by_one import off_but_flips, train
@@ -111,7 +111,7 @@ def test_it_is_asked_with_all_its_bases(
     client: MlflowClient, monkeypatch: pytest.MonkeyPatch, home: Path, names: list[str]
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
-    said = ask(SOCIETY, "1", QUESTION, 7)
+    said = ask_society(SOCIETY, "1", QUESTION, 7)
     bases, adapters = base_model.identify_bases(names, False), home / "artifacts" / "folders"
     engines = {b: TransformersEngine(*base_model.load(b.name, "cpu"), adapters=adapters) for b in bases.each}
     own: Any = MixedEngine(bases, engines)

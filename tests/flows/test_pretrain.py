@@ -11,11 +11,11 @@ from tests.conftest import ROOT, Maft
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from infra.commands.shared import serve
+from infra.cli.shared import serve
 serve(Path(sys.argv[1]))
 from agents.pretraining.train import Stage
 from flows.pretrain import pretrain
-from infra.cache import served
+from infra.home.cache import served
 stages = [Stage(name="one", tokens=3000, batch_tokens=1024), Stage(name="two", tokens=3000, batch_tokens=1024)]
 trained = pretrain(0, stages)
 print(json.dumps({"sha256": trained.model.sha256, "path": trained.model.path, "served": dict(served)}))

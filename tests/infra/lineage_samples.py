@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 from agents.society import Agent
 from evaluation.scores import AgentScore, GenerationScores, RoundScore
 from infra.lineage.agents import ADAPTER_FILES, RegisteredAdapter, register_adapter
+from infra.lineage.client import client
 from infra.lineage.records import DatasetRef, JobRun
-from infra.lineage.runs import client, open_job
+from infra.lineage.runs import open_job
 
 T = TypeVar("T")
 CONFIG = {"base_model": "embedded", "agents": 3, "problems": {"kind": "arithmetic", "seeds": [1, 2]}, "limit": None}

@@ -13,7 +13,7 @@ from infra.cli.benchmark_folder import TABLES, export
 from infra.config.benchmark import Benchmark
 from infra.errors import UserError
 from infra.home.home import Home
-from infra.lineage import runs
+from infra.lineage import contents, runs
 from infra.lineage.benchmark import (
     BENCHMARK,
     CONFIG,
@@ -21,7 +21,7 @@ from infra.lineage.benchmark import (
     PAGE,
     VALUES,
     VERSIONS,
-    job_of,
+    job_run,
     page_of,
     publish,
     read_benchmark,
@@ -57,11 +57,11 @@ def log(folder: Path) -> JobRun:
     ]
     columns = ["method", "iteration", "seed", "transfer", "problem_id", "right", "alone"]
     pd.DataFrame(values, columns=columns).to_parquet(folder / Path(VALUES).name)
-    runs.log_artifacts(job.run_id, [folder / Path(VALUES).name], str(Path(VALUES).parent))
-    runs.log_text(job.run_id, json.dumps(told), BENCHMARK)
-    runs.log_text(job.run_id, json.dumps([each.model_dump(mode="json") for each in REPORT.debates]), DEBATES)
-    runs.log_text(job.run_id, json.dumps(versions()), VERSIONS)
-    runs.log_text(job.run_id, config.model_dump_json(exclude={"runner"}), CONFIG)
+    contents.log_artifacts(job.run_id, [folder / Path(VALUES).name], str(Path(VALUES).parent))
+    contents.log_text(job.run_id, json.dumps(told), BENCHMARK)
+    contents.log_text(job.run_id, json.dumps([each.model_dump(mode="json") for each in REPORT.debates]), DEBATES)
+    contents.log_text(job.run_id, json.dumps(versions()), VERSIONS)
+    contents.log_text(job.run_id, config.model_dump_json(exclude={"runner"}), CONFIG)
     return job
 
 
@@ -76,12 +76,12 @@ def test_a_finished_benchmark_is_read_back_and_told(tracking: str, tmp_path: Pat
     runs.close_job(job, "FINISHED")
     found = read_benchmark(SOCIETY)
     assert (found.rows, found.scored, found.debates) == (REPORT.rows, REPORT.scored, REPORT.debates)
-    assert found.findings == REPORT.findings and job_of(found) == job
+    assert found.findings == REPORT.findings and job_run(found) == job
     assert "--set 'seeds=[1, 2]'" in found.making.command and found.making.versions == versions()
     path = page_of(Home.open(tmp_path / "home"), job)
     publish(found, path)
     page = path.read_text("utf-8")
-    assert page == runs.read_text(job.run_id, PAGE) and REPORT.findings[0].said in page
+    assert page == contents.read_text(job.run_id, PAGE) and REPORT.findings[0].said in page
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     with pytest.raises(UserError, match="cannot be written"):
         publish(found, tmp_path / "nowhere" / "page.html")

@@ -7,7 +7,8 @@ import pytest
 
 from agents.society import Agent
 from infra.errors import UserError
-from infra.lineage.runs import client, open_generation
+from infra.lineage.client import client
+from infra.lineage.runs import open_generation
 from infra.lineage.scores import log_scores, read_generations
 from tests.infra.lineage_samples import EVALUATION, a_job, points, registered, some_scores, there
 

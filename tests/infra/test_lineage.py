@@ -1,5 +1,6 @@
 """Runs of a job against a real MLflow server: they nest, are found again, and what is logged twice is there once."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -7,14 +8,11 @@ import pandas as pd
 import pytest
 
 from infra.errors import UserError
-from infra.lineage.records import DatasetRef
+from infra.lineage.client import client
+from infra.lineage.contents import flattened, log_artifacts, log_datasets, log_transcripts
+from infra.lineage.records import DatasetRef, identity
 from infra.lineage.runs import (
-    client,
     close_job,
-    flattened,
-    log_artifacts,
-    log_datasets,
-    log_transcripts,
     open_agent,
     open_generation,
     open_job,
@@ -104,3 +102,8 @@ def test_tables_and_files_are_replaced(tracking: str, tmp_path: Path) -> None:
     assert [file.path for file in client().list_artifacts(job.run_id, "pictures")] == ["pictures/accuracy.png"]
     with pytest.raises(FileNotFoundError, match="gone"):
         log_artifacts(job.run_id, [picture, tmp_path / "gone"], "pictures")
+
+
+def test_an_identity_is_the_digest_of_its_parts_whatever_the_order_of_their_keys() -> None:
+    text = '[{"a": [1, 2], "b": null}, "s"]'
+    assert identity({"b": None, "a": [1, 2]}, "s") == hashlib.sha256(text.encode()).hexdigest()[:16]

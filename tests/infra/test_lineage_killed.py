@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from infra.lineage.agents import ADAPTER_FILES
-from infra.lineage.runs import client, close_job, log_datasets
+from infra.lineage.client import client
+from infra.lineage.contents import log_datasets
+from infra.lineage.runs import close_job
 from infra.lineage.scores import log_scores, read_generations
 from tests.infra.lineage_samples import CRITIC, EVALUATION, a_job, points, registered, some_scores, there
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from infra.lineage.runs import client
+from infra.lineage.client import client
 from infra.lineage.system_metrics import watched
 from tests.conftest import free_port
 from tests.infra.lineage_samples import a_job, points

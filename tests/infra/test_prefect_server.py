@@ -35,7 +35,7 @@ WAITS = EventTrigger(  # type: ignore[call-arg]
 # connection; if that is the main thread, which would give the lock back, both wait until SQLite gives up.
 CODE = """if True:
     import sqlite3, sys, threading, time
-    from infra.prefect_server import collect_garbage_aside
+    from infra.operation.prefect_server import collect_garbage_aside
 
     if sys.argv[1] == "aside":
         collect_garbage_aside()

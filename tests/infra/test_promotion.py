@@ -5,9 +5,18 @@ from pathlib import Path
 import pytest
 
 from infra.errors import UserError
-from infra.lineage.champion import MOVING, Move, champion, generation, history, promote, rollback, settle
+from infra.lineage.champion import (
+    MOVING,
+    Move,
+    champion,
+    finish_interrupted_move,
+    generation,
+    history,
+    promote,
+    rollback,
+)
+from infra.lineage.client import client
 from infra.lineage.pages import MOVE
-from infra.lineage.runs import client
 from infra.lineage.societies import SocietyVersion, find_society
 from tests.infra.lineage_samples import a_job
 from tests.infra.test_societies import a_generation, aliases, bare, everywhere, killed_at_every_write, row
@@ -34,12 +43,12 @@ def test_promote_and_rollback_move_the_society_and_its_agents_together(tracking:
     assert aliases("moves", "champion") == everywhere(one)
     assert champion("moves") == find_society("moves", "champion") == one
 
-    assert by_hand("moves", "candidate").describe().startswith("moves promoted from version 1 to version 2, by ada at ")
+    assert by_hand("moves", "candidate").summary().startswith("moves promoted from version 1 to version 2, by ada at ")
     assert aliases("moves", "champion") == everywhere(two)
     assert aliases("moves", "candidate") == everywhere(two)
     again = by_hand("moves", "2")
     assert (again.moved, again.number, len(history("moves"))) == (False, 2, 2)
-    assert "version 2 is the champion of moves already; no move (promoted from version 1" in again.describe()
+    assert "version 2 is the champion of moves already; no move (promoted from version 1" in again.summary()
 
     assert rollback("moves", who="bob", why="it lied").target == "1"
     assert aliases("moves", "champion") == everywhere(one)  # and no longer on the agents that only version 2 has
@@ -98,7 +107,7 @@ def test_what_cannot_be_promoted_says_what_could(tracking: str, tmp_path: Path) 
         promote("refused", "1", who="ada", why="")
     with pytest.raises(UserError, match="who has 1001 characters; a move is recorded with 1 to 1000"):
         promote("refused", "1", who="a" * 1001, why="x")
-    assert settle("nobody") is None
+    assert finish_interrupted_move("nobody") is None
     assert champion("nobody") is None
 
     client().delete_model_version("refused-critic-0", "2")
@@ -137,7 +146,7 @@ def _there_and_back(k: int, _: Path) -> None:
     for number, champion_then, move in (promotion, undoing):
         half = client().get_registered_model("cut").tags.get(MOVING)
         if half and Move.model_validate_json(half).number == number:
-            (move, lambda: settle("cut"), lambda: champion("cut"))[k % 3]()
+            (move, lambda: finish_interrupted_move("cut"), lambda: champion("cut"))[k % 3]()
         elif len(history("cut")) < number:
             move()
         else:

@@ -8,7 +8,7 @@ import pytest
 
 from agents.society import Agent
 from infra.lineage.agents import ADAPTER_FILES, register_adapter
-from infra.lineage.runs import client
+from infra.lineage.client import client
 from tests.infra.lineage_samples import a_job, registered, there, weights_sha256
 
 

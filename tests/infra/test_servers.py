@@ -44,7 +44,11 @@ def free_port() -> int:
 
 
 def up_elsewhere(path: Path) -> subprocess.Popen[str]:
-    code = "import sys; from infra import home, servers; print(servers.up(home.Home.open(sys.argv[1])))"
+    code = """if True:
+        import sys
+        from infra.home.home import Home
+        from infra.operation import servers
+        print(servers.up(Home.open(sys.argv[1])))"""
     return subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
 
 
@@ -129,8 +133,8 @@ def test_clients_keep_everything_in_the_home(home: Home, tmp_path: Path) -> None
     found = servers.up(home)
     code = """if True:
         import sys
-        from infra.home import Home, current_home
-        from infra.settings import apply_environment
+        from infra.home.home import Home, current_home
+        from infra.operation.environment import apply_environment
         apply_environment(Home.open(sys.argv[1]), sys.argv[2], sys.argv[3])
         import mlflow
         from prefect import flow, task
@@ -281,7 +285,9 @@ def test_port_that_another_home_takes_meanwhile(home: Home, tmp_path: Path, monk
 
 def test_recycled_pid_is_not_taken_for_a_server(tmp_path: Path) -> None:
     home = Home.open(tmp_path)
-    stranger = processes.Record(os.getpid(), psutil.Process().create_time() - 60, 4200, "http://x", "2026-01-01")
+    stranger = processes.StartedProcess(
+        os.getpid(), psutil.Process().create_time() - 60, 4200, "http://x", "2026-01-01"
+    )
     processes.write_records(home, {"prefect": stranger})
     assert not servers.status(home)[0].running
     assert servers.down(home) == []

@@ -11,17 +11,18 @@ import pytest
 from agents.society import Society
 from infra.errors import UserError
 from infra.lineage.agents import RegisteredAdapter, model_name
+from infra.lineage.client import client
+from infra.lineage.contents import log_datasets
 from infra.lineage.pages import TABLE_CHARS, plain, society_page
 from infra.lineage.records import DatasetRef, JobRun
-from infra.lineage.runs import client, log_datasets
 from infra.lineage.scores import log_scores
 from infra.lineage.societies import (
     SocietyVersion,
-    describe,
     find_society,
     list_societies,
     next_generation,
     register_society,
+    update_page,
 )
 from tests.infra.lineage_samples import EVALUATION, a_job, registered, some_scores, there
 
@@ -218,7 +219,7 @@ def test_pages_lead_to_parents_runs_and_models(tracking: str, tmp_path: Path) ->
     first = _register(job, society, agents, folder)
     second = a_generation(job, 2, folder, parent=first)
     client().set_model_version_tag("pages", "2", "verdict", "tie | <b>")
-    describe("pages")
+    update_page("pages")
     page = client().get_registered_model("pages").description
     newest, oldest = row(page, "2"), row(page, "1")
     assert newest[:3] == ["[2](#/models/pages/versions/2)", "2", "[1](#/models/pages/versions/1)"]

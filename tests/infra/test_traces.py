@@ -10,8 +10,9 @@ import pytest
 from mlflow.entities import Trace
 from mlflow.exceptions import MlflowException
 
+from infra.lineage.client import client
 from infra.lineage.records import JobRun
-from infra.lineage.runs import client, open_generation
+from infra.lineage.runs import open_generation
 from infra.lineage.traces import MAX_TEXT_CHARS, log_debates
 from tests.infra.lineage_samples import a_job
 

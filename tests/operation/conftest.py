@@ -64,7 +64,7 @@ def killed(operated: Operated, tmp_path_factory: pytest.TempPathFactory) -> Kill
     """Everything but the supervisor is killed -9 in mid-run: the worker, its flow runs, and one started by hand."""
     code = """if True:
         from datetime import timedelta
-        from infra.automations import lost_runs, put
+        from infra.operation.automations import lost_runs, put
         from prefect.client.orchestration import get_client
         with get_client(sync_client=True) as client:
             for automation in lost_runs(timedelta(seconds=40)):

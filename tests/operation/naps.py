@@ -9,7 +9,7 @@ from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
 
-from infra.operation.one_run_per_society import SocietyBusy, sole_run
+from infra.operation.one_run_per_society import SocietyBusy, one_run_per_society
 
 
 @task(task_run_name="rest")
@@ -45,7 +45,7 @@ def nap(journal: str, seconds: list[float], fault: str = "", society: str = "", 
     if not society:
         return inner(journal, seconds, fault)
     try:
-        with sole_run(society, wait):
+        with one_run_per_society(society, wait):
             return inner(journal, seconds, fault)
     except SocietyBusy as busy:
         return Cancelled(message=str(busy))

@@ -42,7 +42,11 @@ class Operated:
         return done
 
     def operate(self) -> str:
-        code = "import sys; from infra import home, operation; operation.operate(home.Home.open(sys.argv[1]), print)"
+        code = """if True:
+            import sys
+            from infra.home.home import Home
+            from infra.operation.up import operate
+            operate(Home.open(sys.argv[1]), print)"""
         return self.python("-c", code, str(self.home.path)).stdout
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from agents.ask import Answer, Card, QuestionError, answer
 from agents.engines.base_model import Bases

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from agents.society import Society
 from agents.store import Store
-from infra.cli.asking import ask, show_answer
+from infra.cli.asking import ask_society, show_answer
 from infra.errors import UserError
 from infra.lineage.societies import register_society
 from tests.infra.lineage_samples import a_job, registered
@@ -37,16 +37,16 @@ def test_a_registered_society_is_asked_by_its_alias(
         model_folder=folder,
         description="Made for a test.",
     )
-    said = ask("asked", "candidate", QUESTIONS[0], 4)
+    said = ask_society("asked", "candidate", QUESTIONS[0], 4)
     assert said == {"society": "asked", "version": "1", "generation": 3, "seed": 4, **expected[0]}
-    assert ask("asked", "1", QUESTIONS[0], 4) == said
+    assert ask_society("asked", "1", QUESTIONS[0], 4) == said
     json.dumps(said, allow_nan=False)
     with pytest.raises(UserError, match="society 'asked' has no champion"):
-        ask("asked", "champion", QUESTIONS[0], 4)
+        ask_society("asked", "champion", QUESTIONS[0], 4)
     with pytest.raises(UserError, match="there is no version 2, but society 'asked' has version 1"):
-        ask("asked", "2", QUESTIONS[0], 4)
+        ask_society("asked", "2", QUESTIONS[0], 4)
     with pytest.raises(UserError, match="question 1: must not be blank"):
-        ask("asked", "1", " ", 4)
+        ask_society("asked", "1", " ", 4)
 
 
 def test_a_hostile_answer_is_shown_as_text() -> None:

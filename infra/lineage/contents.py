@@ -1,0 +1,109 @@
+"""What an MLflow run holds besides metrics: params, data sets, files and tables of debates.
+
+Logging the same again changes nothing, so a job that was killed can log everything once more.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra.config.tree import leaves
+from infra.lineage.client import client
+from infra.lineage.records import DatasetRef
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def log_params(run_id: str, params: Mapping[str, Any]) -> None:
+    """Log settings as params; those that are there stay, since MLflow lets no param change."""
+    from mlflow.entities import Param
+
+    mlflow = client()
+    there = mlflow.get_run(run_id).data.params
+    new = [Param(key, value) for key, value in flattened(params).items() if key not in there]
+    mlflow.log_batch(run_id, params=new)
+
+
+def log_datasets(run_id: str, datasets: Sequence[DatasetRef], models: Sequence[str] = ()) -> None:
+    """Record what a run read. The same data set (by name and digest) is recorded once, however often it is logged.
+
+    Args:
+        run_id: Any run.
+        datasets: What it read.
+        models: Ids of logged models it started from; these MLflow does not deduplicate.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput
+
+    inputs = [
+        DatasetInput(
+            Dataset(
+                name=data.name,
+                digest=data.digest,
+                source_type="maft",
+                source=json.dumps({"source": data.source, "sha256": data.sha256}),
+                profile=json.dumps({"num_rows": data.rows}),
+            ),
+            tags=[InputTag("mlflow.data.context", data.context), InputTag("sha256", data.sha256)],
+        )
+        for data in datasets
+    ]
+    client().log_inputs(run_id, inputs, [LoggedModelInput(model_id) for model_id in models])
+
+
+def log_artifacts(run_id: str, files: Sequence[Path], folder: str) -> None:
+    """Upload files into a folder of the run's artifacts; a file of the same name is replaced.
+
+    Raises:
+        FileNotFoundError: one of the files is not there; nothing was uploaded.
+    """
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is not there to be logged")
+    mlflow = client()
+    for file in files:
+        mlflow.log_artifact(run_id, str(file), folder)
+
+
+def log_text(run_id: str, text: str, file: str) -> None:
+    """Write a text among the run's artifacts; one of the same name is replaced."""
+    client().log_text(run_id, text, file)
+
+
+def read_text(run_id: str, file: str) -> str:
+    """Read back what `log_text` wrote."""
+    from mlflow.artifacts import load_text
+
+    return str(load_text(f"runs:/{run_id}/{file}"))
+
+
+def log_transcripts(
+    run_id: str, frame: "pd.DataFrame", by: str, debates: int = 50, file: str = "transcripts.json"
+) -> None:
+    """Show debates as a table in the UI: the file that `mlflow.load_table` reads.
+
+    MLflow's own `log_table` appends to a table that is there, so a resumed job would show every debate twice; this
+    replaces it.
+
+    Args:
+        run_id: Any run.
+        frame: One row per turn, or per debate.
+        by: The column that tells debates apart, such as the problem's id.
+        debates: How many debates to keep, in the order of the frame; all their rows.
+        file: Path of the table among the run's artifacts.
+    Raises:
+        KeyError: the frame has no such column.
+    """
+    kept = frame[frame[by].isin(frame[by].drop_duplicates().head(debates))]
+    mlflow = client()
+    mlflow.log_text(run_id, kept.to_json(orient="split", index=False, date_format="iso"), file)
+    tables = json.loads(mlflow.get_run(run_id).data.tags.get("mlflow.loggedArtifacts", "[]"))
+    table = {"path": file, "type": "table"}
+    if table not in tables:
+        mlflow.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps([*tables, table]))
+
+
+def flattened(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Nested settings as params: dotted keys, strings as they are, other values as JSON."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in leaves(settings).items()}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from agents.pretraining.corpus import Mixture, Turn, conversations
@@ -120,14 +121,9 @@ def batches(tokenizer: PreTrainedTokenizerFast, seed: int, mixture: Mixture, bat
 
 
 def _padded(rows: list[tuple[list[int], list[bool]]], pad: int) -> Batch:
-    length = max(len(ids) for ids, _ in rows)
-    ids = torch.full((len(rows), length), pad)
-    mask = torch.zeros(len(rows), length, dtype=torch.long)
-    learned = torch.zeros(len(rows), length, dtype=torch.bool)
-    for row, (tokens, flags) in enumerate(rows):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        mask[row, : len(tokens)] = 1
-        learned[row, : len(tokens)] = torch.tensor(flags)
+    ids = pad_sequence([torch.tensor(tokens) for tokens, _ in rows], batch_first=True, padding_value=pad)
+    mask = pad_sequence([torch.ones(len(tokens), dtype=torch.long) for tokens, _ in rows], batch_first=True)
+    learned = pad_sequence([torch.tensor(flags) for _, flags in rows], batch_first=True)
     return Batch(ids, mask, learned)
 
 

@@ -49,11 +49,8 @@ def ordered_batches(encoded: Sequence[Encoded], batch_size: int, seed: int) -> l
 def padded(batch: Sequence[Encoded]) -> "tuple[torch.Tensor, torch.Tensor]":
     """Right-padded ids and labels, both (B, T); labels are -100 but on target tokens."""
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
-    width = max(map(len, batch))
-    ids = torch.zeros(len(batch), width, dtype=torch.long)
-    labels = torch.full((len(batch), width), -100)
-    for row, example in enumerate(batch):
-        ids[row, : len(example)] = torch.tensor(example.prompt + example.target)
-        labels[row, len(example.prompt) : len(example)] = torch.tensor(example.target)
-    return ids, labels
+    ids = [torch.tensor(each.prompt + each.target) for each in batch]
+    labels = [torch.tensor([-100] * len(each.prompt) + each.target) for each in batch]
+    return pad_sequence(ids, batch_first=True), pad_sequence(labels, batch_first=True, padding_value=-100)

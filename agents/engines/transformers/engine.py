@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agents.engines.chat import prompt_ids
@@ -125,11 +127,9 @@ class TransformersEngine:
         """Token ids (B, longest limit) and how many of each row were sampled (B,), the end token included."""
         device = self.model.device
         steps = noise.shape[1]
-        width = max(len(prompt) for prompt in prompts)
-        mask = torch.ones(len(prompts), width + steps, dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            mask[row, : width - len(prompt)] = 0
-        mask = mask.to(device)
+        seen = _left_padded([torch.ones(len(prompt), dtype=torch.long) for prompt in prompts])
+        width = seen.shape[1]
+        mask = pad(seen, (0, steps), value=1).to(device)
         noise, limits = noise.to(device), limits.to(device)
         end_ids = torch.tensor(sorted(self.end_ids), device=device)
         output = torch.zeros(len(prompts), steps, dtype=torch.long, device=device)
@@ -176,12 +176,12 @@ class TransformersEngine:
                 longest = max(longest, len(prompts[end]))
                 end += 1
             portion = slice(start, end)
-            ids = [[0] * (longest - len(prompt)) + prompt for prompt in prompts[portion]]
+            ids = _left_padded([torch.tensor(prompt) for prompt in prompts[portion]])
             seen = mask[portion, width - longest :]
             cache.aim(portion, width - longest, width - longest)
             logits.append(
                 self.model(
-                    input_ids=torch.tensor(ids, device=mask.device),
+                    input_ids=ids.to(mask.device),
                     attention_mask=seen,
                     position_ids=(seen.cumsum(dim=1) - 1).clamp(min=0),
                     past_key_values=cache,
@@ -192,6 +192,11 @@ class TransformersEngine:
             start = end
         cache.aim(slice(None), 0, width)
         return torch.cat(logits)
+
+
+def _left_padded(rows: list[torch.Tensor]) -> torch.Tensor:
+    """Rows of unlike lengths as (rows, longest), with zeros before the shorter ones."""
+    return pad_sequence(rows, batch_first=True, padding_side="left")
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:

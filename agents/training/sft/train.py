@@ -4,14 +4,13 @@ A step takes the next batch of every agent that is not through and makes every a
 mean, AdamW state, clipping, schedule and order of batches. What is shared is the base, and the passes through it.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_cosine_schedule_with_warmup
 
 from agents.seeding import derive_seed
 from agents.training.adapters import Learner, Trained, add_adapter, go_on, weights_of
@@ -103,6 +102,10 @@ class Course:
             # Made now and kept: made during a backward pass, they would pin the heap above what the pass gives back.
             parameter.grad = torch.zeros_like(parameter)
         self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True)
+        self.warmup = max(1, round(0.05 * len(self.batches)))
+        schedule = get_cosine_schedule_with_warmup(self.optimizer, self.warmup, len(self.batches))
+        self.rate = schedule.lr_lambdas[0]
+        """Step to its share of the peak learning rate, as transformers has it: 0 at the first step."""
         self.losses: list[torch.Tensor] = []
 
     def blocks(self, step: int, padding: float) -> list[Block]:
@@ -112,11 +115,9 @@ class Course:
 
     def advance(self, step: int, loss: torch.Tensor) -> None:
         """Make the optimizer's step: a linear warm-up, then a cosine to zero; gradients clipped to the norm 1."""
-        steps = len(self.batches)
-        warmup = max(1, round(0.05 * steps))
-        progress = max(0, step - warmup) / max(1, steps - warmup)
-        factor = min(1.0, (step + 1) / warmup) * 0.5 * (1.0 + math.cos(math.pi * progress))
-        self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * factor
+        # While it rises, the rate of the step after: at a rate of zero the first batch would teach nothing.
+        rate = self.rate(max(step, min(step + 1, self.warmup)))
+        self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * rate
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=False)

@@ -1,8 +1,8 @@
-"""Sentence embeddings by a named encoder: a folder, a hub id, or one whose weights come inside a Python package."""
+"""Sentence embeddings by an encoder that is a folder, a model of a hub, or comes inside a Python package."""
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +17,16 @@ _PUBLISHED = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
-"""SHA-256 of what the model's authors published; the package is another's."""
+"""SHA-256 of the files that the model's authors published; somebody else made the package."""
 _KEPT = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
 class EncoderError(ValueError):
-    """The named encoder cannot be used; the message says why and what would be right."""
+    """The named encoder cannot be used; the message says why, and what to name instead."""
 
 
 class EncoderRef(Record):
-    """An encoder by what it is called and what it is."""
+    """An encoder: its name and the digest of its files."""
 
     name: str
     sha256: str
@@ -64,8 +64,7 @@ class Encoder:
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
 
-        quiet: Callable[[], None] = disable_progress_bar
-        quiet()
+        disable_progress_bar()
         self.name = name
         folder = _folder(name)
         _check_weights(name, folder)
@@ -99,7 +98,7 @@ class Encoder:
 
 
 def _folder(name: str) -> Path:
-    """The folder of an encoder; a hub's is fetched, without weights in other formats."""
+    """The folder of an encoder; one from a hub is downloaded, without weights in formats other than safetensors."""
     if name == MINILM:
         return _packaged()
     folder = Path(name).expanduser()
@@ -118,7 +117,7 @@ def _folder(name: str) -> Path:
 
 
 def _packaged() -> Path:
-    # Found and not imported: the weights are wanted, not the package's code.
+    # The package is found and not imported: its weights are needed, its code is not.
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.origin:
         raise EncoderError(
@@ -134,7 +133,7 @@ def _packaged() -> Path:
 
 
 def _check_weights(name: str, folder: Path) -> None:
-    # The library's modules other than the transformer would read the file of another format.
+    # Modules after the transformer would fall back to this format.
     for file in folder.rglob("pytorch_model.bin"):
         if not any(file.parent.glob("*.safetensors")):
             raise EncoderError(

@@ -1,7 +1,7 @@
-"""One server with OpenAI's HTTP API: bounded answers, retries with backoff, and a key that nobody gets to read.
+"""Requests to one server with OpenAI's HTTP API: answers of bounded length, retries with backoff, a key never shown.
 
-Plain httpx and not OpenAI's own client: that one reads answers of any length, follows redirects and takes its server,
-headers and organisation from the environment too.
+This uses httpx and not OpenAI's own client, which reads answers of any length, follows redirects and also takes its
+server, headers and organisation from the environment.
 """
 
 import ipaddress
@@ -26,13 +26,13 @@ log = logging.getLogger("maft.engines")
 
 KEY = "OPENAI_API_KEY"
 MOST_BYTES = 8 * 2**20
-"""Of one answer."""
+"""Longest answer."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds between attempts: doubled each time, never more than the longest, whatever Retry-After says."""
 
 
 class RefusedError(EngineError):
-    """The server refused a request for good: any 4xx but 429, or a redirect. `said` is its own reason, made safe."""
+    """The server refused a request for good: any 4xx but 429, or a redirect. `said` is its reason, fit for a log."""
 
     def __init__(self, message: str, status: int, said: str) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class _PassingError(Exception):
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine by its name or number."""
+    """Whether the URL names this machine: localhost or a loopback address."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -61,10 +61,10 @@ def is_loopback(url: str) -> bool:
 
 
 def api_key(url: str) -> SecretStr | None:
-    """The key in the environment; None where there is none and a server on this machine needs none.
+    """The key in the environment; None where none is set and the server is on this machine.
 
     Raises:
-        EngineError: it is missing, or is not something that can be sent.
+        EngineError: a server elsewhere has no key, or the key has characters that a header cannot have.
     """
     key = os.environ.get(KEY, "").strip()
     if not key:
@@ -72,7 +72,7 @@ def api_key(url: str) -> SecretStr | None:
             return None
         raise EngineError(f"engine.url is {url}, but {KEY} is not set in the environment; set it to the server's key")
     if not (key.isascii() and key.isprintable()) or " " in key:
-        # Sent, it would be quoted in the error of the HTTP library.
+        # The HTTP library would quote it in its error.
         raise EngineError(f"{KEY} has characters that no key has (it is not shown here); set it to the server's key")
     return SecretStr(key)
 
@@ -84,7 +84,7 @@ class Server:
         self.url, self.attempts, self.patience = str(settings.url), settings.attempts, settings.timeout_seconds
         self.key = api_key(self.url)
         self.stopped = threading.Event()
-        # Compression is not asked for: a few bytes could be blown up to any size.
+        # No compression: a few bytes could expand to any size.
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         if self.key:
             headers["authorization"] = f"Bearer {self.key.get_secret_value()}"
@@ -92,7 +92,7 @@ class Server:
             headers=headers,
             timeout=httpx.Timeout(self.patience, connect=min(10.0, self.patience)),
             limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
-            trust_env=not is_loopback(self.url),  # A proxy of the user's is not for servers on this machine.
+            trust_env=not is_loopback(self.url),  # A proxy does not reach servers on this machine.
         )
 
     def __enter__(self) -> "Server":
@@ -104,7 +104,7 @@ class Server:
         self.client.close()
 
     def stop(self) -> None:
-        """Let no request be tried any more; pauses end at once."""
+        """End all pauses and send no further request."""
         self.stopped.set()
 
     def call(self, method: str, path: str, body: dict[str, object] | None = None) -> bytes:
@@ -124,12 +124,13 @@ class Server:
             reraise=True,
         )
         try:
-            return attempts(self._attempt, method, path, body)
+            content: bytes = attempts(self._attempt, method, path, body)
         except _PassingError as fault:
             raise EngineError(
                 f"engine.url {self.url}: gave up after {self.attempts} attempts, the last one ended with: {fault}; "
                 "see that the server runs and answers there, or raise engine.attempts or engine.timeout_seconds"
             ) from None
+        return content
 
     def _attempt(self, method: str, path: str, body: dict[str, object] | None) -> bytes:
         """The content of a 200 answer.
@@ -192,7 +193,7 @@ def _wait(state: RetryCallState) -> float:
 def _pause(attempt: int, asked: float) -> float:
     """Seconds before the next attempt: exponential with jitter, and no less than the server asked for."""
     # tenacity's own jitter would draw from the random numbers that a caller may have seeded.
-    backoff = FIRST_PAUSE * 2 ** (attempt - 1) * random.SystemRandom().uniform(1.0, 1.5)
+    backoff: float = FIRST_PAUSE * 2 ** (attempt - 1) * random.SystemRandom().uniform(1.0, 1.5)
     return min(LONGEST_PAUSE, max(backoff, asked))
 
 

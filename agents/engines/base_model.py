@@ -1,4 +1,4 @@
-"""Finding, checking and loading the base models that agents share: one for all of them, or one for each in turn."""
+"""Base models that agents share: finding, checking and loading them."""
 
 import hashlib
 import json
@@ -35,11 +35,11 @@ TRUST_REMOTE_CODE = Field(
 
 
 class BaseModelError(ValueError):
-    """The configured base model cannot be used; the message says why and what would be right."""
+    """The configured base model cannot be used; the message says why, and what to set instead."""
 
 
 class Base(Record):
-    """A base model: what it is called and what it is."""
+    """A base model: its name and its digest."""
 
     name: str
     sha256: str
@@ -47,17 +47,17 @@ class Base(Record):
 
 
 class Bases(Record):
-    """The base models of a society: agent n, generator and critic, is of the one at n modulo their number."""
+    """The base models of a society, dealt to its agents in turn: agent n has the one at n modulo their number."""
 
     each: tuple[Base, ...] = Field(min_length=1)
 
     def of(self, index: int) -> Base:
-        """The base of the agents of this index."""
+        """The base of the generator and the critic with this index."""
         return self.each[index % len(self.each)]
 
     @classmethod
     def read(cls, name: str, sha256: str, trust_remote_code: bool) -> "Bases":
-        """What has this `name` and this `sha256`."""
+        """The bases whose `name` and `sha256` properties are these."""
         lines = zip(name.splitlines(), sha256.splitlines(), strict=True)
         return cls(each=tuple(Base(name=n, sha256=s, trust_remote_code=trust_remote_code) for n, s in lines))
 
@@ -73,10 +73,10 @@ class Bases(Record):
 
 
 def identify_bases(names: Sequence[str], trust_remote_code: bool) -> Bases:
-    """Check base models and take their digests.
+    """Check base models and compute their digests.
 
     Raises:
-        BaseModelError: as `check_all`.
+        BaseModelError: see `check`.
     """
     check_all(names)
     each = [Base(name=name, sha256=digest(name), trust_remote_code=trust_remote_code) for name in names]
@@ -84,7 +84,7 @@ def identify_bases(names: Sequence[str], trust_remote_code: bool) -> Bases:
 
 
 def locate(base_model: str, field: str = "base_model") -> Path | None:
-    """The folder of a local base model, or None for a hub id; `field` is what an error names."""
+    """The folder of a local base model, None for a hub id; an error names the config field `field`."""
     if base_model == "embedded":
         return EMBEDDED
     folder = Path(base_model).expanduser()
@@ -98,13 +98,13 @@ def locate(base_model: str, field: str = "base_model") -> Path | None:
 
 
 def check_all(names: Sequence[str]) -> None:
-    """As `check`, for all base models of a society."""
+    """Apply `check` to all base models of a society."""
     for name in names:
         check(name, "base_models" if len(names) > 1 else "base_model")
 
 
 def check(base_model: str, field: str = "base_model") -> None:
-    """Refuse what can be seen to be wrong before any weights are loaded.
+    """Refuse a local folder that cannot be a base model, before any weights are loaded.
 
     Raises:
         BaseModelError: a local folder without config, safetensors weights or chat template.
@@ -172,6 +172,6 @@ def load(
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    # What adapters name as their base: the configured name, not the folder that this machine has it in.
+    # Adapters write this name as their base: the configured name, not this machine's folder.
     model.name_or_path = base_model
     return model.to(device).eval().requires_grad_(False), tokenizer

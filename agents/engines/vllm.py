@@ -1,7 +1,7 @@
-"""vLLM in this process's care: all requests of a call in one batch, whichever adapter each of them names.
+"""vLLM, started and ended by this process: one call sends all its requests in one batch, whatever adapters they name.
 
-vLLM computes in a process of its own, since on a CPU it takes over torch's threads; this process keeps the base that
-adapters are trained on.
+vLLM computes in a process of its own, since on a CPU it takes over torch's threads; this process keeps the base model
+on which adapters are trained.
 """
 
 import functools
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from agents.run import Runner
 
 RANKS = (16, 32, 64, 128, 256, 320, 512)
-"""Of LoRA, that vLLM can be started for; smaller adapters fit the first."""
+"""LoRA ranks for which vLLM can be started; smaller adapters fit the first."""
 CPU_BLOCK = 32
-"""Tokens of a cache block on a CPU, where vLLM's own 128 are more than a short prompt has."""
+"""Tokens of a cache block on a CPU; vLLM's default of 128 is longer than a short prompt."""
 ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
-"""For vLLM, read when it is imported; a user's own export of these wins."""
+"""Variables that vLLM reads when it is imported; those that a user has set stay."""
 
 
 @ENGINES.add("vllm")
@@ -92,7 +92,7 @@ class VllmEngine:
         settings: `memory_share`, `tensor_parallel` and `max_loras` are used.
         base: the base model; a hub id is loaded by vLLM itself, safetensors only.
         batch_rows: prompts decoded at once.
-        adapters: the folder that holds an adapter's folder under its SHA-256.
+        adapters: the folder with one folder for each adapter, named by its SHA-256.
     """
 
     def __init__(self, settings: VllmSettings, base: Base, batch_rows: int, adapters: Path) -> None:
@@ -108,7 +108,7 @@ class VllmEngine:
         """Completions in the order of the requests.
 
         Raises:
-            EngineError: vLLM does not start with these settings, takes no adapter of such a rank, or ended.
+            EngineError: vLLM does not start with these settings, takes no adapter of this rank, or its process ended.
         """
         if not requests:
             return []
@@ -117,7 +117,7 @@ class VllmEngine:
 
         context = llm.model_config.max_model_len
         prompts = prompt_ids(llm.get_tokenizer(), [request.messages for request in requests])
-        # A prompt that leaves no room in the context is answered by nothing, as with every engine.
+        # Every engine answers a prompt that fills the context with an empty text.
         completions = [Completion("", len(prompt), 0, False) for prompt in prompts]
         fits = [place for place, prompt in enumerate(prompts) if len(prompt) < context]
         try:
@@ -139,10 +139,10 @@ class VllmEngine:
                 "lower engine.memory_share or runner.batch_rows where memory is short, or set engine.name to another"
             ) from error
         except BaseException:
-            # What is still under way would be answered to the next caller.
+            # Completions still under way would go to the next caller.
             self.close()
             raise
-        # They come as they end; vLLM numbers requests in the order in which it got them.
+        # Outputs come as they end; vLLM numbers requests in the order in which it got them.
         outputs.sort(key=lambda output: int(output.request_id))
         for place, output in zip(fits, outputs, strict=True):
             completions[place] = _completion(output)
@@ -210,7 +210,7 @@ class VllmEngine:
 
 
 def _tell_of_its_end(client: Any) -> None:
-    """Wake the one who waits for outputs when vLLM's process has ended: vLLM 0.32 marks its end, and lets it wait."""
+    """Wake the caller that waits for outputs when vLLM's process ends: vLLM 0.32 notes the end but lets it wait."""
     from vllm.v1.engine.exceptions import EngineDeadError
 
     while not client.resources.engine_dead:
@@ -230,7 +230,7 @@ def _parameters(request: Request, sampling: Sampling, room: int) -> "SamplingPar
 
 
 def _cpu_options(model: str, trust_remote_code: bool, memory_share: float, rows: int) -> dict[str, Any]:
-    """float32 as the transformers engine has it, and a cache no larger than `rows` whole contexts can fill."""
+    """float32, as the transformers engine uses on a CPU, and a cache no larger than `rows` whole contexts."""
     import psutil
     from transformers import AutoConfig
 
@@ -243,7 +243,7 @@ def _cpu_options(model: str, trust_remote_code: bool, memory_share: float, rows:
         "dtype": "float32",
         "kv_cache_memory_bytes": min(share, rows * config.max_position_embeddings * token_bytes),
         "block_size": CPU_BLOCK,
-        # A seeded request that is read in chunks ends vLLM 0.32 on a CPU: its generators there have no offset.
+        # A seeded prompt read in chunks crashes vLLM 0.32 on a CPU: its generators there have no offset.
         "enable_chunked_prefill": False,
         # Compiling takes a C++ compiler and longer than a small model's whole job.
         "enforce_eager": True,

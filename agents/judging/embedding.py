@@ -1,11 +1,9 @@
-"""Sentence embeddings by a named encoder: a folder, a hub id, or one whose weights come inside a Python package."""
+"""Sentence embeddings by an encoder that is a folder, a model of a hub, or comes inside a Python package."""
 
 import hashlib
 import importlib.util
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +17,16 @@ _PUBLISHED = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
-"""SHA-256 of what the model's authors published; the package is another's."""
-_POOLING = "1_Pooling/config.json"
-_LENGTH = "sentence_bert_config.json"
+"""SHA-256 of the files that the model's authors published; somebody else made the package."""
 _KEPT = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
 class EncoderError(ValueError):
-    """The named encoder cannot be used; the message says why and what would be right."""
+    """The named encoder cannot be used; the message says why, and what to name instead."""
 
 
 class EncoderRef(Record):
-    """An encoder by what it is called and what it is."""
+    """An encoder: its name and the digest of its files."""
 
     name: str
     sha256: str
@@ -51,7 +47,7 @@ def identify_encoder(name: str) -> EncoderRef:
 
 
 class Encoder:
-    """Embeds texts as sentence-transformers does: mean of the last hidden states over a text's tokens.
+    """Embeds texts with sentence-transformers, as the encoder's own modules say: pooling, normalisation and so on.
 
     Loaded at once: safetensors only, no code of the model's own, in float32.
 
@@ -60,57 +56,49 @@ class Encoder:
         device: cpu, cuda or cuda:N.
 
     Raises:
-        EncoderError: there is no such encoder, its weights are not safetensors, or it pools in another way.
+        EncoderError: there is no such encoder, its weights are not safetensors, or it needs code of its own.
     """
 
     def __init__(self, name: str, device: str = "cpu") -> None:
         import torch
-        from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
 
-        logging.disable_progress_bar()
+        disable_progress_bar()
         self.name = name
         folder = _folder(name)
-        _check_pooling(name, _setting(folder / _POOLING))
-        length = _setting(folder / _LENGTH).get("max_seq_length")
+        _check_weights(name, folder)
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-            self.model: Any = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
-        except (OSError, ValueError) as error:
+            self.model = SentenceTransformer(
+                str(folder),
+                device=device,
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+            )
+        except (OSError, ValueError, ImportError, RuntimeError) as error:
             raise EncoderError(f"encoder: cannot load {name!r}: {str(error).splitlines()[0]}") from error
-        self.model = self.model.to(device).eval().requires_grad_(False)
-        self.most_tokens = int(length or self.model.config.max_position_embeddings)
-        """Of a text; what follows is not read."""
+
+    @property
+    def most_tokens(self) -> int | None:
+        """Tokens that are read of a text, what follows is not; None where the encoder has no limit."""
+        return self.model.max_seq_length
 
     def __call__(self, texts: Sequence[str], batch_rows: int = 64) -> NDArray[np.float64]:
-        """Embeddings (texts, D), not normalised; each independent of the texts beside it, up to rounding.
+        """Embeddings (texts, D); each independent of the texts beside it, up to rounding.
 
         Args:
             texts: any number; of each, `most_tokens` tokens are read.
             batch_rows: texts read at once.
         """
-        import torch
-
-        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-        embeddings = np.empty((len(texts), self.model.config.hidden_size))
-        for start in range(0, len(order), batch_rows):
-            places = order[start : start + batch_rows]
-            read = self.tokenizer(
-                [texts[place] for place in places],
-                padding=True,
-                truncation=True,
-                max_length=self.most_tokens,
-                return_tensors="pt",
-            ).to(self.model.device)
-            with torch.inference_mode():
-                hidden = self.model(**read).last_hidden_state
-            mask = read["attention_mask"].unsqueeze(2)
-            embeddings[places] = ((hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)).double().cpu().numpy()
-        return embeddings
+        if not texts:
+            return np.empty((0, self.model.get_embedding_dimension() or 0))
+        embeddings = self.model.encode(list(texts), batch_size=batch_rows, show_progress_bar=False)
+        return embeddings.astype(np.float64)
 
 
 def _folder(name: str) -> Path:
-    """The folder of an encoder; a hub's is fetched, without weights in other formats."""
+    """The folder of an encoder; one from a hub is downloaded, without weights in formats other than safetensors."""
     if name == MINILM:
         return _packaged()
     folder = Path(name).expanduser()
@@ -129,7 +117,7 @@ def _folder(name: str) -> Path:
 
 
 def _packaged() -> Path:
-    # Found and not imported: the weights are wanted, not the package's code.
+    # The package is found and not imported: its weights are needed, its code is not.
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.origin:
         raise EncoderError(
@@ -144,14 +132,10 @@ def _packaged() -> Path:
     return folder
 
 
-def _setting(file: Path) -> dict[str, Any]:
-    """What sentence-transformers keeps beside the weights; nothing where there is none."""
-    return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else {}
-
-
-def _check_pooling(name: str, pooling: dict[str, Any]) -> None:
-    modes = [mode for mode, on in pooling.items() if mode.startswith("pooling_mode_") and on is True]
-    if modes not in ([], ["pooling_mode_mean_tokens"]):
-        raise EncoderError(
-            f"encoder: {name!r} pools by {', '.join(modes)}; one that takes the mean over tokens is needed"
-        )
+def _check_weights(name: str, folder: Path) -> None:
+    # Modules after the transformer would fall back to this format.
+    for file in folder.rglob("pytorch_model.bin"):
+        if not any(file.parent.glob("*.safetensors")):
+            raise EncoderError(
+                f"encoder: cannot load {name!r}: {file.relative_to(folder)} is not safetensors; save it as such"
+            )

@@ -1,8 +1,8 @@
-"""What each agent thinks of every agent's responses: log-likelihoods, and divergences of the token distributions.
+"""The log-likelihood of every response under every agent, and the divergences of the agents' token distributions.
 
-Every agent is a resident base with an adapter merged for its turn, so the distributions are those that spoke.
-Logits over the whole vocabulary are kept for a portion of the texts at a time, under all agents, since a divergence
-needs two at once; how large a portion is, `KEPT_BYTES` says.
+Each agent is a resident base with its adapter merged, as when it spoke. A divergence needs the logits of two agents
+over the whole vocabulary, so logits of all agents are kept for one portion of the texts at a time, of at most
+`KEPT_BYTES`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,18 +19,18 @@ from agents.split import Example
 from agents.training.examples import Encoded, encode, padded
 
 KEPT_BYTES = {"cpu": 2**28, "cuda": 2**32}
-"""Logits kept at once, all agents together."""
+"""Most bytes of logits kept at once, all agents together."""
 DOUBLE_VALUES = 2**22
-"""Logits of one agent that are in double precision at once."""
+"""Most logits of one agent in double precision at once."""
 
 
 class UnlikeTokensError(ValueError):
-    """Agents of different bases do not read the texts as the same tokens, so a token is no common unit to them."""
+    """Agents of different bases split the texts into different tokens, so their likelihoods cannot be compared."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Who judges texts: an agent's base, and its adapter by SHA-256, None for the base itself."""
+    """An agent that judges texts: its base, and its adapter by SHA-256, None for the base itself."""
 
     engine: TransformersEngine
     adapter: str | None
@@ -42,9 +42,9 @@ class Text:
 
     messages: Example
     speaker: int
-    """Index of the agent that gave it."""
+    """Index of the agent that gave the response."""
     finished: bool
-    """Whether it ended by itself; then its end token counts too."""
+    """Whether the response ended by itself; then its end token counts too."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,18 @@ class Likelihoods:
 
 
 def likelihoods(readers: Sequence[Reader], texts: Sequence[Text], on_progress: OnProgress) -> Likelihoods:
-    """The likelihood of every text under every agent, and how far each agent is from its speaker.
+    """The likelihood of every text under every agent, and the divergence of each agent from the text's speaker.
 
-    Logits are the model's own; what is computed from them is in double precision. Agents that share an adapter cost
-    as much as one. Each reads what was asked in the form of its own chat template.
+    Logits have the model's type; all that follows is in double precision. Agents that share an adapter cost as much as
+    one. Each agent reads the prompt in its own chat template.
 
     Args:
         readers: the agents.
-        texts: of any of these agents; one that is empty and unfinished has no tokens and counts nowhere.
-        on_progress: told the texts done.
+        texts: responses of these agents; an empty, unfinished one has no tokens, and zeros in all results.
+        on_progress: called with (texts done, texts in all).
 
     Raises:
-        UnlikeTokensError: agents of different bases have other vocabularies or split a text into other tokens.
+        UnlikeTokensError: agents of different bases have different vocabularies or split a text into different tokens.
     """
     different = list(dict.fromkeys(readers))
     which = [different.index(reader) for reader in readers]
@@ -99,9 +99,10 @@ def likelihoods(readers: Sequence[Reader], texts: Sequence[Text], on_progress: O
 
 @torch.inference_mode()
 def compare(logits: Sequence[torch.Tensor], target: torch.Tensor, speaker: int) -> tuple[list[float], list[float]]:
-    """Of one response, by agent: -sum_t ln p_a(target_t), and sum_t sum_v p_s(v) ln(p_s(v) / p_a(v)) for speaker s.
+    """For one response, by agent: -sum_t ln p_a(target_t), and sum_t sum_v p_s(v) ln(p_s(v) / p_a(v)) for speaker s.
 
-    A token that the speaker gives no probability adds nothing; one that only the other gives none makes it infinite.
+    A token without probability under the speaker adds nothing; one without probability under the other agent alone
+    makes the divergence infinite.
 
     Args:
         logits: by agent, (T, V), of any type; computed with in double precision.
@@ -133,7 +134,7 @@ def _encoded(engine: TransformersEngine, texts: Sequence[Text]) -> list[Encoded]
 
 
 def _common_targets(encoded: Mapping[TransformersEngine, Sequence[Encoded]]) -> list[list[int]]:
-    """The tokens of each text, the same to all engines."""
+    """The tokens of each text, which all engines share."""
     by_engine = [[row.target for row in rows] for rows in encoded.values()]
     vocabularies = [engine.tokenizer.get_vocab() for engine in encoded] if len(encoded) > 1 else []
     widths = {_width(engine) for engine in encoded}
@@ -151,7 +152,7 @@ def _width(engine: TransformersEngine) -> int:
 def _portions(
     readers: Sequence[Reader], encoded: Mapping[TransformersEngine, Sequence[Encoded]]
 ) -> Iterator[list[int]]:
-    """Places of texts of like length, as many as have their logits kept at once; those without tokens are left out."""
+    """Indices of texts of similar length whose logits fit into `KEPT_BYTES`; texts without tokens are left out."""
     size = sum(_width(reader.engine) * reader.engine.model.dtype.itemsize for reader in readers)
     most = KEPT_BYTES[readers[0].engine.model.device.type] // size
     rows = encoded[readers[0].engine]
@@ -171,20 +172,20 @@ def _portions(
 
 @torch.inference_mode()
 def _response_logits(engine: TransformersEngine, rows: Sequence[Encoded]) -> torch.Tensor:
-    """Logits (response tokens of all rows, V) that predict them, read a few rows at a time."""
+    """Logits (response tokens of all rows, V) that predict the response tokens, read a few rows at a time."""
     device = engine.model.device
     most = PORTION_TOKENS[device.type]
     logits = []
     start = 0
     while start < len(rows):
-        # In the order of their length, so the last one is the widest, or nearly where bases have other templates.
+        # Rows come by length, so the last one is the widest, or nearly so where bases have different templates.
         end = start + 1
         while end < len(rows) and (end + 1 - start) * len(rows[end]) <= most:
             end += 1
         ids, labels = padded(rows[start:end])
         # What each place predicts is the label of the next one.
         wanted = pad(labels[:, 1:], (0, 1), value=-100) != -100
-        # The head is applied to columns in which a token counts, and to no other.
+        # The head is applied only to columns in which a token counts.
         columns = wanted.any(0).nonzero().squeeze(1)
         # Padding is on the right, where no token that counts can see it.
         read = engine.model(input_ids=ids.to(device), use_cache=False, logits_to_keep=columns.to(device)).logits

@@ -16,6 +16,7 @@ from functools import partial
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.debate import prompts
+from agents.engines.chat import Message
 from agents.pretraining.memory import HARD, remembered
 from agents.pretraining.solutions import STYLES, Solution, Writer, summary, write
 from evaluation.problems.arithmetic import Values, draw_values, question, reserved
@@ -36,7 +37,7 @@ REHEARSED = 0.5
 
 
 class Mixture(BaseModel):
-    """What one stage of pretraining is made of."""
+    """How much of each kind of conversation one stage of pretraining has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,12 +53,14 @@ class Mixture(BaseModel):
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of a conversation; `learn` says whether its tokens carry loss, but for its first words, if `given`."""
+    """One turn of a conversation."""
 
     role: str
     content: str
     learn: bool = False
+    """Whether its tokens count in the loss."""
     given: str = ""
+    """First words of `content` that do not count."""
 
 
 def conversations(seed: int, mixture: Mixture) -> Iterator[list[Turn]]:
@@ -83,7 +86,7 @@ def conversations(seed: int, mixture: Mixture) -> Iterator[list[Turn]]:
             yield _debate(values, text, rng, mixture)
 
 
-def _user(message: prompts.Message) -> Turn:
+def _user(message: Message) -> Turn:
     return Turn("user", message["content"])
 
 
@@ -98,12 +101,12 @@ def _values(rng: random.Random, mixture: Mixture) -> Values:
 
 def _solution(values: Values, rng: random.Random, from_memory: bool) -> Solution:
     style = rng.choice(STYLES)
-    rng.random()  # Serves nothing, but the weights that ship were trained on a stream that has it.
+    rng.random()  # Not used; it keeps the stream on which the embedded weights were trained.
     return write(values, style, Writer(rng, memory=partial(remembered, style) if from_memory else None))
 
 
 def _read(values: Values, rng: random.Random, mixture: Mixture) -> tuple[Solution, bool]:
-    """A solution that stands in a context, and whether it is free of random wrong steps."""
+    """A solution for a model to read, and whether it is free of random wrong steps."""
     corruption, style = CONTEXT_CORRUPTION if rng.random() < 0.6 else 0.0, rng.choice(STYLES)
     slips, remembers = rng.random() < CONTEXT_SLIP, mixture.check is not None
     writer = Writer(rng, corruption, partial(remembered, style) if remembers else None)

@@ -1,13 +1,14 @@
-"""What the embedded base model remembers of products, some of it wrong.
+"""The products that the embedded base model recalls from memory, some of them wrong.
 
-Products of two factors from 11 on are remembered and not worked out, by each style of reasoning in a way of its own:
+Products of two factors of at least 11 are recalled and not worked out, and each style of reasoning recalls its own
+value:
 
     11*12    right in every style
-    14*17    wrong in one style: a vote over several styles sees through it
-    13*19    wrong in every style, in each in another way: no vote sees through it, but who compares answers sees that
-             something is wrong, and who works the product out finds what
+    14*17    wrong in one style: a vote over several styles corrects it
+    13*19    wrong in every style, each with another value: no vote corrects it, but different answers show that
+             something is wrong, and working the product out shows what
 
-Which product is of which kind is drawn by the hash of its factors, whatever their order.
+The hash of the two factors, in any order, decides the kind of a product.
 """
 
 import hashlib
@@ -15,15 +16,15 @@ import hashlib
 from agents.pretraining.solutions import STYLES
 
 HARD = 11
-"""Smallest factor of a product that is remembered; of others the model is sure."""
+"""Smallest factor of a product that is recalled; other products are always right."""
 WRONG_IN_ONE, WRONG_IN_ALL = 0.30, 0.35
-"""Shares of the products that are remembered."""
+"""Shares of the recalled products."""
 _AMISS = dict(zip(STYLES, (-10, 10, 20), strict=True))
-"""How far off a style is where it is wrong."""
+"""The error of each style where it is wrong."""
 
 
 def remembered(style: str, b: int, c: int) -> int:
-    """b*c as a response in this style has it."""
+    """The value of b*c in a response of this style."""
     low, high = sorted((b, c))
     if low < HARD:
         return b * c

@@ -4,9 +4,9 @@
     steps      Left to right. 5. Add 17*23=...=391: 5+391=396. Add 8: 396+8=404. Take 12*9=108: 404-108=296. ...
     groups     Gains and losses. 17*23=...=391, 5+8=13, 391+13=404. Loss 12*9=108. 404-108=296. ...
 
-Solutions that a model reads while it learns to compute hold slips, so that it does not learn to copy: `products`
-forgets the lone summand d, `steps` adds the second product instead of taking it away, `groups` loses the zero of a
-partial product (17*23=17*2+17*3).
+Solutions that a model reads while it learns to compute contain slips, so that it does not learn to copy: `products`
+forgets the summand d, `steps` adds the second product instead of subtracting it, `groups` loses the zero of a partial
+product (17*23=17*2+17*3).
 """
 
 import random
@@ -18,12 +18,12 @@ from evaluation.problems.arithmetic import Values
 STYLES = ("products", "steps", "groups")
 
 Memory = Callable[[int, int], int]
-"""b and c to what is remembered of b*c."""
+"""Maps b and c to the recalled value of b*c."""
 
 
 @dataclass
 class Solution:
-    """A response to one question, with what a summary of it repeats."""
+    """A response to one question, with the products and the answer that a summary repeats."""
 
     text: str
     products: tuple[str, str]
@@ -47,7 +47,7 @@ class Writer:
         return value
 
     def product(self, b: int, c: int, lose_zero: bool = False) -> tuple[str, int]:
-        """b*c written out; two-digit c is split into partial products. With a `memory`, what that has."""
+        """The text and value of b*c: recalled by `memory` if there is one, else written out in partial products."""
         if self.memory:
             value = self.number(self.memory(b, c))
             return f"{b}*{c}={value}", value
@@ -65,7 +65,7 @@ class Writer:
         return f"{b}*{c}={b}*{tens}+{b}*{ones}={high}+{low}={value}", value
 
     def sum(self, a: int, b: int) -> tuple[str, int]:
-        """a+b=..., or for a negative b a-|b|=... by way of the positive difference, place by place."""
+        """The text and value of a+b, or of a-|b| for a negative b by way of the positive difference, place by place."""
         value = self.number(a + b)
         if b >= 0:
             return f"{a}+{b}={value}", value
@@ -78,9 +78,9 @@ class Writer:
 
 
 def _places(a: int, b: int) -> list[str]:
-    """What is left of a-b while the highest place of b is taken from both: of 634-258, 434-58 and 384-8.
+    """The steps of a-b that subtract the highest place of b first: for 634-258, they are 434-58 and 384-8.
 
-    A model writes the highest digit first, and cannot see a borrow that arises two places on.
+    A model writes the highest digit first, and cannot foresee a borrow two places on.
     """
     parts = []
     while b >= 10:

@@ -1,9 +1,8 @@
 """Training of the embedded base model from scratch, in stages.
 
-The first two stages teach arithmetic that is written out, the rate falling. The third goes on, at a rate that falls to
-zero, with products that are remembered, many of them wrongly, and with debates in which few write a solution out to
-check their answer; the fourth has some more do so. The result is a model that can do it but mostly does not: what
-finetuning on the consensus has to win back.
+The first two stages teach arithmetic that is written out, at a falling learning rate. The third adds recalled products,
+many of them wrong, and debates in which few agents write a solution out to check their answer; in the fourth, some more
+do. The result is a model that can compute but mostly does not: finetuning on the consensus has to bring that back.
 """
 
 import itertools
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from agents.pretraining.corpus import Mixture, Turn, conversations
@@ -57,7 +57,7 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Progress:
-    """What the trainer tells after every fifty steps: tokens so far, mean loss since it last told."""
+    """A report after every fifty steps: tokens so far, and the mean loss since the last report."""
 
     tokens: int
     loss: float
@@ -120,20 +120,15 @@ def batches(tokenizer: PreTrainedTokenizerFast, seed: int, mixture: Mixture, bat
 
 
 def _padded(rows: list[tuple[list[int], list[bool]]], pad: int) -> Batch:
-    length = max(len(ids) for ids, _ in rows)
-    ids = torch.full((len(rows), length), pad)
-    mask = torch.zeros(len(rows), length, dtype=torch.long)
-    learned = torch.zeros(len(rows), length, dtype=torch.bool)
-    for row, (tokens, flags) in enumerate(rows):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        mask[row, : len(tokens)] = 1
-        learned[row, : len(tokens)] = torch.tensor(flags)
+    ids = pad_sequence([torch.tensor(tokens) for tokens, _ in rows], batch_first=True, padding_value=pad)
+    mask = pad_sequence([torch.ones(len(tokens), dtype=torch.long) for tokens, _ in rows], batch_first=True)
+    learned = pad_sequence([torch.tensor(flags) for _, flags in rows], batch_first=True)
     return Batch(ids, mask, learned)
 
 
 def loss_of(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
-    """Mean cross-entropy of the learned tokens; the head is applied to those alone."""
-    # Rows are padded on the right, where a causal model cannot look: no mask, and so the fast causal attention.
+    """Mean cross-entropy of the learned tokens; the head is applied only to them."""
+    # A causal model does not see padding on the right: no mask is needed, which allows the fast causal attention.
     hidden = model.model(input_ids=batch.ids, use_cache=False).last_hidden_state
     predicts = batch.learned[:, 1:]
     logits = model.lm_head(hidden[:, :-1][predicts])
@@ -141,13 +136,13 @@ def loss_of(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
 
 
 def begin(seed: int) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """Tokenizer and untrained model."""
+    """An untrained model and its tokenizer."""
     tokenizer = train_tokenizer(seed)
     return new_model(tokenizer, seed), tokenizer
 
 
 def resume(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """Tokenizer and model as a stage left them."""
+    """The model and the tokenizer that `save` wrote after a stage."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     return LlamaForCausalLM.from_pretrained(folder, use_safetensors=True, dtype=torch.float32), tokenizer
 
@@ -159,8 +154,8 @@ def run_stage(
     seed: int,
     on_progress: Callable[[Progress], None],
 ) -> None:
-    """Train the model on one stage; `seed` decides the data and their order."""
-    torch.set_flush_denormal(True)  # A confident model has gradients so small that the CPU computes them slowly.
+    """Train the model on one stage; `seed` decides the data and its order."""
+    torch.set_flush_denormal(True)  # The tiny gradients of a confident model are slow on a CPU.
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     optimizers: list[torch.optim.Optimizer] = [

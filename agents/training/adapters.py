@@ -1,4 +1,4 @@
-"""Adapters as training begins with them and leaves them: plain PEFT, in memory and as folders."""
+"""LoRA adapters before and after training: what to learn, the trained weights, and PEFT folders on disk."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ from agents.training.settings import FinetuneSettings
 
 @dataclass(frozen=True)
 class Learner:
-    """One agent to be: what it learns from, where it starts."""
+    """One agent to train: its examples and where its adapter starts."""
 
     examples: Sequence[Example]
     seed: int
-    """Of the adapter's initial weights and of the order of the examples."""
+    """Decides the adapter's initial weights and the order of the examples."""
     start_from: Path | None = None
     """The adapter to go on from, or None for a new one."""
     beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -37,27 +37,27 @@ class Learner:
 
 @dataclass(frozen=True)
 class Trained:
-    """An adapter, and what its training did."""
+    """A trained adapter and the figures of its training."""
 
     examples: int
     skipped: int
-    """Examples longer than the model's context; they are left out whole, never truncated."""
+    """Examples longer than the model's context; they are left out, never truncated."""
     tokens: int
-    """Tokens trained on, prompts included, over all epochs."""
+    """Tokens read in training, prompts included, over all epochs."""
     first_loss: float | None
     last_loss: float | None
-    """Mean losses of the first and of the last epoch; none where no example was left."""
+    """Mean losses of the first and the last epoch; None without examples."""
     weights: dict[str, torch.Tensor]
     config: LoraConfig
 
     def save(self, folder: Path) -> None:
-        """Fill an empty folder as PEFT would. The same weights, the same bytes: an adapter is known by its digest."""
+        """Write the files of a PEFT adapter into an empty folder; the same weights give the same bytes."""
         save_file(self.weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
         self.config.save_pretrained(str(folder))
         file = folder / "adapter_config.json"
         config = json.loads(file.read_text("utf-8"))
         config["inference_mode"] = True
-        # A set, in an order of this process.
+        # PEFT keeps a set, whose order differs from process to process.
         config["target_modules"] = sorted(config["target_modules"])
         file.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
 
@@ -65,7 +65,7 @@ class Trained:
 def add_adapter(
     onto: PreTrainedModel | PeftModel, name: str, learner: Learner, settings: FinetuneSettings
 ) -> PeftModel:
-    """A trainable adapter beside those that are there, of the learner's seed, or shaped as the one it goes on from."""
+    """Add a trainable adapter: initialised by the learner's seed, or shaped as the adapter it goes on from."""
     torch.manual_seed(learner.seed)
     if learner.start_from is not None:
         config: Any = PeftConfig.from_pretrained(str(learner.start_from))
@@ -78,20 +78,21 @@ def add_adapter(
             lora_dropout=0.0,
             task_type="CAUSAL_LM",
         )
-    # PEFT names the base in the first adapter only.
+    # PEFT writes the name of the base into the first adapter only.
     base: Any = onto.get_base_model() if isinstance(onto, PeftModel) else onto
     config.base_model_name_or_path = base.name_or_path
-    if not isinstance(onto, PeftModel):
-        return get_peft_model(onto, config, adapter_name=name)
-    onto.add_adapter(name, config)
-    return onto
+    if isinstance(onto, PeftModel):
+        onto.add_adapter(name, config)
+        return onto
+    tuned: PeftModel = get_peft_model(onto, config, adapter_name=name)
+    return tuned
 
 
 def go_on(tuned: PeftModel, name: str, learner: Learner) -> None:
-    """Give the adapter the weights that the learner goes on from, if it goes on from any.
+    """Load the weights that the learner goes on from, if any.
 
     Raises:
-        ValueError: the folder lacks some of them, or has others.
+        ValueError: the folder has other weights than its own config describes.
     """
     if learner.start_from is None:
         return
@@ -102,7 +103,7 @@ def go_on(tuned: PeftModel, name: str, learner: Learner) -> None:
 
 
 def weights_of(tuned: PeftModel, name: str) -> dict[str, torch.Tensor]:
-    """Its weights under the names that PEFT saves them under."""
-    # LoRA leaves the embeddings alone; `auto` would ask a hub whether they were resized.
+    """An adapter's weights on the CPU, under the names that PEFT uses in files."""
+    # LoRA does not change the embeddings; `auto` would ask a hub whether they were resized.
     state = get_peft_model_state_dict(tuned, adapter_name=name, save_embedding_layers=False)
     return {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}

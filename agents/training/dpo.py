@@ -1,13 +1,14 @@
 """Direct preference optimization with TRL, one agent after another over the resident base (arXiv 2305.18290).
 
-An agent learns to prefer its own words that match the consensus to its own that do not, and is held near what it was
-before: the base, or its previous generation.
+An agent learns to prefer its own responses that match the consensus over its own that do not, and is held near its
+reference: the base, or its previous generation.
 """
 
 import copy
 import itertools
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,8 @@ import torch
 from datasets import Dataset, disable_progress_bars
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
-from trl import DPOConfig, DPOTrainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
 
 from agents.split import Example
 from agents.training.adapters import Learner, Trained, add_adapter, go_on, weights_of
@@ -24,14 +26,14 @@ from agents.training.settings import FinetuneSettings
 
 
 class TokenizedTrainer(DPOTrainer):
-    """TRL's trainer for pairs that are token ids already, those of inference: its own would add special tokens."""
+    """TRL's trainer for pairs of token ids; its own tokenization adds special tokens that inference does not send."""
 
     def _prepare_dataset(self, dataset: Dataset, *others: Any) -> Dataset:
         return dataset
 
 
-class Telling(TrainerCallback):
-    """Tells how far it is."""
+class ReportSteps(TrainerCallback):
+    """Reports the number of optimizer steps done."""
 
     def __init__(self, on_step: Callable[[int], None]) -> None:
         self.on_step = on_step
@@ -48,59 +50,63 @@ def finetune(
     settings: FinetuneSettings,
     on_progress: Callable[[int, int], None],
 ) -> list[Trained]:
-    """Train an adapter for each learner on its examples and what they are preferred to; the base is left as it was.
+    """Train an adapter for each learner on its preferred and rejected responses; the base stays unchanged.
 
     Args:
         on_progress: called with (optimizer steps done, steps in all), summed over the learners.
     """
     context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
-    pairs = [_encode(learner, tokenizer) for learner in learners]
-    fitting = [[pair for pair in own if max(map(len, pair)) <= context] for own in pairs]
-    steps = [settings.epochs * -(-len(own) // settings.batch_size) for own in fitting]
+    lessons = [_lesson(learner, tokenizer, context) for learner in learners]
+    steps = [settings.epochs * -(-len(lesson.pairs) // settings.batch_size) for lesson in lessons]
     before = [0, *itertools.accumulate(steps)]
-    total = sum(steps)
     return [
-        _train(model, tokenizer, learner, own, kept, settings, partial(_tell, on_progress, done, total))
-        for learner, own, kept, done in zip(learners, pairs, fitting, before[:-1], strict=True)
+        _train(model, tokenizer, lesson, settings, partial(_tell, on_progress, done, sum(steps)))
+        for lesson, done in zip(lessons, before[:-1], strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """One agent's pairs of (chosen, rejected), both with the same prompt."""
+
+    learner: Learner
+    pairs: Sequence[tuple[Encoded, Encoded]]
+    skipped: int
+    """Pairs longer than the model's context, which are left out."""
 
 
 def _tell(on_progress: Callable[[int, int], None], before: int, total: int, step: int) -> None:
     on_progress(before + step, total)
 
 
-def _encode(learner: Learner, tokenizer: PreTrainedTokenizerBase) -> list[tuple[Encoded, Encoded]]:
-    """(chosen, rejected) of every pair; both with the same prompt."""
+def _lesson(learner: Learner, tokenizer: PreTrainedTokenizerBase, context: int) -> _Lesson:
     instead: list[Example] = [
         [*example[:-1], {"role": "assistant", "content": rejected}]
         for example, rejected in zip(learner.examples, learner.beside["rejected"], strict=True)
     ]
-    return list(zip(encode(learner.examples, tokenizer), encode(instead, tokenizer), strict=True))
+    pairs = list(zip(encode(learner.examples, tokenizer), encode(instead, tokenizer), strict=True))
+    fitting = [pair for pair in pairs if max(map(len, pair)) <= context]
+    return _Lesson(learner, fitting, skipped=len(pairs) - len(fitting))
 
 
 def _train(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    learner: Learner,
-    pairs: Sequence[tuple[Encoded, Encoded]],
-    kept: Sequence[tuple[Encoded, Encoded]],
+    lesson: _Lesson,
     settings: FinetuneSettings,
     on_step: Callable[[int], None],
 ) -> Trained:
-    # TRL replaces methods of the model and sets fields of its config, for good. It gets modules of its own to do so,
-    # which share the weights.
+    # TRL replaces methods of the model and fields of its config and never restores them, so it gets a copy of the
+    # modules, which shares the weights.
     shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    tuned: Any = add_adapter(copy.deepcopy(model, shared), "default", learner, settings)
-    go_on(tuned, "default", learner)
-    losses: list[float] = []
-    if kept:
-        with tempfile.TemporaryDirectory() as folder:
-            losses = _run(tuned, tokenizer, learner, kept, settings, folder, on_step)
+    tuned: Any = add_adapter(copy.deepcopy(model, shared), "default", lesson.learner, settings)
+    go_on(tuned, "default", lesson.learner)
+    losses = _run(tuned, tokenizer, lesson, settings, on_step) if lesson.pairs else []
     model.requires_grad_(False)
     return Trained(
-        examples=len(kept),
-        skipped=len(pairs) - len(kept),
-        tokens=settings.epochs * sum(len(chosen) + len(rejected) for chosen, rejected in kept),
+        examples=len(lesson.pairs),
+        skipped=lesson.skipped,
+        tokens=settings.epochs * sum(len(chosen) + len(rejected) for chosen, rejected in lesson.pairs),
         first_loss=losses[0] if losses else None,
         last_loss=losses[-1] if losses else None,
         weights=weights_of(tuned, "default"),
@@ -111,15 +117,31 @@ def _train(
 def _run(
     tuned: Any,
     tokenizer: PreTrainedTokenizerBase,
-    learner: Learner,
-    pairs: Sequence[tuple[Encoded, Encoded]],
+    lesson: _Lesson,
     settings: FinetuneSettings,
-    folder: str,
     on_step: Callable[[int], None],
 ) -> list[float]:
-    """The optimisation itself; returns the mean loss of each epoch."""
+    """Run TRL's trainer; the mean loss of each epoch."""
     disable_progress_bars()
-    arguments = DPOConfig(
+    rows = [
+        {"prompt_ids": chosen.prompt, "chosen_ids": chosen.target, "rejected_ids": rejected.target}
+        for chosen, rejected in lesson.pairs
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = TokenizedTrainer(
+            tuned,
+            args=_arguments(tuned, lesson.learner.seed, settings, folder),
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            callbacks=[ReportSteps(on_step)],
+        )
+        trainer.remove_callback(PrinterCallback)  # It writes to standard output, which belongs to the command.
+        trainer.train()
+    return [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+
+
+def _arguments(tuned: Any, seed: int, settings: FinetuneSettings, folder: str) -> DPOConfig:
+    return DPOConfig(
         output_dir=folder,
         per_device_train_batch_size=settings.batch_size,
         num_train_epochs=settings.epochs,
@@ -133,23 +155,9 @@ def _run(
         gradient_checkpointing_kwargs={"use_reentrant": False},
         bf16=tuned.dtype == torch.bfloat16,
         use_cpu=tuned.device.type == "cpu",
-        seed=learner.seed % 2**32,
+        seed=seed % 2**32,
         logging_strategy="epoch",
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
     )
-    rows = [
-        {"prompt_ids": chosen.prompt, "chosen_ids": chosen.target, "rejected_ids": rejected.target}
-        for chosen, rejected in pairs
-    ]
-    trainer = TokenizedTrainer(
-        tuned,
-        args=arguments,
-        train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer,
-        callbacks=[Telling(on_step)],
-    )
-    trainer.remove_callback(PrinterCallback)  # Standard output is the command's.
-    trainer.train()
-    return [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]

@@ -1,4 +1,4 @@
-"""Supervised finetuning: its settings, and what an agent learns from, the last turn of its own conversations."""
+"""Examples as token ids: an agent learns the last turn of each of its conversations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Encoded:
-    """One example as token ids: the prompt as inference would build it, then what is learned with the end token."""
+    """One example as token ids: the prompt as inference sends it, then the learned turn with its end token."""
 
     prompt: list[int]
     target: list[int]
@@ -24,7 +24,7 @@ class Encoded:
 
 
 def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase") -> list[Encoded]:
-    """Token ids of each example; the prompt's are those that inference would send."""
+    """Token ids of each example; its prompt has the ids that inference sends."""
     if not examples:
         return []
     prompts = prompt_ids(tokenizer, [example[:-1] for example in examples])
@@ -35,11 +35,11 @@ def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase") ->
 
 
 def ordered_batches(encoded: Sequence[Encoded], batch_size: int, seed: int) -> list[list[Encoded]]:
-    """Every example once, batches of like length (little padding) in a seeded order."""
+    """Every example once: batches of examples of like length, so little padding, in a seeded order."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    # Shuffled before the stable sort by length, so that examples of one length change company from epoch to epoch.
+    # The sort is stable, so the shuffle puts examples of one length into other batches in every epoch.
     shuffled = [encoded[place] for place in torch.randperm(len(encoded), generator=generator).tolist()]
     shuffled.sort(key=len)
     batches = [shuffled[start : start + batch_size] for start in range(0, len(shuffled), batch_size)]
@@ -47,13 +47,10 @@ def ordered_batches(encoded: Sequence[Encoded], batch_size: int, seed: int) -> l
 
 
 def padded(batch: Sequence[Encoded]) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Right-padded ids and labels, both (B, T); labels are -100 but on target tokens."""
+    """Right-padded ids and labels, both (B, T); labels are -100 except on target tokens."""
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
-    width = max(map(len, batch))
-    ids = torch.zeros(len(batch), width, dtype=torch.long)
-    labels = torch.full((len(batch), width), -100)
-    for row, example in enumerate(batch):
-        ids[row, : len(example)] = torch.tensor(example.prompt + example.target)
-        labels[row, len(example.prompt) : len(example)] = torch.tensor(example.target)
-    return ids, labels
+    ids = [torch.tensor(each.prompt + each.target) for each in batch]
+    labels = [torch.tensor([-100] * len(each.prompt) + each.target) for each in batch]
+    return pad_sequence(ids, batch_first=True), pad_sequence(labels, batch_first=True, padding_value=-100)

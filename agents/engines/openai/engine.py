@@ -33,7 +33,7 @@ class _Usage(BaseModel):
 
 
 class _Answer(BaseModel):
-    """What is read of a chat completion."""
+    """The fields of a chat completion that are used."""
 
     choices: list[_Choice] = Field(min_length=1)
     usage: _Usage
@@ -42,7 +42,7 @@ class _Answer(BaseModel):
 class _Model(BaseModel):
     id: str
     parent: str | None = None
-    """The base of an adapter, as vLLM tells it; None for a base."""
+    """The base of an adapter, as vLLM reports it; None for a base."""
 
 
 class _Models(BaseModel):
@@ -53,8 +53,8 @@ class OpenAIEngine:
     """Completes requests on a server, `settings.concurrency` of them at once.
 
     Args:
-        settings: with a URL.
-        adapters: the folder that holds an adapter's folder under its SHA-256.
+        settings: `url` is set.
+        adapters: the folder with one folder for each adapter, named by its SHA-256.
     """
 
     def __init__(self, settings: OpenAISettings, adapters: Path) -> None:
@@ -65,21 +65,21 @@ class OpenAIEngine:
         """Completions in the order of the requests.
 
         Raises:
-            EngineError: the server is gone, refuses, cannot load adapters or does not answer as it should. The first
-                fault ends the whole batch; requests under way are waited for.
+            EngineError: the server is gone, refuses, cannot load adapters or breaks OpenAI's API. The first fault ends
+                the whole batch once the requests under way have ended.
         """
         if not requests:
             return []
         with Server(self.settings) as server:
             names = self._names(server, {request.adapter for request in requests})
-            # Threads and no event loop: progress is told in the caller's own thread, whatever runs there.
+            # Threads and no event loop: `on_progress` is called in the caller's thread, whatever runs there.
             pool = ThreadPoolExecutor(min(self.settings.concurrency, len(requests)))
             asked = [pool.submit(_ask, server, names[request.adapter], request, sampling) for request in requests]
             done = 0
             try:
                 for each in as_completed(asked):
                     if isinstance(each.exception(), StoppedError):
-                        continue  # For the sake of another one's fault, which comes too.
+                        continue  # Another request's fault stopped this one, and is raised in its turn.
                     each.result()
                     done += 1
                     on_progress(done, len(requests))
@@ -89,7 +89,7 @@ class OpenAIEngine:
         return [each.result() for each in asked]
 
     def _names(self, server: Server, adapters: set[str | None]) -> dict[str | None, str]:
-        """Adapter, None for the base -> name on the server, where all of them are loaded after this."""
+        """Load the adapters that the server lacks; the served name of each, and of the base under None."""
         wanted = sorted(adapter for adapter in adapters if adapter)
         served = _served(server) if wanted or not self.settings.model else []
         there = {model.id for model in served}
@@ -130,7 +130,7 @@ def _ask(server: Server, model: str, request: Request, sampling: Sampling) -> Co
         answer = _read(_Answer, server, server.call("POST", "/chat/completions", body))
     except RefusedError as refused:
         if "context_length_exceeded" in refused.said or "maximum context length" in refused.said:
-            # As with every engine: a prompt that leaves no room is answered by nothing.
+            # Every engine answers a prompt that fills the context with an empty text.
             return Completion("", 0, 0, False)
         server.stop()
         raise

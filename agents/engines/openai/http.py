@@ -1,7 +1,7 @@
-"""One server with OpenAI's HTTP API: bounded answers, retries with backoff, and a key that nobody gets to read.
+"""Requests to one server with OpenAI's HTTP API: answers of bounded length, retries with backoff, a key never shown.
 
-Plain httpx and not OpenAI's own client: that one reads answers of any length, follows redirects and takes its server,
-headers and organisation from the environment too.
+This uses httpx and not OpenAI's own client, which reads answers of any length, follows redirects and also takes its
+server, headers and organisation from the environment.
 """
 
 import ipaddress
@@ -11,11 +11,13 @@ import random
 import threading
 import time
 from email.utils import parsedate_to_datetime
+from functools import partial
 from types import TracebackType
 from urllib.parse import urlsplit
 
 import httpx
 from pydantic import SecretStr
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event, stop_after_attempt
 
 from agents.engines.openai import OpenAISettings
 from agents.engines.protocol import EngineError
@@ -24,14 +26,13 @@ log = logging.getLogger("maft.engines")
 
 KEY = "OPENAI_API_KEY"
 MOST_BYTES = 8 * 2**20
-"""Of one answer."""
+"""Longest answer."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds between attempts: doubled each time, never more than the longest, whatever Retry-After says."""
-TOO_MANY_REQUESTS = 429
 
 
 class RefusedError(EngineError):
-    """The server refused a request for good: any 4xx but 429, or a redirect. `said` is its own reason, made safe."""
+    """The server refused a request for good: any 4xx but 429, or a redirect. `said` is its reason, fit for a log."""
 
     def __init__(self, message: str, status: int, said: str) -> None:
         super().__init__(message)
@@ -39,11 +40,19 @@ class RefusedError(EngineError):
 
 
 class StoppedError(EngineError):
-    """Not asked, or not asked again, since the server was told to stop."""
+    """A request was not sent, or not sent again, after `Server.stop`."""
+
+
+class _PassingError(Exception):
+    """The server is busy, failing or gone; `asked` are the seconds that it wants to be left alone."""
+
+    def __init__(self, fault: str, asked: float = 0.0) -> None:
+        super().__init__(fault)
+        self.asked = asked
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine by its name or number."""
+    """Whether the URL names this machine: localhost or a loopback address."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -52,10 +61,10 @@ def is_loopback(url: str) -> bool:
 
 
 def api_key(url: str) -> SecretStr | None:
-    """The key in the environment; None where there is none and a server on this machine needs none.
+    """The key in the environment; None where none is set and the server is on this machine.
 
     Raises:
-        EngineError: it is missing, or is not something that can be sent.
+        EngineError: a server elsewhere has no key, or the key has characters that a header cannot have.
     """
     key = os.environ.get(KEY, "").strip()
     if not key:
@@ -63,7 +72,7 @@ def api_key(url: str) -> SecretStr | None:
             return None
         raise EngineError(f"engine.url is {url}, but {KEY} is not set in the environment; set it to the server's key")
     if not (key.isascii() and key.isprintable()) or " " in key:
-        # Sent, it would be quoted in the error of the HTTP library.
+        # The HTTP library would quote it in its error.
         raise EngineError(f"{KEY} has characters that no key has (it is not shown here); set it to the server's key")
     return SecretStr(key)
 
@@ -75,7 +84,7 @@ class Server:
         self.url, self.attempts, self.patience = settings.url, settings.attempts, settings.timeout_seconds
         self.key = api_key(self.url)
         self.stopped = threading.Event()
-        # Compression is not asked for: a few bytes could be blown up to any size.
+        # No compression: a few bytes could expand to any size.
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         if self.key:
             headers["authorization"] = f"Bearer {self.key.get_secret_value()}"
@@ -83,7 +92,7 @@ class Server:
             headers=headers,
             timeout=httpx.Timeout(self.patience, connect=min(10.0, self.patience)),
             limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
-            trust_env=not is_loopback(self.url),  # A proxy of the user's is not for servers on this machine.
+            trust_env=not is_loopback(self.url),  # A proxy does not reach servers on this machine.
         )
 
     def __enter__(self) -> "Server":
@@ -95,7 +104,7 @@ class Server:
         self.client.close()
 
     def stop(self) -> None:
-        """Let no request be tried any more; pauses end at once."""
+        """End all pauses and send no further request."""
         self.stopped.set()
 
     def call(self, method: str, path: str, body: dict[str, object] | None = None) -> bytes:
@@ -106,27 +115,52 @@ class Server:
             StoppedError: after `stop`.
             EngineError: the server was busy, failing, silent or gone each time, or its answer is too long.
         """
-        pause = 0.0
-        for attempt in range(1, self.attempts + 1):
-            if self.stopped.wait(pause):
-                raise StoppedError(f"engine.url {self.url}: stopped")
-            asked = 0.0
-            try:
-                status, content, asked = self._once(method, path, body)
-            except httpx.TransportError as error:
-                fault = self.shown(f"{type(error).__name__} {error}".strip())
-            else:
-                if status == httpx.codes.OK:
-                    return content
-                fault = f"status {status}, {self.shown(content) or 'with no reason given'}"
-                if status != TOO_MANY_REQUESTS and not httpx.codes.is_server_error(status):
-                    raise RefusedError(f"{self.url}{path} refused: {fault}", status, self.shown(content))
-            if attempt < self.attempts:
-                pause = _pause(attempt, asked)
-                log.warning("%s%s: %s; attempt %d in %.1f s", self.url, path, fault, attempt + 1, pause)
-        raise EngineError(
-            f"engine.url {self.url}: gave up after {attempt} attempts, the last one ended with: {fault}; "
-            "see that the server runs and answers there, or raise engine.attempts or engine.timeout_seconds"
+        attempts = Retrying(
+            retry=retry_if_exception_type(_PassingError),
+            stop=stop_after_attempt(self.attempts),
+            wait=_wait,
+            sleep=sleep_using_event(self.stopped),
+            before_sleep=partial(self._warn, path),
+            reraise=True,
+        )
+        try:
+            content: bytes = attempts(self._attempt, method, path, body)
+        except _PassingError as fault:
+            raise EngineError(
+                f"engine.url {self.url}: gave up after {self.attempts} attempts, the last one ended with: {fault}; "
+                "see that the server runs and answers there, or raise engine.attempts or engine.timeout_seconds"
+            ) from None
+        return content
+
+    def _attempt(self, method: str, path: str, body: dict[str, object] | None) -> bytes:
+        """The content of a 200 answer.
+
+        Raises:
+            _PassingError: another attempt may end otherwise.
+            EngineError: it will not, see `call`.
+        """
+        if self.stopped.is_set():
+            raise StoppedError(f"engine.url {self.url}: stopped")
+        try:
+            status, content, asked = self._once(method, path, body)
+        except httpx.TransportError as error:
+            raise _PassingError(self.shown(f"{type(error).__name__} {error}".strip())) from None
+        if status == httpx.codes.OK:
+            return content
+        fault = f"status {status}, {self.shown(content) or 'with no reason given'}"
+        if status == httpx.codes.TOO_MANY_REQUESTS or httpx.codes.is_server_error(status):
+            raise _PassingError(fault, asked)
+        raise RefusedError(f"{self.url}{path} refused: {fault}", status, self.shown(content))
+
+    def _warn(self, path: str, state: RetryCallState) -> None:
+        fault = state.outcome and state.outcome.exception()
+        log.warning(
+            "%s%s: %s; attempt %d in %.1f s",
+            self.url,
+            path,
+            fault,
+            state.attempt_number + 1,
+            state.upcoming_sleep,
         )
 
     def _once(self, method: str, path: str, body: dict[str, object] | None) -> tuple[int, bytes, float]:
@@ -151,10 +185,15 @@ class Server:
         return text if len(text) <= 300 else f"{text[:300]}…"
 
 
+def _wait(state: RetryCallState) -> float:
+    fault = state.outcome.exception() if state.outcome else None
+    return _pause(state.attempt_number, fault.asked if isinstance(fault, _PassingError) else 0.0)
+
+
 def _pause(attempt: int, asked: float) -> float:
     """Seconds before the next attempt: exponential with jitter, and no less than the server asked for."""
-    # Of its own numbers: those that seeds decide are left alone.
-    backoff = FIRST_PAUSE * 2 ** (attempt - 1) * random.SystemRandom().uniform(1.0, 1.5)
+    # tenacity's own jitter would draw from the random numbers that a caller may have seeded.
+    backoff: float = FIRST_PAUSE * 2 ** (attempt - 1) * random.SystemRandom().uniform(1.0, 1.5)
     return min(LONGEST_PAUSE, max(backoff, asked))
 
 
@@ -167,4 +206,6 @@ def _retry_after(text: str) -> float:
 
 
 def _until(date: str) -> float:
-    return max(0.0, parsedate_to_datetime(date).timestamp() - time.time())
+    """Seconds until an HTTP date; 0.0 when it is past."""
+    seconds: float = parsedate_to_datetime(date).timestamp() - time.time()
+    return max(0.0, seconds)

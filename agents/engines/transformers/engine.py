@@ -1,8 +1,8 @@
-"""The embedded default engine: one resident transformers model, batched decoding, adapters merged for their batch.
+"""The default engine: one resident transformers model, batched decoding, adapters merged for their batch.
 
-What makes it fast on a small model is what it leaves out: no copying of the cache at each step, no decoding of rows
-that have ended, no adapter layers in the decode loop (the adapter's product is added to the base weights for the batch
-and the base weights are put back, bit for bit, after it).
+It is fast on small models since it never copies the cache, drops rows that have ended, and has no adapter layers in the
+decode loop: an adapter's product is added to the base weights for its batch, and the base weights are put back, bit for
+bit, after it.
 """
 
 import logging
@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agents.engines.chat import prompt_ids
@@ -36,7 +38,7 @@ class TransformersEngine:
     Args:
         model: the base model, in eval mode.
         tokenizer: its tokenizer, padding on the left, with a chat template.
-        adapters: the folder that holds an adapter's folder under its SHA-256.
+        adapters: the folder with one folder for each adapter, named by its SHA-256.
         batch_rows: prompts decoded at once.
     """
 
@@ -56,7 +58,7 @@ class TransformersEngine:
         use_decode_attention(model)
 
     def of(self, index: int) -> "TransformersEngine":
-        """Itself, as `agents.engines.transformers.mixed` has one for the agents of an index: all are of its base."""
+        """This engine: all agents share its base. `MixedEngine.of` picks the engine of an agent's base."""
         return self
 
     def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
@@ -80,10 +82,10 @@ class TransformersEngine:
         return [completion for completion in completions if completion is not None]
 
     def _fitting(self, prompts: list[list[int]], requests: list[Request], sampling: Sampling) -> list[Completion]:
-        """As `_decode`, of as many of the first ones as memory has room for; `batch_rows` is lowered to that.
+        """Decode as many of the first prompts as fit into memory, and lower `batch_rows` to that number.
 
         Raises:
-            torch.OutOfMemoryError: there is no room for a single one.
+            torch.OutOfMemoryError: a single prompt does not fit.
         """
         rows = len(prompts)
         while True:
@@ -92,7 +94,7 @@ class TransformersEngine:
             except torch.OutOfMemoryError:
                 if rows == 1:
                     raise
-            # Out here the error, and with it the tensors of its frames, is gone.
+            # Outside the handler the error is gone, and with it the tensors of its frames.
             log.warning("out of memory with %d prompts at once; going on with %d", rows, rows // 2)
             rows = self.batch_rows = rows // 2
             if torch.cuda.is_available():
@@ -100,7 +102,7 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def _decode(self, prompts: list[list[int]], requests: list[Request], sampling: Sampling) -> list[Completion]:
-        """Decode one batch. A prompt that leaves no room in the context is answered by nothing, unfinished."""
+        """Decode one batch; a prompt that fills the context is answered by an empty text, not finished."""
         room = [min(r.max_new_tokens, self.context - len(p)) for p, r in zip(prompts, requests, strict=True)]
         fits = [place for place, tokens in enumerate(room) if tokens > 0]
         tokens: list[list[int]] = [[] for _ in prompts]
@@ -125,11 +127,9 @@ class TransformersEngine:
         """Token ids (B, longest limit) and how many of each row were sampled (B,), the end token included."""
         device = self.model.device
         steps = noise.shape[1]
-        width = max(len(prompt) for prompt in prompts)
-        mask = torch.ones(len(prompts), width + steps, dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            mask[row, : width - len(prompt)] = 0
-        mask = mask.to(device)
+        seen = _left_padded([torch.ones(len(prompt), dtype=torch.long) for prompt in prompts])
+        width = seen.shape[1]
+        mask = pad(seen, (0, steps), value=1).to(device)
         noise, limits = noise.to(device), limits.to(device)
         end_ids = torch.tensor(sorted(self.end_ids), device=device)
         output = torch.zeros(len(prompts), steps, dtype=torch.long, device=device)
@@ -164,8 +164,8 @@ class TransformersEngine:
     def _read(self, prompts: list[list[int]], mask: torch.Tensor, cache: ReservedCache) -> torch.Tensor:
         """Fill the cache with the prompts, right-aligned to the width of `mask`; logits (B, V) of the next tokens.
 
-        A few rows at a time, each portion only as wide as its longest prompt: what a layer computes stays in the
-        processor's cache, and little of it is padding.
+        A few rows at a time, each portion as wide as its longest prompt: a layer's results stay in the processor's
+        cache, and little of them is padding.
         """
         width, most = mask.shape[1], PORTION_TOKENS[mask.device.type]
         logits = []
@@ -176,12 +176,12 @@ class TransformersEngine:
                 longest = max(longest, len(prompts[end]))
                 end += 1
             portion = slice(start, end)
-            ids = [[0] * (longest - len(prompt)) + prompt for prompt in prompts[portion]]
+            ids = _left_padded([torch.tensor(prompt) for prompt in prompts[portion]])
             seen = mask[portion, width - longest :]
             cache.aim(portion, width - longest, width - longest)
             logits.append(
                 self.model(
-                    input_ids=torch.tensor(ids, device=mask.device),
+                    input_ids=ids.to(mask.device),
                     attention_mask=seen,
                     position_ids=(seen.cumsum(dim=1) - 1).clamp(min=0),
                     past_key_values=cache,
@@ -194,8 +194,13 @@ class TransformersEngine:
         return torch.cat(logits)
 
 
+def _left_padded(rows: list[torch.Tensor]) -> torch.Tensor:
+    """Rows of unlike lengths as (rows, longest), with zeros before the shorter ones."""
+    return pad_sequence(rows, batch_first=True, padding_side="left")
+
+
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """Every token that ends a turn: the tokenizer's and those of the generation config."""
+    """All tokens that end a turn: those of the tokenizer and of the generation config."""
     configured = model.generation_config.eos_token_id if model.generation_config else None
     ends = configured if isinstance(configured, list) else [configured]
     return {int(token) for token in [*ends, tokenizer.eos_token_id] if token is not None}
@@ -203,7 +208,7 @@ def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[
 
 @contextmanager
 def speaking_as(model: PreTrainedModel, adapter: Path | None) -> Iterator[None]:
-    """Let the resident model speak with an adapter's weights; undone exactly, by putting back what was kept."""
+    """Merge an adapter into the resident model until the context ends; then put the base weights back, bit for bit."""
     if adapter is None:
         yield
         return

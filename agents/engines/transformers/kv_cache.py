@@ -1,8 +1,8 @@
 """A key-value cache that is written in place and can drop finished rows.
 
-transformers' dynamic cache copies all keys and values at every step, its static cache attends over the whole
-reserved length; this one reserves, writes in place and attends over what is there. Prompts may be read a few rows at a
-time: `aim` says which rows and columns the next forward pass fills.
+transformers' dynamic cache copies all keys and values at every step, and its static cache attends over the whole
+reserved length; this one reserves memory, writes in place and attends over the tokens written so far. Prompts may be
+read a few rows at a time: `aim` sets the rows and columns that the next forward pass fills.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ class ReservedLayer(CacheLayerMixin):
     values: torch.Tensor
 
     def __init__(self, batch: int, capacity: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.batch = batch
         self.capacity = capacity
         self.aim(slice(None), 0, 0)
@@ -30,7 +30,7 @@ class ReservedLayer(CacheLayerMixin):
         self.rows, self.first, self.length = rows, first, length
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Reserve the buffers once the shapes are known; zeros, since what a mask hides must still be finite."""
+        """Reserve the buffers once the shapes are known; zeros, since masked values must still be finite."""
         _, heads, _, head_dim = key_states.shape
         self.keys = key_states.new_zeros(self.batch, heads, self.capacity, head_dim)
         self.values = value_states.new_zeros(self.batch, value_states.shape[1], self.capacity, value_states.shape[3])
@@ -39,7 +39,7 @@ class ReservedLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append (rows, heads, t, head_dim) and return views of all that these rows hold."""
+        """Append (rows, heads, t, head_dim); views of all keys and values of these rows."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         end = self.length + key_states.shape[2]
@@ -49,21 +49,21 @@ class ReservedLayer(CacheLayerMixin):
         return self.keys[self.rows, :, self.first : end], self.values[self.rows, :, self.first : end]
 
     def close_up(self, holes: torch.Tensor, movers: torch.Tensor, rows: int) -> None:
-        """Let the rows `movers` take the places `holes`, then drop every row from `rows` on."""
+        """Move the rows `movers` to the places `holes`, then drop all rows from `rows` on."""
         for buffer in (self.keys, self.values):
             buffer.index_copy_(0, holes, buffer.index_select(0, movers))
         self.keys, self.values = self.keys[:rows], self.values[:rows]
 
     def get_mask_sizes(self, query_length: int, *args: Any, **kwargs: Any) -> tuple[int, int]:
-        """(key length, offset) of the mask for the coming step."""
+        """(key length, offset) of the mask for the next step."""
         return self.get_seq_length() + query_length, 0
 
     def get_seq_length(self) -> int:
-        """Tokens per row that the coming step can see."""
+        """Tokens per row that the next step can see."""
         return self.length - self.first
 
     def get_max_length(self) -> int:
-        """No limit but the capacity."""
+        """The capacity, in tokens."""
         return self.capacity
 
 
@@ -80,12 +80,12 @@ class ReservedCache(Cache):
             layer.aim(rows, first, length)
 
     def keep(self, alive: torch.Tensor) -> torch.Tensor:
-        """Drop the rows that are not `alive` (B,), by letting the last ones take their places.
+        """Drop the rows that are not `alive` (B,): the last living rows move to their places.
 
-        What is copied are as many rows as there are holes, not all that stay.
+        Only as many rows are copied as there are holes.
 
         Returns:
-            Which row is now where, (rows alive,).
+            The former index of each row, (rows alive,).
         """
         rows = int(alive.sum())
         holes = (~alive[:rows]).nonzero().squeeze(1)

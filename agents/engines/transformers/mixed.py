@@ -1,4 +1,4 @@
-"""Agents of different base models: each request is answered on the engine of its agent's base."""
+"""An engine for agents of different base models: the engine of an agent's base answers its requests."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,11 +8,11 @@ from agents.engines.transformers.engine import TransformersEngine
 
 
 class MixedEngine:
-    """Completes requests on several resident base models; all requests of one base go to its engine at once.
+    """Completes requests on several resident base models; all requests for one base go to its engine at once.
 
     Args:
-        bases: who is of which.
-        engines: one for each of them.
+        bases: the base of each agent.
+        engines: one for each base.
     """
 
     def __init__(self, bases: Bases, engines: Mapping[Base, TransformersEngine]) -> None:
@@ -20,7 +20,7 @@ class MixedEngine:
         self.engines = engines
 
     def of(self, index: int) -> TransformersEngine:
-        """The engine over the base of the agents of this index."""
+        """The engine of the agents with this index."""
         return self.engines[self.bases.of(index)]
 
     def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 SHORTLIST = 64
-"""Most likely tokens looked at first."""
+"""Number of most likely tokens that are sorted first."""
 
 
 def uniforms(seeds: list[int], length: int) -> torch.Tensor:
@@ -25,7 +25,7 @@ def choose(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_
     if temperature == 0.0:
         return logits.argmax(dim=-1)
     scaled = logits.float() / temperature
-    # The nucleus is nearly always among the most likely few; sorting all of the vocabulary is for the rare rest.
+    # The nucleus is nearly always among the few most likely tokens; only the rest needs the whole vocabulary sorted.
     top, order = scaled.topk(min(SHORTLIST, scaled.shape[-1]), dim=-1)
     cumulative = _probabilities(top, scaled).cumsum(dim=-1)
     if bool((cumulative[:, -1] < top_p).any()):

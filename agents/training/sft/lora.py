@@ -1,4 +1,4 @@
-"""LoRA layers of several adapters at once: each stretch of a sequence gets the product of its own adapter."""
+"""LoRA layers for several adapters at once: each stretch of a sequence gets the product of its own adapter."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,13 +10,15 @@ from torch.nn.functional import linear
 
 
 class PackingError(ValueError):
-    """A model or an adapter that cannot be trained this way; the message says why."""
+    """A model or an adapter cannot be trained in packed rows; the message says why."""
 
 
 @dataclass
 class Routing:
-    """Which stretch of the sequence belongs to which adapter: set before a forward pass, left until after backward,
-    since checkpointed layers ask again."""
+    """Which stretch of the sequence belongs to which adapter.
+
+    Set before a forward pass and kept until after the backward pass, since checkpointed layers read it again.
+    """
 
     stretches: list[tuple[str, int, int]] = field(default_factory=list)
     """(adapter, start, end), in tokens."""
@@ -25,8 +27,8 @@ class Routing:
 class LoraProduct(torch.autograd.Function):
     """x (…, in) W^T + b, and on every stretch s of the tokens  + scale_s x A_s^T B_s^T.
 
-    One function in place of four operations per adapter and layer: nothing of the size of the output is held or
-    allocated twice, and the products of a stretch are added where they belong.
+    One function in place of four operations per adapter and layer: the products of a stretch are added in place, and
+    nothing of the size of the output is kept or allocated twice.
     """
 
     @staticmethod
@@ -38,7 +40,7 @@ class LoraProduct(torch.autograd.Function):
         stretches: list[tuple[int, int, float]],
         *factors: torch.Tensor,
     ) -> torch.Tensor:
-        """`factors` are A_s (r, in) and B_s (out, r) of every stretch; other types than x's are cast to it."""
+        """`factors` are A_s (r, in) and B_s (out, r) of every stretch, cast to the type of x."""
         tokens = x.flatten(0, -2)
         out = linear(tokens, weight, bias)
         lows = []
@@ -52,7 +54,7 @@ class LoraProduct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        """To x and the factors; the base is frozen."""
+        """Gradients of x and the factors; the base is frozen."""
         tokens, weight, *saved = ctx.saved_tensors
         lows, factors = saved[: len(ctx.stretches)], saved[len(ctx.stretches) :]
         gradient = gradients[0].flatten(0, -2)
@@ -72,23 +74,24 @@ class LoraProduct(torch.autograd.Function):
 
 
 def lora_linear(layer: LoraLinear, routing: Routing, x: torch.Tensor) -> torch.Tensor:
-    """Stands for `forward` of a LoRA layer; what no adapter claims gets the base's product."""
+    """Replaces `forward` of a LoRA layer; tokens of an adapter that the layer lacks get the base's product alone."""
     base: Any = layer.get_base_layer()
     tokens, routed = x.shape[:-1].numel(), routing.stretches
     if tokens != routed[-1][2]:
         if len(routed) > 1:
-            # Experts and the like are given some tokens, in an order of their own: whose each is cannot be told.
+            # Experts, for one, get some of the tokens in an order of their own: nobody can tell whose each is.
             raise PackingError(f"a layer is given {tokens} of {routed[-1][2]} tokens")
         routed = [(routed[0][0], 0, tokens)]
     known = [stretch for stretch in routed if stretch[0] in layer.lora_A]
     factors = [f for name, _, _ in known for f in (layer.lora_A[name].weight, layer.lora_B[name].weight)]
     stretches = [(start, end, layer.scaling[name]) for name, start, end in known]
     weight = base.weight.t() if layer.fan_in_fan_out else base.weight
-    return LoraProduct.apply(x, weight, base.bias, stretches, *factors)
+    product: torch.Tensor = LoraProduct.apply(x, weight, base.bias, stretches, *factors)  # type: ignore[no-untyped-call]
+    return product
 
 
 def plain(name: str, layer: LoraLayer) -> LoraLinear:
-    """The layer, if `lora_linear` can stand for it.
+    """The layer, if `lora_linear` can replace its forward pass.
 
     Raises:
         PackingError: it is not LoRA on a linear layer, or has a bias, a dropout or a variant such as DoRA.

@@ -1,7 +1,7 @@
 """Rows of several agents as one sequence through one base model, each row seen by its own adapter alone.
 
-A row is an example. Rows of one agent and of like length make a block, a rectangle; the blocks of a portion lie one
-behind the other in a sequence of T tokens. Linear layers see no difference, attention keeps to its row, and LoRA is
+A row is an example. Rows of one agent and of similar length form a block, a rectangle; the blocks of a portion follow
+each other in a sequence of T tokens. Linear layers treat tokens one by one, attention stays within its row, and LoRA is
 added to each adapter's stretch of the sequence. So every adapter gets the gradient that it would get alone.
 """
 
@@ -35,11 +35,11 @@ class Block:
     adapter: str
     rows: Sequence[Encoded]
     weight: float
-    """Of each target token in the loss: 1 / the mean of the target tokens of the adapter's batches."""
+    """Weight of each target token in the loss: 1 / (mean target tokens of the adapter's batches)."""
 
     @property
     def width(self) -> int:
-        """Tokens of its longest row."""
+        """Tokens of the longest row."""
         return max(map(len, self.rows))
 
     @property
@@ -62,7 +62,7 @@ def packed_attention(
     """Causal attention within each row. query (1, H, T, D), key and value (1, H_kv, T, D); returns (1, T, H, D)."""
     sizes = [block.tokens for block in blocks]
     attended = []
-    # One split, not many slices: the backward pass of each slice would fill a tensor of the whole sequence.
+    # One split and not many slices: each slice's backward pass would fill a tensor as long as the sequence.
     split = (states[0].split(sizes, dim=1) for states in (query, key, value))
     for block, *projections in zip(blocks, *split, strict=True):
         by_row = [states.unflatten(1, (len(block.rows), block.width)).transpose(0, 1) for states in projections]
@@ -73,7 +73,7 @@ def packed_attention(
 
 
 def _within_window(width: int, window: int | None, device: torch.device) -> torch.Tensor | None:
-    """The mask of a sliding window; none where a row is no longer than it."""
+    """The mask (1, 1, width, width) of a sliding window; None where a row is no longer than the window."""
     if window is None or width <= window:
         return None
     place = torch.arange(width, device=device)
@@ -83,7 +83,7 @@ def _within_window(width: int, window: int | None, device: torch.device) -> torc
 
 @contextmanager
 def routed(model: PreTrainedModel, tuned: PeftModel) -> "Iterator[Router]":
-    """Let the rows that a model reads find their adapters, until the end of the context.
+    """A router that sends each row of the model through its own adapter until the context ends.
 
     Raises:
         PackingError: an adapter is not plain LoRA on linear layers.
@@ -91,7 +91,7 @@ def routed(model: PreTrainedModel, tuned: PeftModel) -> "Iterator[Router]":
     router = Router(model)
     for name, layer in tuned.named_modules():
         if isinstance(layer, LoraLayer):
-            # Found again by `Module.__call__`; gone with the layer when the adapters are unloaded.
+            # `Module.__call__` finds this attribute; it goes with the layer when the adapters are unloaded.
             vars(layer)["forward"] = partial(lora_linear, plain(name, layer), router.routing)
     attention = model.config._attn_implementation
     AttentionInterface.register(NAME, packed_attention)
@@ -103,16 +103,16 @@ def routed(model: PreTrainedModel, tuned: PeftModel) -> "Iterator[Router]":
 
 
 class Router:
-    """A model whose rows go each through its own adapter."""
+    """A model that sends each row through its own adapter."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model: Any = model
         self.routing = Routing()
         self.packs = False
-        """Whether several blocks may be read at once; else each is read by itself, by the model's own attention."""
+        """Whether one pass may read several blocks; else each is read alone, with the model's own attention."""
 
     def losses(self, blocks: Sequence[Block]) -> torch.Tensor:
-        """The loss of each block, (blocks,), by one forward pass over all of them; their sum is to go back from."""
+        """The loss of each block, (blocks,), from one forward pass over all; call `backward` on their sum."""
         parts = [padded(block.rows) for block in blocks]
         # What each place predicts is the label of the next one.
         labels = [pad(labels[:, 1:], (0, 1), value=-100) for _, labels in parts]
@@ -124,7 +124,7 @@ class Router:
         return torch.stack([part.sum() * block.weight for part, block in zip(each.split(counts), blocks, strict=True)])
 
     def _logits(self, blocks: Sequence[Block], ids: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
-        """Logits (wanted places, V), for ids and wanted (rows, width) of each block."""
+        """Logits (wanted places, V); `ids` and `wanted` are (rows, width) for each block."""
         stretches, start = [], 0
         for adapter, own in itertools.groupby(blocks, key=lambda block: block.adapter):
             end = start + sum(block.tokens for block in own)
@@ -138,17 +138,17 @@ class Router:
             inputs["blocks"] = blocks
         elif len(blocks) > 1:
             raise PackingError(f"{len(blocks)} blocks for a model that reads them one by one")
-        # The head is applied to columns in which a token is learned, and to no other.
+        # The head is applied only to columns in which a token is learned.
         columns = wanted[0].any(0).nonzero().squeeze(1)
         device = self.model.device
         inputs = {name: value.to(device) if torch.is_tensor(value) else value for name, value in inputs.items()}
-        logits = self.model(
+        logits: torch.Tensor = self.model(
             input_ids=ids[0].to(device), use_cache=False, logits_to_keep=columns.to(device), **inputs
         ).logits
         return logits[wanted[0][:, columns].to(device)]
 
     def pack(self) -> None:
-        """Read blocks together from now on, if this model then says what it says to each alone; warn if not."""
+        """Read blocks together from now on if this model gives the same logits as for each alone; warn if not."""
         fault: str | None
         if self.model.config._attn_implementation not in {"sdpa", DECODE}:
             fault = f"it uses the attention {self.model.config._attn_implementation!r}"
@@ -160,7 +160,7 @@ class Router:
 
     @torch.no_grad()
     def _try_packing(self) -> str | None:
-        """What goes wrong when rows of unlike lengths are read as one sequence; None if nothing does."""
+        """Why rows of different lengths cannot be read as one sequence; None if they can."""
         vocabulary = int(self.model.config.get_text_config().vocab_size)
         rows = [torch.arange(length)[None] * 7 % vocabulary for length in (5, 11)]
         blocks = [Block("", [Encoded(row[0].tolist(), [])], 0.0) for row in rows]
@@ -177,5 +177,5 @@ class Router:
 
 
 def _tolerance(dtype: torch.dtype) -> float:
-    """Most that rounding may make of a difference, relative; a row that sees another one is off by far more."""
+    """Largest relative difference that rounding explains; a row that sees another one differs by far more."""
     return 1e-4 if dtype == torch.float32 else 5e-2

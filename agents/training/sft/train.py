@@ -1,17 +1,16 @@
-"""Joint training: the adapters of all agents over the one resident base, each as if it were alone.
+"""Joint training: the adapters of all agents over one resident base, each trained as if it were alone.
 
-A step takes the next batch of every agent that is not through and makes every agent's own optimizer step: own loss
-mean, AdamW state, clipping, schedule and order of batches. What is shared is the base, and the passes through it.
+A step takes the next batch of every agent that has one left, and each agent makes its own optimizer step, with its own
+mean loss, AdamW state, clipping, schedule and order of batches. Agents share the base and the passes through it.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_cosine_schedule_with_warmup
 
 from agents.seeding import derive_seed
 from agents.training.adapters import Learner, Trained, add_adapter, go_on, weights_of
@@ -20,10 +19,10 @@ from agents.training.settings import FinetuneSettings
 from agents.training.sft.packing import Block, Router, routed
 
 PORTION_TOKENS = {"cpu": 1024, "cuda": 16384}
-"""A pass reads batches of several agents up to this many tokens: enough to keep the device busy, and for a CPU no more
-than its cache holds of a layer's work (batches of 1,000 to 4,000 tokens trained 8 % slower two by two than alone)."""
+"""Most tokens of several agents' batches in one pass: enough to keep the device busy, and on a CPU no more than its
+cache holds of a layer's work (batches of 1,000 to 4,000 tokens trained 8 % slower two by two than alone)."""
 PADDING = 0.05
-"""Most of a block that may be padding; blocks are as few as this allows, since each is a call of attention."""
+"""Largest share of padding in a block; blocks are as few as this allows, since each is a call of attention."""
 
 
 def finetune(
@@ -33,14 +32,14 @@ def finetune(
     settings: FinetuneSettings,
     on_progress: Callable[[int, int], None],
 ) -> list[Trained]:
-    """Train an adapter for each learner, all in the same passes; the base is left as it was.
+    """Train an adapter for each learner, all in the same passes; the base stays unchanged.
 
     Args:
         on_progress: called with (optimizer steps done, steps in all), summed over the learners.
 
     Raises:
         PackingError: an adapter to go on from is not plain LoRA.
-        ValueError: an adapter to go on from is not whole.
+        ValueError: an adapter to go on from lacks weights, or has others.
     """
     context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
     encoded = [encode(learner.examples, tokenizer) for learner in learners]
@@ -56,7 +55,7 @@ def finetune(
             for name, own, learner in zip(names, fitting, learners, strict=True)
         ]
         if settings.gradient_checkpointing:
-            # The reentrant kind drops the gradients of adapters whose input needs none, and says nothing.
+            # The reentrant kind silently drops the gradients of adapters whose input needs none.
             model.gradient_checkpointing_enable({"use_reentrant": False})
         tuned.train()
         with routed(model, tuned) as router:
@@ -82,7 +81,7 @@ def finetune(
 
 
 class Course:
-    """What one agent goes through: its batches in their order, its optimizer, its schedule."""
+    """The training of one agent: its batches in order, its optimizer and its schedule."""
 
     def __init__(
         self, tuned: PeftModel, adapter: str, examples: Sequence[Encoded], settings: FinetuneSettings, seed: int
@@ -94,36 +93,38 @@ class Course:
             for epoch in range(settings.epochs)
             for batch in ordered_batches(examples, settings.batch_size, derive_seed(seed, epoch))
         ]
-        # The same for a token of any batch. Batches are of like length, and in the mean of its own batch a token of a
-        # long response would count for less: agents would learn to be brief.
+        # The same weight for a token of any batch. Batches have examples of similar length, so in the mean of its own
+        # batch a token of a long response would count for less, and agents would learn to be brief.
         self.weight = len(self.batches) / (settings.epochs * sum(len(example.target) for example in examples) or 1)
         self.parameters = [p for name, p in tuned.named_parameters() if f".{adapter}." in name]
         for parameter in self.parameters:
             parameter.requires_grad_(True)
-            # Made now and kept: made during a backward pass, they would pin the heap above what the pass gives back.
+            # Allocated now and kept: gradients from a backward pass would pin the heap above what that pass frees.
             parameter.grad = torch.zeros_like(parameter)
         self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True)
+        self.warmup = max(1, round(0.05 * len(self.batches)))
+        schedule = get_cosine_schedule_with_warmup(self.optimizer, self.warmup, len(self.batches))
+        self.rate = schedule.lr_lambdas[0]
+        """Step to its share of the peak learning rate, as transformers has it: 0 at the first step."""
         self.losses: list[torch.Tensor] = []
 
     def blocks(self, step: int, padding: float) -> list[Block]:
-        """The batch of a step, in blocks at most that share of which is padding."""
+        """The batch of a step in blocks with at most this share of padding."""
         rows = sorted(self.batches[step], key=len)
         return [Block(self.adapter, like, self.weight) for like in rectangles(rows, padding)]
 
     def advance(self, step: int, loss: torch.Tensor) -> None:
-        """Make the optimizer's step: a linear warm-up, then a cosine to zero; gradients clipped to the norm 1."""
-        steps = len(self.batches)
-        warmup = max(1, round(0.05 * steps))
-        progress = max(0, step - warmup) / max(1, steps - warmup)
-        factor = min(1.0, (step + 1) / warmup) * 0.5 * (1.0 + math.cos(math.pi * progress))
-        self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * factor
+        """Make an optimizer step: linear warm-up, then a cosine to zero; gradients clipped to norm 1."""
+        # While it rises, the rate of the step after: at a rate of zero the first batch would teach nothing.
+        rate = self.rate(max(step, min(step + 1, self.warmup)))
+        self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * rate
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=False)
         self.losses.append(loss)
 
     def means(self) -> list[float]:
-        """The mean loss of each epoch; none without examples."""
+        """The mean loss of each epoch; empty without examples."""
         return torch.stack(self.losses).view(self.settings.epochs, -1).mean(1).tolist() if self.losses else []
 
 
@@ -145,9 +146,9 @@ def _train(router: Router, courses: Sequence[Course], on_progress: Callable[[int
 
 
 def portions(batches: Sequence[list[Block]], most: int) -> Iterator[list[Block]]:
-    """The batches in their order, as many at a time as have together at most `most` tokens; one with more goes alone.
+    """The batches in order, grouped to at most `most` tokens; a batch with more tokens is alone.
 
-    None is divided: what an agent learns does not depend, to the last bit, on who learns beside it.
+    No batch is divided, so what an agent learns does not depend, to the last bit, on who learns beside it.
     """
     portion: list[Block] = []
     for batch in batches:
@@ -159,7 +160,7 @@ def portions(batches: Sequence[list[Block]], most: int) -> Iterator[list[Block]]
 
 
 def rectangles(rows: Sequence[Encoded], padding: float) -> Iterator[list[Encoded]]:
-    """Rows, the shortest first, in groups at most that share of whose rectangle is padding."""
+    """Rows, given shortest first, in groups whose rectangles have at most this share of padding."""
     group: list[Encoded] = []
     for row in rows:
         tokens = sum(map(len, group)) + len(row)

@@ -12,6 +12,7 @@ the round in which it ended, and if that is the first one no critic has spoken, 
 
 import random
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -22,16 +23,18 @@ from agents.records import Consensus, Dataset, Transcript
 from agents.run import Run
 from agents.seeding import derive_seed
 from agents.society import Agent
-from agents.training.settings import FinetuneSettings
 from evaluation.answers.equality import equivalent
 from evaluation.problems.problem import Problem
+
+if TYPE_CHECKING:
+    from agents.training.settings import FinetuneSettings
 
 Example = list[Message]
 """A conversation whose last message is the assistant's and is what the agent learns to say."""
 
 
 def split(
-    run: Run, agent: Agent, *, transcript: Transcript, consensus: Consensus, settings: FinetuneSettings
+    run: Run, agent: Agent, *, transcript: Transcript, consensus: Consensus, settings: "FinetuneSettings"
 ) -> Dataset:
     """The dataset of one agent, in the form that the training method takes.
 

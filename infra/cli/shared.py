@@ -80,22 +80,24 @@ def show(generations: "Sequence[GenerationScores]", society: str) -> None:
 @contextmanager
 def faults() -> Iterator[None]:
     """A fault of the input or the surroundings ends the command with its one line and status 2."""
+    from evaluation.registry import PluginError
+
+    # Plugins first: what they add is part of the config.
+    kinds: tuple[type[Exception], ...] = UserError, PluginError
+    try:
+        kinds = *kinds, *_faults_of_the_core()
+        yield
+    except kinds as error:
+        print(f"maft: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+def _faults_of_the_core() -> tuple[type[Exception], ...]:
+    """What the core says of bad input. Imported late, since these modules read the registries."""
     from agents.engines.base_model import BaseModelError
     from agents.engines.protocol import EngineError
     from agents.judging.embedding import EncoderError
     from evaluation.problems.problem import ProblemFileError
     from evaluation.problems.sources import OverlapError, TooFewProblemsError
 
-    try:
-        yield
-    except (
-        UserError,
-        BaseModelError,
-        EncoderError,
-        EngineError,
-        ProblemFileError,
-        OverlapError,
-        TooFewProblemsError,
-    ) as error:
-        print(f"maft: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+    return BaseModelError, EncoderError, EngineError, ProblemFileError, OverlapError, TooFewProblemsError

@@ -15,7 +15,7 @@ from agents.run import Runner
 from agents.training.methods import METHODS as TRAINING
 from agents.training.settings import FinetuneSettings
 from evaluation.benchmark.methods import METHODS, REFERENCE, Method, MethodName
-from evaluation.problems.settings import ARITHMETIC, Problems, Transfer
+from evaluation.problems.settings import Problems, Transfer
 from infra.config.job import (
     AGENTS,
     DEBATE,
@@ -33,23 +33,6 @@ from infra.config.job import (
 from infra.config.sections import Kinds, folded
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-
-
-def _check_transfer(transfer: Transfer | None, problems: Problems) -> None:
-    """Refuse problems of the kind that is trained on.
-
-    Raises:
-        ValueError: naming both fields.
-    """
-    if transfer is None or transfer.source != problems.train:
-        return
-    if transfer.source != ARITHMETIC:
-        raise ValueError(f"transfer.source is {transfer.source}, which problems.train is too; name another source")
-    if transfer.max_value <= problems.max_value:
-        raise ValueError(
-            f"transfer.max_value is {transfer.max_value}, but training problems have values up to "
-            f"problems.max_value={problems.max_value}; set transfer.max_value to more"
-        )
 
 
 class Benchmark(BaseModel):
@@ -122,7 +105,8 @@ class Benchmark(BaseModel):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} names {max(values, key=values.count)} more than once")
-        _check_transfer(self.transfer, self.problems)
+        if self.transfer:
+            self.transfer.refuse_problems_of(self.problems)
         if mixed and not self.base_models:
             raise ValueError(
                 f"methods has {mixed[0]}, but base_models is empty; name the base models of its agents there, or leave "

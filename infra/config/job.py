@@ -21,6 +21,7 @@ from agents.training.methods import METHODS
 from agents.training.methods.sft import Sft
 from agents.training.settings import FinetuneSettings
 from evaluation.problems.settings import ARITHMETIC, Levels, Problems, Subjects
+from evaluation.problems.source import forms
 from infra.config.sections import Kinds, folded
 
 SOCIETY = Field(
@@ -203,8 +204,7 @@ class Measurement(BaseModel):
         default=ARITHMETIC,
         min_length=1,
         title="Problems",
-        description="arithmetic, for generated problems, the path of a .jsonl, .csv or .parquet file, or a data set as "
-        "hub:DATASET:SPLIT or hub:DATASET:SUBSET:SPLIT.",
+        description=f"{forms()}.",
     )
     size: int = Field(
         default=300,

@@ -18,7 +18,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from evaluation.benchmark.debates import Debate
 from evaluation.benchmark.results import Outcome, Row, Scored
-from evaluation.problems.settings import ARITHMETIC, Transfer
 from evaluation.reporting.page import Making, Report, render
 from infra.config.benchmark import Benchmark
 from infra.config.file import assignments
@@ -156,15 +155,6 @@ def _scored(run_id: str, outcomes: list[Outcome]) -> list[Scored]:
     return scored
 
 
-def _source_of(transfer: Transfer) -> str:
-    """Where the other problems come from, in words."""
-    return (
-        f"{transfer.source} with values up to {transfer.max_value}"
-        if transfer.source == ARITHMETIC
-        else transfer.source
-    )
-
-
 def _making(run: "Run", config: Benchmark, own_versions: Mapping[str, str]) -> Making:
     def minute(milliseconds: int | None) -> str:
         return datetime.fromtimestamp((milliseconds or 0) / 1000, UTC).strftime("%Y-%m-%d %H:%M")
@@ -176,7 +166,7 @@ def _making(run: "Run", config: Benchmark, own_versions: Mapping[str, str]) -> M
         base=config.base_model,
         base_sha256=run.data.tags.get("maft.base_model_sha256", ""),
         problems=config.problems.train,
-        transfer=_source_of(config.transfer) if config.transfer else None,
+        transfer=config.transfer.in_words if config.transfer else None,
         begun=minute(run.info.start_time),
         ended=minute(run.info.end_time),
         command=f"maft benchmark{given}",

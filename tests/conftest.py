@@ -37,19 +37,21 @@ SMALL = [
 ]
 """A job of the real thing that takes seconds: N = 2, L = 1 unless told otherwise."""
 
-OPERATION = "tests/operation"
-LONGEST = [OPERATION, "tests/flows", "tests/faults", "tests/agents/test_embedded.py", "tests/infra"]
+TOGETHER = ("tests/operation", "tests/infra/society_model")
+"""Folders whose files share what is dear to make: the home that is operated, the society as a model."""
+LONGEST = ["tests/operation", "tests/flows", "tests/faults", "tests/agents/test_embedded.py", "tests/infra"]
 """What begins first, so that no worker ends long after the other."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A file at a time, and all that share the home that is operated in one worker."""
+    """A file at a time, and the files of some folders in one worker."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return OPERATION if nodeid.startswith(OPERATION) else str(super()._split_scope(nodeid))
+            together = (folder for folder in TOGETHER if nodeid.startswith(folder))
+            return next(together, str(super()._split_scope(nodeid)))
 
     return Scheduling(config, log)
 
@@ -107,7 +109,7 @@ def shared_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers
         yield found
     finally:
         with _users(folder / "users", -1) as left:
-            if not left:
+            if left <= 0:
                 servers.down(home)
 
 

@@ -18,6 +18,7 @@ from agents.society import Society
 from evaluation.measures.debates import score_debate
 from evaluation.problems.arithmetic import arithmetic_problems
 
+pytestmark = pytest.mark.slow
 PROBLEMS = list(itertools.islice(arithmetic_problems(20_000), 300))
 
 

@@ -1,16 +1,22 @@
-"""What all tests share: the real embedded model, real servers started once, and the command as a user runs it."""
+"""What all tests share: real servers started once for all workers, the command as a user runs it, and who runs what."""
 
-import json
+import fcntl
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from infra.home.home import Home
+from infra.operation import processes, servers
+from infra.operation.servers import Servers
+from tests.command import ROOT, Maft, plain_environment
+
+__all__ = ["ROOT", "SMALL", "Maft", "free_port", "plain_environment"]
 
 # Two workers with two threads each would wait for one another on two cores. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -19,7 +25,42 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("maft", deadline=None, derandomize=True)
 settings.load_profile("maft")
 
-ROOT = Path(__file__).resolve().parent.parent
+SMALL = [
+    "--set",
+    "problems.train_size=10",
+    "--set",
+    "problems.evaluation_size=8",
+    "--set",
+    "agents=2",
+    "--set",
+    "finetune.epochs=1",
+]
+"""A job of the real thing that takes seconds: N = 2, L = 1 unless told otherwise."""
+
+TOGETHER = ("tests/operation", "tests/infra/society_model")
+"""Folders whose files share what is dear to make: the home that is operated, the society as a model."""
+LONGEST = ["tests/operation", "tests/flows", "tests/faults", "tests/agents/test_embedded.py", "tests/infra"]
+"""What begins first, so that no worker ends long after the other."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file at a time, and the files of some folders in one worker."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            together = (folder for folder in TOGETHER if nodeid.startswith(folder))
+            return next(together, str(super()._split_scope(nodeid)))
+
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((n for n, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -37,71 +78,46 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@dataclass
-class Maft:
-    """The console command, run as a user runs it."""
-
-    environment: dict[str, str]
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "infra", *arguments],
-            env=self.environment,
-            cwd=ROOT,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def __call__(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
-        # A benchmark of all methods takes ten minutes beside another process.
-        out, err = process.communicate(timeout=1800)
-        assert process.returncode == status, f"maft {' '.join(arguments)}: status {process.returncode}\n{out}\n{err}"
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    def json(self, *arguments: str) -> dict:
-        return json.loads(self(*arguments, "--json").stdout)
-
-
-def plain_environment() -> dict[str, str]:
-    """The environment without what a developer may have exported."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_", "MAFT_", "OPENAI_"))}
+@contextmanager
+def _users(file: Path, change: int) -> Iterator[int]:
+    """How many workers use the servers after this one has come or gone; others wait until the caller is done."""
+    with file.open("a+") as users:
+        fcntl.flock(users, fcntl.LOCK_EX)
+        users.seek(0)
+        count = int(users.read() or 0) + change
+        yield count
+        users.truncate(0)
+        users.write(str(count))
 
 
 @pytest.fixture(scope="session")
-def maft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Maft]:
-    """The command with a pair of servers that all tests of the session share."""
-    home = tmp_path_factory.mktemp("servers")
+def shared_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A Prefect and an MLflow server, the same in all workers: the first starts them, the last stops them."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    home = Home.open(folder / "servers")
+    try:
+        with _users(folder / "users", 1), pytest.MonkeyPatch.context() as patch:
+            for name in os.environ.keys() - plain_environment().keys():
+                patch.delenv(name)
+            if not processes.read_records(home):
+                patch.setenv("MAFT_PREFECT_PORT", str(free_port()))
+                patch.setenv("MAFT_MLFLOW_PORT", str(free_port()))
+            # Not `maft up`: these tests need neither worker nor deployments.
+            found = servers.up(home)
+        yield found
+    finally:
+        with _users(folder / "users", -1) as left:
+            if left <= 0:
+                servers.down(home)
+
+
+@pytest.fixture(scope="session")
+def maft(shared_servers: Servers) -> Maft:
+    """The command, set to use the servers that all tests share."""
     own = {
-        **plain_environment(),
-        "MAFT_HOME": str(home),
-        "MAFT_PREFECT_PORT": str(free_port()),
-        "MAFT_MLFLOW_PORT": str(free_port()),
+        "PREFECT_API_URL": shared_servers.prefect_api_url,
+        "MLFLOW_TRACKING_URI": shared_servers.mlflow_tracking_uri,
     }
-    servers = Maft(own)
-    # Not `maft up`: these tests need neither worker nor deployments.
-    code = "from infra.home.home import current_home; from infra.operation import servers; servers.up(current_home())"
-    subprocess.run([sys.executable, "-c", code], env=own, cwd=ROOT, check=True)
-    status = {s["name"]: s["url"] for s in servers.json("status")["servers"]}
-    yield Maft(
-        {
-            **plain_environment(),
-            "PREFECT_API_URL": status["prefect"],
-            "MLFLOW_TRACKING_URI": status["mlflow"],
-        }
-    )
-    servers("down")
-
-
-SMALL = [
-    "--set",
-    "problems.train_size=10",
-    "--set",
-    "problems.evaluation_size=8",
-    "--set",
-    "agents=2",
-    "--set",
-    "finetune.epochs=1",
-]
-"""A job of the real thing that takes seconds: N = 2, L = 1 unless told otherwise."""
+    return Maft({**plain_environment(), **own}, forked=True)

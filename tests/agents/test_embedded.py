@@ -7,17 +7,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from agents.debate.debate import debate
-from agents.debate.generate import Stream, generate
-from agents.debate.settings import Rules
+from agents.debate.settings import DebateSettings
 from agents.engines import base_model
 from agents.engines.base_model import EMBEDDED
 from agents.engines.protocol import Sampling
 from agents.engines.transformers.engine import TransformersEngine
+from agents.records import Stream
 from agents.society import Society
 from evaluation.measures.debates import score_debate
 from evaluation.problems.arithmetic import arithmetic_problems
+from tests.agents.rounds import debate, generate
 
+pytestmark = pytest.mark.slow
 PROBLEMS = list(itertools.islice(arithmetic_problems(20_000), 300))
 
 
@@ -25,8 +26,8 @@ PROBLEMS = list(itertools.islice(arithmetic_problems(20_000), 300))
 def responses() -> pd.DataFrame:
     engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=Path("none"))
     society, stream = Society.untuned(3), Stream(seed=20_000, purpose="evaluate", iteration=0)
-    first = generate(engine, society.generators, PROBLEMS, Sampling(), stream, lambda d, t: None)
-    second = debate(engine, society.critics, PROBLEMS, first, 2, Rules(), Sampling(), stream, lambda d, t: None)
+    first = generate(engine, society.generators, PROBLEMS, Sampling(), stream)
+    second = debate(engine, society.critics, PROBLEMS, first, DebateSettings(), Sampling(), stream)
     return pd.concat([first, second], ignore_index=True)
 
 
@@ -45,7 +46,7 @@ def test_twelve_votes_are_hardly_worth_more_than_three(responses: pd.DataFrame) 
     first = responses[responses["round"] == 1]
     engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=Path("none"))
     stream = Stream(seed=20_001, purpose="evaluate", iteration=0)
-    more = generate(engine, Society.untuned(9, first=3).generators, PROBLEMS, Sampling(), stream, lambda d, t: None)
+    more = generate(engine, Society.untuned(9, first=3).generators, PROBLEMS, Sampling(), stream)
     (three,) = score_debate(PROBLEMS, first, 1).rounds
     (twelve,) = score_debate(PROBLEMS, pd.concat([first, more], ignore_index=True), 1).rounds
     assert twelve.majority_accuracy <= three.majority_accuracy + 0.08

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from agents.judging.embedding import MINILM, Encoder, EncoderError, weigh
+from agents.judging.embedding import MINILM, Encoder, EncoderError, identify_encoder
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"0123456789+-*=.", "gains", "losses", "add", "take"]
 TEXTS = ["gains 1 + 2 = 3 .", "add", "take 9 * 9 = 81 . losses 8 - 3 = 5 . add 1", "", "Gains 1 + 2 = 3 ."]
@@ -173,8 +173,8 @@ def test_a_changed_encoder_has_another_digest(tmp_path: Path) -> None:
     (tmp_path / "1_Pooling").mkdir()
     (tmp_path / "1_Pooling" / "config.json").write_text("{}")
     (tmp_path / "notes.md").write_text("not part of it")
-    before = weigh(str(tmp_path))
+    before = identify_encoder(str(tmp_path))
     (tmp_path / "notes.md").write_text("changed")
-    assert weigh(str(tmp_path)) == before
+    assert identify_encoder(str(tmp_path)) == before
     (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
-    assert weigh(str(tmp_path)).sha256 != before.sha256
+    assert identify_encoder(str(tmp_path)).sha256 != before.sha256

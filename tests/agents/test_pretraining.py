@@ -120,6 +120,7 @@ def test_what_is_given_is_not_learned_and_changes_no_token() -> None:
     assert said == "Checking. Products first. 7*8=56.<|end|>" and rest == said.removeprefix("Checking.")
 
 
+@pytest.mark.slow
 def test_a_stage_learns_and_repeats() -> None:
     stage = Stage(name="short", tokens=30_000, batch_tokens=1024)
     states, losses = [], []

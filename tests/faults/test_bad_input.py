@@ -11,7 +11,7 @@ from tests.conftest import Maft, free_port, plain_environment
 @pytest.fixture
 def lone() -> Maft:
     """The command without servers: a refusal must not need them."""
-    return Maft(plain_environment())
+    return Maft(plain_environment(), forked=True)
 
 
 def refusal(lone: Maft, home: Path, *arguments: str) -> str:
@@ -98,5 +98,6 @@ def test_an_unwritable_home(lone: Maft, tmp_path: Path) -> None:
 @pytest.mark.parametrize("variable", ["PREFECT_API_URL", "MLFLOW_TRACKING_URI"])
 def test_configured_servers_that_do_not_answer(tmp_path: Path, variable: str) -> None:
     address = f"http://127.0.0.1:{free_port()}{'/api' if variable.startswith('PREFECT') else ''}"
-    result = Maft({**plain_environment(), variable: address})("run", "--home", str(tmp_path / "home"), status=2)
+    maft = Maft({**plain_environment(), variable: address}, forked=True)
+    result = maft("run", "--home", str(tmp_path / "home"), status=2)
     assert variable in result.stderr and address in result.stderr

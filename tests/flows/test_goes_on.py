@@ -80,7 +80,7 @@ def test_any_generation_is_measured_on_any_problems(
     rows = [{"question": f"What is the result of 3+4*5+{n}-6*7?", "answer": str(3 + 20 + n - 42)} for n in range(1, 7)]
     file.write_text("\n".join(map(json.dumps, rows)))
     command = ["evaluate", "goes-on", "--generation", "1", "--problems", str(file), "--home", str(home)]
-    measured = maft.json(*command)
+    measured = maft.cold.json(*command)
     scores = measured["scores"]
     assert (scores["generation"], scores["problems"], len(scores["rounds"])) == (1, 6, 2)
     assert maft.json(*command) == measured, "measured again, it is the same run and costs nothing"
@@ -101,12 +101,12 @@ def test_promote_rollback_ask_and_status(maft: Maft, client: MlflowClient, secon
     before = maft.json("status", "--society", "goes-on", *at)["champion"]
     refused = maft("promote", "goes-on", "--version", "9", *at, status=2)
     assert "9" in refused.stderr
-    moved = maft.json("promote", "goes-on", "--version", "2", "--why", "a test", *at)
+    moved = maft.cold.json("promote", "goes-on", "--version", "2", "--why", "a test", *at)
     assert (moved["target"], moved["why"]) == ("2", "a test")
     assert client.get_model_version_by_alias("goes-on-critic-0", "champion").version == "2"
     assert maft.json("status", "--society", "goes-on", *at)["champion"]["version"] == "2"
     assert "version 2" in maft("status", "--society", "goes-on", *at).stdout
-    answer = maft.json("ask", "What is the result of 3+4*5+6-7*8?", "--society", "goes-on", *at)
+    answer = maft.cold.json("ask", "What is the result of 3+4*5+6-7*8?", "--society", "goes-on", *at)
     assert answer["version"] == "2" and sum(answer["votes"].values()) <= 2 and len(answer["transcript"]) == 4
     shown = maft("ask", "What is the result of 3+4*5+6-7*8?", "--society", "goes-on", *at).stdout
     assert "critic-1" in shown and max(map(len, shown.splitlines())) <= 80

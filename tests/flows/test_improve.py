@@ -36,7 +36,7 @@ def job(home: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def report(maft: Maft, job: list[str]) -> dict:
-    return maft.json("run", *job)
+    return maft.cold.json("run", *job)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_finished_job_samples_and_trains_nothing(maft: Maft, job: list[str], r
 def test_compare_reads_from_mlflow_what_run_printed(maft: Maft, report: dict, home: Path) -> None:
     compared = maft.json("compare", "whole", "--home", str(home))
     assert compared["generations"] == report["generations"]
-    table = maft("compare", "whole", "--home", str(home)).stdout
+    table = maft.cold("compare", "whole", "--home", str(home)).stdout
     assert f"{100 * report['generations'][2]['accuracy']:.1f}" in table
     assert max(map(len, table.splitlines())) <= 80
 
@@ -127,9 +127,8 @@ def test_the_pictures_are_drawn_and_logged(client: MlflowClient, report: dict, h
     "shape",
     [
         ["debate.rounds=1"],
-        ["debate.rounds=3", "debate.summarize=false"],
+        ["debate.rounds=3", "debate.summarize=false", "finetune.method=dpo"],
         ["agents=1", "finetune.min_votes=1"],
-        ["finetune.method=dpo"],
     ],
 )
 def test_other_shapes_of_society(maft: Maft, tmp_path: Path, shape: list[str]) -> None:

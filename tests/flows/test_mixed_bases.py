@@ -14,8 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
-from agents.ask import answer
-from agents.debate.settings import Rules
+from agents.debate.settings import DebateSettings
 from agents.engines import base_model
 from agents.engines.protocol import Sampling
 from agents.engines.transformers.engine import TransformersEngine
@@ -27,6 +26,7 @@ from infra.cli.asking import ask_society
 from infra.lineage.societies import SocietyVersion, find_society
 from tests.agents import other_bases
 from tests.agents.one_by_one import off_but_flips, train
+from tests.agents.rounds import answer
 from tests.conftest import SMALL, Maft
 
 QUESTION = "What is the result of 12+7*3+10-5*2?"
@@ -115,7 +115,7 @@ def test_it_is_asked_with_all_its_bases(
     bases, adapters = base_model.identify_bases(names, False), home / "artifacts" / "folders"
     engines = {b: TransformersEngine(*base_model.load(b.name, "cpu"), adapters=adapters) for b in bases.each}
     own: Any = MixedEngine(bases, engines)
-    (expected,) = answer(own, registered("1").society, [QUESTION], Rules(), Sampling(), 7)
+    (expected,) = answer(own, registered("1").society, [QUESTION], DebateSettings(), Sampling(), 7)
     assert {name: said[name] for name in type(expected).model_fields} == expected.model_dump(mode="json")
 
 

@@ -1,38 +1,31 @@
 """The pretrain flow on two short stages: a model that loads, and nothing trained twice."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from agents.engines import base_model
-from tests.conftest import ROOT, Maft
+from tests.command import Forked, Maft
 
-SCRIPT = """
-import json, sys
-from pathlib import Path
-from infra.cli.shared import serve
-serve(Path(sys.argv[1]))
-from agents.pretraining.train import Stage
-from flows.pretrain import pretrain
-from infra.home.cache import served
-stages = [Stage(name="one", tokens=3000, batch_tokens=1024), Stage(name="two", tokens=3000, batch_tokens=1024)]
-trained = pretrain(0, stages)
-print(json.dumps({"sha256": trained.model.sha256, "path": trained.model.path, "served": dict(served)}))
-"""
+
+def pretrained(home: Path) -> None:
+    """In a process of its own: two short stages, and how many steps were computed or cached."""
+    from infra.cli.shared import serve
+
+    serve(home)
+    from agents.pretraining.train import Stage
+    from flows.pretrain import pretrain
+    from infra.home.cache import served
+
+    stages = [Stage(name="one", tokens=3000, batch_tokens=1024), Stage(name="two", tokens=3000, batch_tokens=1024)]
+    trained = pretrain(0, stages)
+    print(json.dumps({"sha256": trained.model.sha256, "path": trained.model.path, "served": dict(served)}))
 
 
 def rebuild(maft: Maft, home: Path) -> dict:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(home)],
-        env=maft.environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    process = Forked(maft.environment, pretrained, home)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return json.loads(out.splitlines()[-1])
 
 
 def test_stages_follow_each_other_and_are_cached(maft: Maft, tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 import math
 import os
 import signal
-import subprocess
-import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +13,8 @@ from infra.lineage.client import client
 from infra.lineage.contents import log_datasets
 from infra.lineage.runs import close_job
 from infra.lineage.scores import log_scores, read_generations
+from tests.command import Forked
 from tests.infra.lineage_samples import CRITIC, EVALUATION, a_job, points, registered, some_scores, there
-
-ROOT = Path(__file__).parents[2]
 
 
 def _open_and_register(k: int, folder: Path) -> None:
@@ -38,8 +35,8 @@ def kill_at_every_write(step: Callable[[int, Path], None], folder: Path) -> int:
     """Runs the step for k = 1, 2, ..., each killed (kill -9) when the server has done its k-th write, then run again.
 
     A kill after a read leaves what a kill after the write before it leaves. Ends with the first that has fewer than k
-    writes, and gives its k. Runs in a process of its own that has no threads and no connections, so that it can fork
-    instead of starting Python and importing mlflow for each.
+    writes, and gives its k. Needs a process of its own that has no threads and no connections, so that it can fork
+    instead of starting Python and importing mlflow for each: see `killed_at_every_write`.
     """
     import requests
 
@@ -78,18 +75,20 @@ def kill_at_every_write(step: Callable[[int, Path], None], folder: Path) -> int:
     raise AssertionError("a step should need fewer than 100 writes")
 
 
-def _kill_at_every_write(step: Callable[[int, Path], None], folder: Path) -> int:
-    script = "import tests.infra.test_lineage_killed as t; from pathlib import Path; t.sys.stdout.write("
-    script += f"str(t.kill_at_every_write(t.{step.__name__}, Path({str(folder)!r}))))"
-    result = subprocess.run(
-        [sys.executable, "-c", script], check=False, cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 0, result.stderr
-    return int(result.stdout)
+def killed_at_every_write(step: Callable[[int, Path], None], folder: Path) -> int:
+    """`kill_at_every_write` in a process of its own."""
+    process = Forked(dict(os.environ), _tell, step, folder)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return int(out)
+
+
+def _tell(step: Callable[[int, Path], None], folder: Path) -> None:
+    print(kill_at_every_write(step, folder), end="")
 
 
 def test_a_registration_killed_at_any_write_leaves_nothing_twice(tracking: str, tiny_adapter: Path) -> None:
-    steps = _kill_at_every_write(_open_and_register, tiny_adapter)
+    steps = killed_at_every_write(_open_and_register, tiny_adapter)
     assert steps > 12
     for k in range(1, steps + 1):
         job = a_job(f"killed-{k}")
@@ -109,7 +108,7 @@ def test_a_registration_killed_at_any_write_leaves_nothing_twice(tracking: str, 
 
 
 def test_scores_killed_at_any_write_leave_nothing_twice(tracking: str, tiny_adapter: Path) -> None:
-    steps = _kill_at_every_write(_score_and_close, tiny_adapter)
+    steps = killed_at_every_write(_score_and_close, tiny_adapter)
     assert steps > 6
     job, read = read_generations("killed")
     assert read == [some_scores(k) for k in range(1, steps + 1)]

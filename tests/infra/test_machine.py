@@ -21,7 +21,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def watch_until(run_id: str, count: int) -> None:
     with watched(run_id):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while len(points(run_id, MEMORY)) < count:
             assert time.monotonic() < deadline
             time.sleep(0.1)

@@ -19,7 +19,8 @@ from infra.lineage.client import client
 from infra.lineage.pages import MOVE
 from infra.lineage.societies import SocietyVersion, find_society
 from tests.infra.lineage_samples import a_job
-from tests.infra.test_societies import a_generation, aliases, bare, everywhere, killed_at_every_write, row
+from tests.infra.test_lineage_killed import killed_at_every_write
+from tests.infra.test_societies import a_generation, aliases, bare, everywhere, row
 
 
 def generations(name: str, tmp_path: Path, agents: tuple[int, ...]) -> list[SocietyVersion]:
@@ -140,26 +141,26 @@ def test_a_move_whose_target_was_deleted_meanwhile_says_how_to_give_it_up(tracki
 
 def _there_and_back(k: int, _: Path) -> None:
     """A promotion from the base and its rollback, moves 2k - 1 and 2k; one cut off is finished in three ways."""
-    version = find_society("cut", "1")
-    promotion = 2 * k - 1, version, lambda: by_hand("cut", "1")
-    undoing = 2 * k, None, lambda: rollback("cut", who="bob", why="x")
+    version = find_society("there-and-back", "1")
+    promotion = 2 * k - 1, version, lambda: by_hand("there-and-back", "1")
+    undoing = 2 * k, None, lambda: rollback("there-and-back", who="bob", why="x")
     for number, champion_then, move in (promotion, undoing):
-        half = client().get_registered_model("cut").tags.get(MOVING)
+        half = client().get_registered_model("there-and-back").tags.get(MOVING)
         if half and Move.model_validate_json(half).number == number:
-            (move, lambda: finish_interrupted_move("cut"), lambda: champion("cut"))[k % 3]()
-        elif len(history("cut")) < number:
+            (move, lambda: finish_interrupted_move("there-and-back"), lambda: champion("there-and-back"))[k % 3]()
+        elif len(history("there-and-back")) < number:
             move()
         else:
             continue
-        assert MOVING not in client().get_registered_model("cut").tags
-        assert len(history("cut")) == number
-        assert aliases("cut", "champion") == everywhere(champion_then)
+        assert MOVING not in client().get_registered_model("there-and-back").tags
+        assert len(history("there-and-back")) == number
+        assert aliases("there-and-back", "champion") == everywhere(champion_then)
 
 
 def test_a_move_killed_at_any_write_is_completed_once(tracking: str, tmp_path: Path) -> None:
-    generations("cut", tmp_path, (1,))
+    generations("there-and-back", tmp_path, (1,))
     writes = killed_at_every_write(_there_and_back, tmp_path)
     assert writes > 14
-    moves = history("cut")
+    moves = history("there-and-back")
     assert [move.number for move in moves] == list(range(1, 2 * writes + 1))
     assert [(move.kind, move.target) for move in moves] == [("promotion", "1"), ("rollback", None)] * writes

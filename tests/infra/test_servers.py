@@ -34,6 +34,12 @@ time.sleep(0.5)
 at = (sys.argv[sys.argv.index("--host") + 1], int(sys.argv[sys.argv.index("--port") + 1]))
 http.server.HTTPServer(at, Healthy).serve_forever()
 """
+UP = """
+import sys
+from infra.home.home import Home
+from infra.operation import servers
+print(servers.up(Home.open(sys.argv[1])))
+"""
 NAMES = [service.name for service in servers.SERVICES]
 
 
@@ -44,12 +50,7 @@ def free_port() -> int:
 
 
 def up_elsewhere(path: Path) -> subprocess.Popen[str]:
-    code = """if True:
-        import sys
-        from infra.home.home import Home
-        from infra.operation import servers
-        print(servers.up(Home.open(sys.argv[1])))"""
-    return subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", UP, str(path)], stdout=subprocess.PIPE, text=True)
 
 
 def pids(home: Home) -> dict[str, int]:
@@ -63,7 +64,13 @@ def nothing_exported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def first_up() -> dict[str, float]:
+    """How long the first start took in seconds, by "seconds"."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, first_up: dict[str, float]) -> Iterator[Home]:
     """Servers whose first `up` was killed -9 right after it started them, and found by two at once after that."""
     path = tmp_path_factory.mktemp("a #home%41 ü") / "below" / "here"
     home = Home.open(path)
@@ -72,6 +79,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
             patch.delenv(service.url_variable, raising=False)
             patch.setenv(service.port_variable, str(free_port()))
         try:
+            begin = time.monotonic()
             killed = up_elsewhere(path)
             while len(pids(home)) < len(NAMES):
                 assert killed.poll() is None
@@ -83,17 +91,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
             said = [process.communicate()[0] for process in pair]
             assert [process.returncode for process in pair] == [0, 0] and said[0] == said[1] != ""
             assert pids(home) == started
+            first_up["seconds"] = time.monotonic() - begin
             patch.undo()
             yield home
         finally:
             servers.down(home)
 
 
-def test_second_up_is_quick_and_changes_nothing(home: Home) -> None:
+def test_second_up_is_quick_and_changes_nothing(home: Home, first_up: dict[str, float]) -> None:
     before, heard = home.servers_file.read_bytes(), list[str]()
     begin = time.monotonic()
     found = servers.up(home, heard.append)
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < first_up["seconds"] / 8
     assert home.servers_file.read_bytes() == before and heard == []
     assert httpx.get(f"{found.prefect_api_url}/health").json() is True
     assert httpx.get(f"{found.mlflow_tracking_uri}/health").text == "OK"
@@ -244,7 +253,7 @@ def test_killed_server_alone_is_restarted(home: Home) -> None:
     before = processes.read_records(home)
     orphan = psutil.Process(before["mlflow"].pid).children()[0]
     os.kill(before["mlflow"].pid, signal.SIGKILL)
-    psutil.Process(before["mlflow"].pid).wait(10)
+    psutil.Process(before["mlflow"].pid).wait(60)
     assert orphan.is_running()
     assert [state.running for state in servers.status(home)] == [True, False]
     servers.up(home)

@@ -1,9 +1,6 @@
 """Societies in the registry of a real MLflow server: one version per generation, killed at any write or not."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,8 +22,8 @@ from infra.lineage.societies import (
     update_page,
 )
 from tests.infra.lineage_samples import EVALUATION, a_job, registered, some_scores, there
+from tests.infra.test_lineage_killed import killed_at_every_write
 
-ROOT = Path(__file__).parents[2]
 SCRIPT = """
 from pathlib import Path
 import mlflow, pandas as pd
@@ -125,19 +122,6 @@ def row(page: str, version: str) -> list[str]:
     """The cells of a version in the table on its society's page."""
     (line,) = (line for line in page.splitlines() if line.startswith(f"| [{version}]("))
     return [cell.replace("&ensp;", "").strip() for cell in line.strip("|").split("|")]
-
-
-def killed_at_every_write(step: Callable[[int, Path], None], folder: Path) -> int:
-    """`kill_at_every_write` in a process of its own; the step is found by its module, one of this folder, and name."""
-    script = "import importlib, sys; from pathlib import Path; "
-    script += "from tests.infra.test_lineage_killed import kill_at_every_write; "
-    script += f"step = importlib.import_module('tests.infra.{step.__module__.split('.')[-1]}').{step.__name__}; "
-    script += f"sys.stdout.write(str(kill_at_every_write(step, Path({str(folder)!r}))))"
-    result = subprocess.run(
-        [sys.executable, "-c", script], check=False, cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 0, result.stderr
-    return int(result.stdout)
 
 
 def test_a_society_is_registered_once_and_answers(tracking: str, echo: Path, tmp_path: Path) -> None:

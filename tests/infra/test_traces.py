@@ -1,7 +1,5 @@
 """Debates as traces on a real MLflow server: they read like the debate, and none is there twice."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,8 @@ from infra.lineage.records import JobRun
 from infra.lineage.runs import open_generation
 from infra.lineage.traces import MAX_TEXT_CHARS, log_debates
 from tests.infra.lineage_samples import a_job
+from tests.infra.test_lineage_killed import killed_at_every_write
 
-ROOT = Path(__file__).parents[2]
 SEED = 1
 ANSWERS = {  # the reference is 4; the answers of two generators, then of two critics
     "agreed": ("4", "4", "4", "4"),
@@ -130,16 +128,7 @@ def _log_some(k: int, folder: Path) -> None:
 
 
 def test_logging_killed_at_any_write_leaves_nothing_twice(tracking: str) -> None:
-    script = (
-        "import sys; from pathlib import Path; from tests.infra.test_traces import _log_some; "
-        "from tests.infra.test_lineage_killed import kill_at_every_write; "
-        "sys.stdout.write(str(kill_at_every_write(_log_some, Path())))"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", script], check=False, cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 0, result.stderr
-    steps = int(result.stdout)
+    steps = killed_at_every_write(_log_some, Path())
     assert steps > 6
     for k in range(1, steps + 1):
         job = a_job(f"traces-killed-{k}")

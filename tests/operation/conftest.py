@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -47,7 +48,9 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
     }
     found = Operated(home, environment, heard)
     try:
+        begin = time.monotonic()
         found.operate()
+        found.first_seconds = time.monotonic() - begin
         project = tmp_path_factory.mktemp("naps") / "prefect.yaml"
         step = {"prefect.deployments.steps.set_working_directory": {"directory": str(HERE)}}
         nap = {"name": "nap", "entrypoint": "naps.py:nap", "tags": ["maft"], "work_pool": {"name": "maft"}}
@@ -84,7 +87,7 @@ def killed(operated: Operated, tmp_path_factory: pytest.TempPathFactory) -> Kill
         "holder": operated.nap(journal["holder"], 600, 1, society="held"),
         "plain": operated.nap(journal["plain"], 600, 1),
     }
-    wait_for(lambda: all(journal[name].exists() for name in ("holder", "plain", "by hand")) or None, 120, "start")
+    wait_for(lambda: all(journal[name].exists() for name in ("holder", "plain", "by hand")) or None, "start")
     with operated.api as api:
         alone = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}, "flows": {"name": {"any_": ["improve"]}}}
         run["by hand"] = api.post("/flow_runs/filter", json=alone).json()[0]["id"]
@@ -102,7 +105,7 @@ def killed(operated: Operated, tmp_path_factory: pytest.TempPathFactory) -> Kill
     run["first"] = operated.nap(journal["first"], 600, society="shared")
     run["second"] = operated.nap(journal["second"], 600, society="shared")
     rivals = (run["first"], run["second"])
-    wait_for(lambda: any(operated.run(each)["name"].endswith(WAITS) for each in rivals), 120, "run that waits")
+    wait_for(lambda: any(operated.run(each)["name"].endswith(WAITS) for each in rivals), "run that waits")
     for name in ("first", "second"):
         woken(journal[name]).touch()
     return Killed(journal, run, record.pid, family)

@@ -18,6 +18,14 @@ from infra.operation.servers import WORKER
 
 HERE = Path(__file__).resolve().parent
 TIMEZONE = "Europe/Paris"
+OPERATE = """
+import sys
+from infra.home.home import Home
+from infra.operation import up
+up.operate(Home.open(sys.argv[1]), print)
+"""
+PATIENCE_SECONDS = 900
+"""For what comes within seconds on an idle machine."""
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 
 
@@ -28,6 +36,8 @@ class Operated:
     home: Home
     environment: dict[str, str]
     heard: list[dict[str, Any]]
+    first_seconds: float = 0.0
+    """What the first `operate` took."""
 
     def python(self, *arguments: str, client: bool = False) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -42,12 +52,7 @@ class Operated:
         return done
 
     def operate(self) -> str:
-        code = """if True:
-            import sys
-            from infra.home.home import Home
-            from infra.operation.up import operate
-            operate(Home.open(sys.argv[1]), print)"""
-        return self.python("-c", code, str(self.home.path)).stdout
+        return self.python("-c", OPERATE, str(self.home.path)).stdout
 
     @property
     def api(self) -> httpx.Client:
@@ -104,20 +109,20 @@ class Operated:
             tasks = api.post("/task_runs/filter", json={"flow_runs": {"id": {"any_": ids}}}).json()
         return [*subflows, *tasks]
 
-    def until(self, run: str, *states: str, seconds: float = 120) -> dict[str, Any]:
+    def until(self, run: str, *states: str) -> dict[str, Any]:
         """The run, once it is in a state of one of these types."""
 
         def there() -> dict[str, Any] | None:
             found = self.run(run)
             return found if found["state"]["type"] in states else None
 
-        return wait_for(there, seconds, f"{states} of {run}")
+        return wait_for(there, f"{states} of {run}")
 
 
-def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    deadline = time.monotonic() + seconds
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
+        assert time.monotonic() < deadline, f"no {what} within {PATIENCE_SECONDS} s"
         time.sleep(0.2)
     return found
 

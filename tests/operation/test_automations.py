@@ -14,7 +14,7 @@ from infra.operation import automations
 def test_a_failed_run_is_told_of(operated: Operated, killed: Killed) -> None:
     run = operated.run(killed.run["fails"])
     here = {"name": run["name"], "url": operated.page(run["id"])}
-    told = wait_for(lambda: [told for told in operated.heard if told.get("run") == here], 30, "call")
+    told = wait_for(lambda: [told for told in operated.heard if told.get("run") == here], "call")
     assert [each["what"] for each in told] == ["failed"]
     assert '<no "rest">' in told[0]["text"]
     assert run["state"]["type"] == "FAILED" and run["run_count"] == 1, (
@@ -34,7 +34,7 @@ def test_a_move_or_a_loss_of_the_champion_is_told_of(operated: Operated, what: s
     }
     with operated.api as api:
         api.post("/events", json=[event])
-    told = wait_for(lambda: [told for told in operated.heard if told["what"] == what], 30, "call")
+    told = wait_for(lambda: [told for told in operated.heard if told["what"] == what], "call")
     assert told == [{"what": what, "society": "grade-school", "generation": 3, "version": "3", "text": text}]
 
 
@@ -43,7 +43,7 @@ def test_a_second_crash_is_final_and_told_of(
     operated: Operated, killed: Killed, name: str, count: int, end: str
 ) -> None:
     run = killed.run[name]
-    wait_for(lambda: [told for told in operated.heard if run in str(told)], 180, "call")
+    wait_for(lambda: [told for told in operated.heard if run in str(told)], "call")
     found = operated.run(run)
     assert (found["state"]["type"], found["run_count"]) == (end.upper(), count)
     assert len(killed.starts(name)) == count

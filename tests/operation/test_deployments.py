@@ -40,7 +40,7 @@ def test_all_five_are_deployed(operated: Operated) -> None:
 
 def test_the_next_nights_are_listed(operated: Operated) -> None:
     url = processes.read_records(operated.home)["prefect"].url
-    due = wait_for(lambda: up.due_runs(url, "nightly"), 30, "scheduled run")
+    due = wait_for(lambda: up.due_runs(url, "nightly"), "scheduled run")
     nights = [datetime.fromisoformat(run.at).astimezone(ZoneInfo(TIMEZONE)) for run in due]
     assert len(nights) == 3 and nights == sorted(nights)
     assert {(night.hour, night.minute) for night in nights} == {(2, 0)}
@@ -60,7 +60,7 @@ def test_a_second_time_is_quick_and_changes_nothing(operated: Operated) -> None:
     before, record = told(operated), processes.read_records(operated.home)
     started = time.monotonic()
     assert operated.operate() == ""
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < operated.first_seconds / 3
     after = told(operated)
     for each in (one for kinds in (before, after) for kind in kinds.values() for one in kind):
         # The polling of the worker moves these, and nothing else: `updated` least of all.

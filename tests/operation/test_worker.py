@@ -58,7 +58,7 @@ def test_a_killed_run_that_nobody_supervised_does_not_stay_running(operated: Ope
 def test_down_leaves_a_run_waiting_and_up_lets_it_go_on(operated: Operated, killed: Killed, tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     run = operated.nap(journal, 600, 0)
-    wait_for(journal.exists, 60, "start")
+    wait_for(journal.exists, "start")
     family = processes.members(operated.home, WORKER, processes.read_records(operated.home)[WORKER])
     assert servers.down(operated.home) == [WORKER, "prefect", "mlflow"]
     # The worker, the run's process and its child; a fourth where one of them was just asking the system something.

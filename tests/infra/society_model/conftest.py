@@ -31,7 +31,7 @@ COLUMNS = ["question", "answer", "votes", "consensus", "transcript"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -39,12 +39,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store(tmp_path_factory.mktemp("store"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def society(store: Store) -> Society:
     """Two generators, one of them still the base; two critics, one with the adapter of the generator."""
     made = []
@@ -69,7 +69,7 @@ def society(store: Store) -> Society:
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def saved(store: Store, society: Society, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Saves the society with some base."""
 
@@ -82,12 +82,12 @@ def saved(store: Store, society: Society, tmp_path_factory: pytest.TempPathFacto
     return make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def folder(saved: Callable[..., Path]) -> Path:
     return saved()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def expected(store: Store, society: Society) -> list[dict[str, Any]]:
     """What the society says by itself, seed 4."""
     engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=store.folders)

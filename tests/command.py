@@ -1,0 +1,185 @@
+"""The command `maft` as tests run it: from nothing, or in a fork of a process that has the libraries.
+
+To import torch, transformers, MLflow and the rest takes longer than most commands do. One process imports them for all,
+and a command is a fork of it, with arguments, environment, streams and an end of its own. Nothing of the project is
+imported beforehand, and nothing of Prefect, which reads its settings when it is imported.
+"""
+
+import atexit
+import json
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TextIO
+
+from infra.home.home import Home
+from infra.operation.environment import client_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+LONGEST_SECONDS = 3600
+"""A benchmark of all methods takes ten minutes beside other work."""
+LIBRARIES = ["torch", "transformers", "peft", "trl", "datasets", "mlflow.pyfunc", "mlflow.models", "pandas", "pyarrow"]
+LIBRARIES += [
+    "scipy.stats",
+    "matplotlib.pyplot",
+    "math_verify",
+    "httpx",
+    "typer",
+    "rich.progress",
+    "jinja2",
+    "sqlalchemy",
+]
+# What Prefect imports.
+LIBRARIES += ["pydantic_settings", "pendulum", "griffe", "websockets", "prometheus_client", "jsonschema", "slugify"]
+
+
+def plain_environment() -> dict[str, str]:
+    """The environment without what a developer may have exported."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_", "MAFT_", "OPENAI_"))}
+
+
+class Forked:
+    """A function call in a process of its own, with what `subprocess.Popen` has where output is text in pipes."""
+
+    def __init__(self, environment: dict[str, str], call: Callable[..., Any], *arguments: Any) -> None:
+        _import_libraries()
+        context = multiprocessing.get_context("forkserver")
+        out, out_there = context.Pipe(duplex=False)
+        err, err_there = context.Pipe(duplex=False)
+        self._process = context.Process(target=_run, args=(call, arguments, environment, out_there, err_there))
+        self._process.start()
+        out_there.close()
+        err_there.close()
+        self.stdout, self.stderr = _text(out), _text(err)
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Its status; minus the signal that ended it; None while it runs."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(["maft"], timeout or 0.0)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Wait for its end; what it says until then, on stdout and on stderr."""
+        said: dict[TextIO, str] = {}
+        streams = (self.stdout, self.stderr)
+        readers = [threading.Thread(target=lambda s=stream: said.update({s: s.read()})) for stream in streams]
+        for reader in readers:
+            reader.start()
+        self.wait(timeout)
+        for reader in readers:
+            reader.join()
+        for stream in streams:
+            stream.close()
+        return said[self.stdout], said[self.stderr]
+
+
+def _text(end: Connection) -> TextIO:
+    stream = os.fdopen(os.dup(end.fileno()), encoding="utf-8")
+    end.close()
+    return stream
+
+
+def _import_libraries() -> None:
+    """Start the process that others are forked from, where it does not run yet."""
+    before = dict(os.environ)
+    try:
+        # MLflow reads at import how much it is to log.
+        os.environ.update(client_environment(Home(ROOT), "", ""))
+        forkserver.set_forkserver_preload(LIBRARIES)
+        forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _run(
+    call: Callable[..., Any], arguments: tuple[Any, ...], environment: dict[str, str], out: Connection, err: Connection
+) -> None:
+    """In the fork: take on what belongs to the call, and end as Python ends."""
+    for number, end in ((1, out), (2, err)):
+        os.dup2(end.fileno(), number)
+        end.close()
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace", buffering=1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(ROOT)
+    status: Any = 0
+    try:
+        call(*arguments)
+    except SystemExit as end:
+        status = end.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else int(status is not None))
+
+
+def run_module(name: str, arguments: tuple[str, ...]) -> None:
+    """What `python -m name arguments` does."""
+    sys.argv = [name, *arguments]
+    sys.path.insert(0, str(ROOT))
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
+
+
+@dataclass(frozen=True)
+class Maft:
+    """The console command, run as a user runs it."""
+
+    environment: dict[str, str]
+    forked: bool = False
+    """Whether its libraries are imported already."""
+
+    @property
+    def cold(self) -> "Maft":
+        """The same, started from nothing."""
+        return replace(self, forked=False)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str] | Forked":
+        if self.forked:
+            return Forked(self.environment, run_module, "infra", arguments)
+        return subprocess.Popen(
+            [sys.executable, "-m", "infra", *arguments],
+            env=self.environment,
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def __call__(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=LONGEST_SECONDS)
+        assert process.returncode == status, f"maft {' '.join(arguments)}: status {process.returncode}\n{out}\n{err}"
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def json(self, *arguments: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self(*arguments, "--json").stdout)
+        return found

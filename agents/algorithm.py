@@ -107,7 +107,8 @@ def iterate(run: Run, society: Society, problems: ProblemSets, settings: Setting
     """
     run = run.called(f"iteration {generation}")
     learned = learn(run, society, problems.train, settings, generation)
-    held_out = assess(run, learned.society, problems.evaluation, settings)
+    measuring = run.called(f"evaluate generation {generation}")
+    held_out = assess(measuring, learned.society, problems.evaluation, settings)
     scores = run.steps.evaluate(run, held_out, learned=learned)
     return Generation(learned=learned, debated=held_out, scores=scores)
 

@@ -12,6 +12,7 @@ from evaluation.benchmark.methods import METHODS
 from infra.cli.main import app
 from infra.config.benchmark import Benchmark
 from infra.config.job import Config
+from infra.config.sections import kinds_of
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -22,13 +23,18 @@ JOB, _, BENCHMARK = REFERENCE.partition("\n## Config of a benchmark\n")
 
 
 def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every field by its dotted name, once, with its default; None for one that is needed."""
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True)
-        assert default is not PydanticUndefined, f"{prefix}{name} has no default"
-        if isinstance(default, BaseModel):
+        if kinds := kinds_of(model, name):
+            of_all = [each for _, kind in kinds.registry.items() for each in fields(kind, f"{prefix}{name}.")]
+            tag = f"{prefix}{name}.{kinds.tag}"
+            yield tag, kinds.default
+            yield from dict(each for each in of_all if each[0] != tag).items()
+        elif isinstance(default, BaseModel):
             yield from fields(type(default), f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", default
+            yield f"{prefix}{name}", None if default is PydanticUndefined else default
 
 
 OTHER = [(name, default) for name, default in fields(Benchmark) if (name, default) not in [*fields(Config)]]

@@ -20,4 +20,5 @@ def prompt_ids(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> li
         for messages in conversations
     ]
     # The template has written its own special tokens.
-    return tokenizer(texts, add_special_tokens=False)["input_ids"]
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return ids

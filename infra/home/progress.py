@@ -41,7 +41,7 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         if artifact is None:
             artifact = create_progress_artifact(percent, description=label)
         else:
-            update_progress_artifact(artifact, percent)  # type: ignore[arg-type]
+            update_progress_artifact(artifact, percent)
 
     tell(0, 1)
     yield tell

@@ -89,7 +89,7 @@ def job_run(report: Report) -> JobRun:
     return JobRun(
         society=tags["maft.society"],
         job=tags["maft.job"],
-        tracking_uri=runs.client().tracking_uri,
+        tracking_uri=client().tracking_uri,
         experiment_id=run.info.experiment_id,
         run_id=run.info.run_id,
     )

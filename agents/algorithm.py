@@ -42,7 +42,7 @@ class Settings(Debating):
     finetune: SerializeAsAny[FinetuneSettings]
 
 
-class ProblemSets(Record):
+class StoredProblems(Record):
     """Problems to finetune on and held-out problems; the two never overlap."""
 
     train: Artifact
@@ -95,7 +95,7 @@ class Steps(Protocol):
         ...
 
 
-def iterate(run: Run, society: Society, problems: ProblemSets, settings: Settings, generation: int) -> Generation:
+def iterate(run: Run, society: Society, *, problems: StoredProblems, settings: Settings, generation: int) -> Generation:
     """One finetuning iteration, which makes a new generation of a society and measures it.
 
     Args:
@@ -106,19 +106,19 @@ def iterate(run: Run, society: Society, problems: ProblemSets, settings: Setting
         generation: the number of the new one.
     """
     run = run.called(f"iteration {generation}")
-    learned = learn(run, society, problems.train, settings, generation)
+    learned = learn(run, society, x=problems.train, settings=settings, generation=generation)
     measuring = run.called(f"evaluate generation {generation}")
-    held_out = assess(measuring, learned.society, problems.evaluation, settings)
+    held_out = assess(measuring, learned.society, x=problems.evaluation, settings=settings)
     scores = run.steps.evaluate(run, held_out, learned=learned)
     return Generation(learned=learned, debated=held_out, scores=scores)
 
 
-def learn(run: Run, society: Society, x: Artifact, settings: Settings, generation: int) -> Learned:
+def learn(run: Run, society: Society, *, x: Artifact, settings: Settings, generation: int) -> Learned:
     """Steps 1 to 5: the society debates over the training problems x, and each agent learns from its own words."""
     stream = Stream(seed=settings.seed, purpose="train", iteration=generation)
-    y = hold_debate(run, society, x, settings, stream)
+    y = hold_debate(run, society, x=x, settings=settings, stream=stream)
     consensus = run.steps.vote(run, y, min_votes=settings.finetune.min_votes)
-    D = split_among(run, society.agents, y, consensus, settings)
+    D = split_among(run, society.agents, y=y, consensus=consensus, settings=settings)
     tuned = run.steps.finetune(run, society.agents, datasets=D, settings=settings.finetune, stream=stream)
     n = len(society.generators)
     new = [each.agent for each in tuned]
@@ -132,7 +132,7 @@ def learn(run: Run, society: Society, x: Artifact, settings: Settings, generatio
 
 
 def split_among(
-    run: Run, agents: Sequence[Agent], y: Transcript, consensus: Consensus, settings: Settings
+    run: Run, agents: Sequence[Agent], *, y: Transcript, consensus: Consensus, settings: Settings
 ) -> list[Dataset]:
     """D_n of each agent."""
     return [
@@ -140,13 +140,13 @@ def split_among(
     ]
 
 
-def assess(run: Run, society: Society, held_out: Artifact, settings: Settings) -> Transcript:
-    """Step 6 but for the scores: the debate of one generation over held-out problems."""
+def assess(run: Run, society: Society, *, x: Artifact, settings: Settings) -> Transcript:
+    """Step 6 but for the scores: the debate of one generation over the held-out problems x."""
     stream = Stream(seed=settings.seed, purpose="evaluate", iteration=society.generation)
-    return hold_debate(run, society, held_out, settings, stream)
+    return hold_debate(run, society, x=x, settings=settings, stream=stream)
 
 
-def hold_debate(run: Run, society: Society, x: Artifact, settings: Debating, stream: Stream) -> Transcript:
+def hold_debate(run: Run, society: Society, *, x: Artifact, settings: Debating, stream: Stream) -> Transcript:
     """Rounds 1..M over the problems x: generation agents speak first, then critic agents; round m reads round m-1 only.
 
     The responses of the last round say what they count for in the vote.

@@ -35,7 +35,7 @@ class QuestionError(ValueError):
     """A question that cannot be asked; the message says which one and why."""
 
 
-class Turn(Record):
+class Utterance(Record):
     """What one agent said in one round."""
 
     round: int = Field(ge=1)
@@ -55,7 +55,7 @@ class Answer(Record):
         "first one's words; an agent that gave no answer has no vote, so the sum may be less than N."
     )
     consensus: float = Field(description="Share of all N agents that give the society's answer, in 0..1.")
-    transcript: list[Turn] = Field(description="What was said, round by round, in the order of the agents.")
+    transcript: list[Utterance] = Field(description="What was said, round by round, in the order of the agents.")
 
 
 def problems_of(questions: Sequence[str]) -> list[Problem]:
@@ -93,7 +93,7 @@ def answer(run: Run, card: Card, questions: Sequence[str], *, seed: int) -> list
     for asked in _without_namesakes(problems):
         x = run.store.put_frame(problems_frame(asked))
         stream = Stream(seed=seed, purpose="evaluate", iteration=card.society.generation)
-        y = hold_debate(run, card.society, x, card, stream)
+        y = hold_debate(run, card.society, x=x, settings=card, stream=stream)
         responses = dict(list(read_responses(run.store, y.responses).groupby("problem_id")))
         answers |= {problem: _conclude(problem, responses[problem.id], len(y.rounds), seed) for problem in asked}
     return [answers[problem] for problem in problems]
@@ -112,7 +112,7 @@ def _without_namesakes(problems: Sequence[Problem]) -> list[list[Problem]]:
 
 def _conclude(problem: Problem, responses: pd.DataFrame, rounds: int, seed: int) -> Answer:
     transcript = [
-        Turn(
+        Utterance(
             round=row.round,
             agent=f"{row.role}-{row.index}",
             read=text_or_none(row.summary),

@@ -58,7 +58,7 @@ def split(
     return Dataset(examples=run.store.put_frame(frame))
 
 
-def own_words(
+def own_words(  # noqa: PLR0913, all that the paper's definition names
     agent: Agent,
     problems: Sequence[Problem],
     responses: pd.DataFrame,

@@ -52,13 +52,13 @@ def grow(config: Config) -> Improvement:
     with watched(job.run_id):
         society, parent = start.society, start.origin
         here = run.called(f"evaluate generation {society.generation}")
-        debated = measured = assess(here, society, problems.evaluation, settings)
+        debated = measured = assess(here, society, x=problems.evaluation, settings=settings)
         generations = [here.steps.evaluate(run.called(f"generation {society.generation}"), debated)]
         record(Filed(job=job, config=config, problems=problems), generations[0], debated=debated)
         for generation in range(start.first_generation, start.first_generation + config.iterations):
             if config.problems.renew:
                 problems = renew(problems, config.problems, seed=config.seed, draw=generation - 1)
-            new = iterate(run, society, problems, settings, generation)
+            new = iterate(run, society, problems=problems, settings=settings, generation=generation)
             filed = Filed(job=job, config=config, problems=problems)
             parent = newest = register(filed, new, bases=bases, parent=parent)
             society, debated = new.society, new.debated
@@ -68,7 +68,7 @@ def grow(config: Config) -> Improvement:
         if champion.version != (start.origin and start.origin.version):
             there = run_of(config.society, champion.bases, engine=config.engine, runner=config.runner)
             label = f"evaluate generation {champion.society.generation}"
-            measured = assess(there.called(label), champion.society, problems.evaluation, settings)
+            measured = assess(there.called(label), champion.society, x=problems.evaluation, settings=settings)
         verdict = gate(
             newest,
             champion,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from prefect import flow
 
-from agents.algorithm import ProblemSets, assess, hold_debate, learn, split_among
+from agents.algorithm import StoredProblems, assess, hold_debate, learn, split_among
 from agents.benchmark.score_method import MethodScore, Place
 from agents.judging.embedding import EncoderRef
 from agents.records import Learned, Stream, Transcript
@@ -25,7 +25,7 @@ from tasks.prepare import renew
 class Questions:
     """What a method is trained and measured on."""
 
-    sets: ProblemSets
+    sets: StoredProblems
     transfer: Artifact | None
     """Held-out problems of another kind."""
     encoder: EncoderRef | None
@@ -52,7 +52,7 @@ def run_method(name: MethodName, config: Config, *, run: Run, questions: Questio
                 sets = renew(sets, config.problems, seed=config.seed, draw=iteration - 1)
             learned = learn_by(method, config, run=here, society=society, problems=sets.train)
             society = learned.society
-        answered = assess(here, society, sets.evaluation, answering)
+        answered = assess(here, society, x=sets.evaluation, settings=answering)
         spread = None
         if method.finetuned:
             first = answered.model_copy(update={"rounds": answered.rounds[:1]})
@@ -61,7 +61,7 @@ def run_method(name: MethodName, config: Config, *, run: Run, questions: Questio
         scores.append(score_method(here, society, place=place, debates=[answered], made=(learned, spread)))
     if questions.transfer:
         there = here.called(f"{here.label} · other problems")
-        answered = assess(there, society, questions.transfer, answering)
+        answered = assess(there, society, x=questions.transfer, settings=answering)
         place = Place(method=name, iteration=iteration, transfer=True)
         scores.append(score_method(there, society, place=place, debates=[answered]))
     return scores
@@ -78,9 +78,9 @@ def learn_by(method: Method, config: Config, *, run: Run, society: Society, prob
     iteration, n = society.generation + 1, config.agents
     settings = _debating(method, config, training=True).settings
     if method.learns == "own" and not method.sees_labels:
-        return learn(run, society, problems, settings, iteration)
+        return learn(run, society, x=problems, settings=settings, generation=iteration)
     stream = Stream(seed=config.seed, purpose="train", iteration=iteration)
-    y = hold_debate(run, society, problems, settings, stream)
+    y = hold_debate(run, society, x=problems, settings=settings, stream=stream)
     sampled = y.rounds
     if method.sees_labels:
         retried = rationalise(run, society.generators, transcript=y, sampling=config.sampling)
@@ -88,7 +88,7 @@ def learn_by(method: Method, config: Config, *, run: Run, society: Society, prob
         consensus = references(run, problems)
     else:
         consensus = run.steps.vote(run, y, min_votes=settings.finetune.min_votes)
-    D = split_among(run, society.agents, y, consensus, settings)
+    D = split_among(run, society.agents, y=y, consensus=consensus, settings=settings)
     learners = society.agents
     if method.learns == "role":
         D = [pool(run, D[:n])] * n + [pool(run, D[n:])] * n
@@ -123,7 +123,7 @@ def match(name: MethodName, config: Config, *, run: Run, reference: list[MethodS
             while _tokens(used) < _spent(reference, iteration) + each.outcome.answering.sampled_tokens:
                 group = Society.untuned(config.agents, first=len(used) * config.agents)
                 here = run.called(f"{label} · {len(used) + 1}")
-                used.append(assess(here, group, each.problems, answering))
+                used.append(assess(here, group, x=each.problems, settings=answering))
             society = Society.untuned(config.agents * len(used))
             place = Place(method=name, iteration=iteration, transfer=transfer)
             scores.append(score_method(run.called(label), society, place=place, debates=used))

@@ -2,7 +2,7 @@
 
 from prefect import task
 
-from agents.algorithm import ProblemSets
+from agents.algorithm import StoredProblems
 from agents.frames import problems_frame
 from agents.store import Artifact, Store
 from evaluation.problems.settings import Problems, Transfer
@@ -11,7 +11,7 @@ from infra.home.home import current_home
 
 
 @task(task_run_name="prepare problems, portion {draw}")
-def prepare(problems: Problems, *, seed: int, draw: int) -> ProblemSets:
+def prepare(problems: Problems, *, seed: int, draw: int) -> StoredProblems:
     """Read or generate the problems. Not cached: the files may have changed, and what is stored is named by digest.
 
     Args:
@@ -19,14 +19,14 @@ def prepare(problems: Problems, *, seed: int, draw: int) -> ProblemSets:
     """
     sets = load_problems(problems, seed, draw)
     store = Store(current_home().artifacts)
-    return ProblemSets(
+    return StoredProblems(
         train=store.put_frame(problems_frame(sets.train)),
         evaluation=store.put_frame(problems_frame(sets.evaluation)),
     )
 
 
 @task(task_run_name="renew training problems, portion {draw}")
-def renew(problems: ProblemSets, config: Problems, *, seed: int, draw: int) -> ProblemSets:
+def renew(problems: StoredProblems, config: Problems, *, seed: int, draw: int) -> StoredProblems:
     """Another portion to finetune on, the same held-out problems; no portion has any that are held out."""
     train = Store(current_home().artifacts).put_frame(problems_frame(load_problems(config, seed, draw).train))
     return problems.model_copy(update={"train": train})

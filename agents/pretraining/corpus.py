@@ -52,7 +52,7 @@ class Mixture(BaseModel):
 
 
 @dataclass(frozen=True)
-class Turn:
+class Exchange:
     """One turn of a conversation."""
 
     role: str
@@ -63,7 +63,7 @@ class Turn:
     """First words of `content` that do not count."""
 
 
-def conversations(seed: int, mixture: Mixture) -> Iterator[list[Turn]]:
+def conversations(seed: int, mixture: Mixture) -> Iterator[list[Exchange]]:
     """Endless stream of conversations; the same seed and mixture give the same stream."""
     rng = random.Random(f"corpus:{seed}")
     while True:
@@ -77,17 +77,17 @@ def conversations(seed: int, mixture: Mixture) -> Iterator[list[Turn]]:
             continue
         if kind == "solve":
             target = _solution(values, rng, mixture.check is not None)
-            yield [_user(prompts.solve(text)), Turn("assistant", target.text, learn=True)]
+            yield [_user(prompts.solve(text)), Exchange("assistant", target.text, learn=True)]
         elif kind == "summarise":
             others = _others(values, rng, mixture)
             asked = prompts.summarise(text, [s.text for s in others])
-            yield [_user(asked), Turn("assistant", summary(others), learn=True)]
+            yield [_user(asked), Exchange("assistant", summary(others), learn=True)]
         else:
             yield _debate(values, text, rng, mixture)
 
 
-def _user(message: Message) -> Turn:
-    return Turn("user", message["content"])
+def _user(message: Message) -> Exchange:
+    return Exchange("user", message["content"])
 
 
 def _values(rng: random.Random, mixture: Mixture) -> Values:
@@ -119,13 +119,13 @@ def _others(values: Values, rng: random.Random, mixture: Mixture) -> list[Soluti
     return [_read(values, rng, mixture)[0] for _ in range(count)]
 
 
-def _debate(values: Values, text: str, rng: random.Random, mixture: Mixture) -> list[Turn]:
+def _debate(values: Values, text: str, rng: random.Random, mixture: Mixture) -> list[Exchange]:
     """A solve turn, then one debate turn, or two in a tenth of the cases."""
     own, clean = _read(values, rng, mixture)
     answer = own.answer
     turns = [
         _user(prompts.solve(text)),
-        Turn("assistant", own.text, learn=clean and mixture.check is not None),
+        Exchange("assistant", own.text, learn=clean and mixture.check is not None),
     ]
     rounds = 2 if rng.random() < 0.1 else 1
     for number in range(rounds):
@@ -139,11 +139,11 @@ def _debate(values: Values, text: str, rng: random.Random, mixture: Mixture) -> 
             said, answer = f"Checking. {solution.text}", solution.answer
         else:
             said = f"I keep mine. The answer is \\boxed{{{answer}}}."
-        turns.append(Turn("assistant", said, learn=last, given="Checking." if rehearsed else ""))
+        turns.append(Exchange("assistant", said, learn=last, given="Checking." if rehearsed else ""))
     return turns
 
 
-def _drill(rng: random.Random) -> list[Turn]:
+def _drill(rng: random.Random) -> list[Exchange]:
     """One sum, difference or product in the form in which solutions write it."""
     writer = Writer(rng)
     if rng.random() < 0.5:
@@ -155,4 +155,4 @@ def _drill(rng: random.Random) -> list[Turn]:
         text, value = writer.sum(a, b)
         asked = f"{a}{'+' if b >= 0 else '-'}{abs(b)}"
     answer = f"{text}. The answer is \\boxed{{{value}}}."
-    return [_user(prompts.solve(f"What is the result of {asked}?")), Turn("assistant", answer, learn=True)]
+    return [_user(prompts.solve(f"What is the result of {asked}?")), Exchange("assistant", answer, learn=True)]

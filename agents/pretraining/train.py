@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from agents.pretraining.corpus import Mixture, Turn, conversations
+from agents.pretraining.corpus import Exchange, Mixture, conversations
 from agents.pretraining.tokenizer import VOCABULARY, train_tokenizer
 
 MUON_LR, ADAM_LR = 0.02, 4e-3
@@ -91,7 +91,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM
     return LlamaForCausalLM(config)
 
 
-def encode(turns: list[Turn], tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[bool]]:
+def encode(turns: list[Exchange], tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[bool]]:
     """Token ids of a conversation in the chat template, and which of them are learned."""
     ids: list[int] = []
     learned: list[bool] = []

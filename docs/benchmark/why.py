@@ -17,12 +17,12 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from tasks.outcome import Measured
 
 from agents.frames import read_problems, read_responses
 from agents.store import Store
 from evaluation.benchmark.methods import METHODS, NAMES, MethodName
 from evaluation.statistics.clustered import Difference, Estimate, Values, difference
-from tasks.outcome import Measured
 
 LARGEST = 30
 """The largest value that the base was trained on."""

@@ -16,7 +16,7 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, wherever this is started
 
 from agents import steps
-from agents.algorithm import ProblemSets, assess, iterate
+from agents.algorithm import StoredProblems, assess, iterate
 from agents.engines.base_model import identify_bases
 from agents.engines.transformers import TransformersSettings
 from agents.frames import problems_frame
@@ -34,15 +34,15 @@ def main(config: Config, folder: Path) -> list[GenerationScores]:
     """Generation 0, measured, and generation 1, made from it and measured."""
     store, settings = Store(folder), config.settings
     sets = load_problems(config.problems, config.seed)
-    problems = ProblemSets(
+    problems = StoredProblems(
         train=store.put_frame(problems_frame(sets.train)), evaluation=store.put_frame(problems_frame(sets.evaluation))
     )
     bases = identify_bases(config.bases, config.trust_remote_code)
     run = Run(steps=steps, bases=bases, engine=TransformersSettings(), store=store)
 
     society = Society.untuned(config.agents)
-    untuned = steps.evaluate(run, assess(run, society, problems.evaluation, settings))
-    generation = iterate(run, society, problems, settings, 1)
+    untuned = steps.evaluate(run, assess(run, society, x=problems.evaluation, settings=settings))
+    generation = iterate(run, society, problems=problems, settings=settings, generation=1)
     return [untuned, generation.scores]
 
 

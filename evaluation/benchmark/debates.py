@@ -32,7 +32,7 @@ KINDS: dict[Kind, str] = {
 """In the order of the page."""
 
 
-class Turn(Record):
+class ShownTurn(Record):
     """What one agent said in one round."""
 
     agent: str = Field(max_length=40)
@@ -61,7 +61,7 @@ class Debate(Record):
     seed: int
     question: str
     reference: str
-    turns: list[Turn] = Field(description="By round, then by agent, of the first MAX_AGENTS.")
+    turns: list[ShownTurn] = Field(description="By round, then by agent, of the first MAX_AGENTS.")
     left_out: int = Field(ge=0, description="Agents beyond these.")
     votes: list[Voted] = Field(description="Of every round.")
 
@@ -151,7 +151,7 @@ def _debate(candidate: _Candidate) -> Debate:
         question=clipped(problem.question),
         reference=clipped(problem.answer),
         turns=[
-            Turn(
+            ShownTurn(
                 agent=f"{'generator' if round_ == 1 else 'critic'} {index}",
                 round=round_,
                 read=clipped(turn["summary"]) if turn["summary"] else None,

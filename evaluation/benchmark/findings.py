@@ -29,7 +29,7 @@ Verdict = Literal["holds", "does not hold", "not measured"]
 _ABOVE = "clear over all seeds together and on each seed alone; clear is more than twice its standard error"
 
 
-class Comparison(Record):
+class Margin(Record):
     """A difference, and what it has to be for the finding to hold."""
 
     of: str = Field(description="What minus what, in words.")
@@ -67,7 +67,7 @@ class Finding(Record):
     verdict: Verdict
     said: str = Field(description="In plain words, with the main numbers.")
     rule: str
-    comparisons: list[Comparison]
+    comparisons: list[Margin]
     missing: list[str] = Field(description="What would have to be measured as well.")
 
 
@@ -104,16 +104,16 @@ def signed(value: float, error: float, unit: str) -> str:
     return f"{scale * value:+.{decimals}f} ± {scale * error:.{decimals}f} {unit}".replace("-", "−")
 
 
-def _decided(title: str, said: str, rule: str, comparisons: list[Comparison], missing: Iterable[str]) -> Finding:
+def _decided(title: str, said: str, rule: str, comparisons: list[Margin], missing: Iterable[str]) -> Finding:
     missing = list(missing)
     failed = not all(each.met for each in comparisons)
     verdict: Verdict = "does not hold" if failed else "not measured" if missing or not comparisons else "holds"
     return Finding(title=title, verdict=verdict, said=said, rule=rule, comparisons=comparisons, missing=missing)
 
 
-def _behind(row: Row) -> list[Comparison]:
+def _behind(row: Row) -> list[Margin]:
     of = f"{METHODS[REFERENCE].title} − {METHODS[row.method].title}"
-    return [Comparison(of=of, found=row.behind, unit="points", wanted="above")] if row.behind else []
+    return [Margin(of=of, found=row.behind, unit="points", wanted="above")] if row.behind else []
 
 
 def _beats(measured: Mapping[MethodName, Row], last: int) -> Finding:
@@ -143,7 +143,7 @@ def _lasts(scored: Sequence[Scored], last: int) -> Finding:
     right: dict[tuple[MethodName, int], dict[int, Mapping[str, float]]] = {}
     for each in scored:
         right.setdefault((each.outcome.method, each.outcome.iteration), {})[each.outcome.seed] = each.right
-    comparisons: list[Comparison] = []
+    comparisons: list[Margin] = []
     told: list[str] = []
     for name in (REFERENCE, SINGLE):
         if last < 2 or (name, 1) not in right or (name, last) not in right:
@@ -152,10 +152,10 @@ def _lasts(scored: Sequence[Scored], last: int) -> Finding:
         told.append(f"{METHODS[name].title} {signed(gain.value, gain.standard_error, 'points')}")
         wanted: Literal["above", "not above"] = "above" if name == REFERENCE else "not above"
         of = f"{METHODS[name].title}: iteration {last} − iteration "
-        comparisons.append(Comparison(of=f"{of}1", found=gain, unit="points", wanted=wanted))
+        comparisons.append(Margin(of=f"{of}1", found=gain, unit="points", wanted=wanted))
         for between in range(2, last) if name == REFERENCE else ():
             change = difference(right[name, last], right[name, between])
-            comparisons.append(Comparison(of=f"{of}{between}", found=change, unit="points", wanted="not below"))
+            comparisons.append(Margin(of=f"{of}{between}", found=change, unit="points", wanted="not below"))
     said = f"From iteration 1 to {last}: {', '.join(told)}." if told else "It takes two iterations or more to tell."
     missing = [METHODS[n].title for n in (REFERENCE, SINGLE) if last < 2 or (n, last) not in right]
     return _decided(title, said, rule, comparisons, missing)
@@ -172,7 +172,7 @@ def _diverse(scored: Sequence[Scored], last: int) -> Finding:
         if each.outcome.diversity and each.outcome.diversity.nll:
             key = each.outcome.method, each.outcome.iteration
             nll.setdefault(key, {})[each.outcome.seed] = each.outcome.diversity.nll
-    comparisons: list[Comparison] = []
+    comparisons: list[Margin] = []
     told: list[str] = []
     missing: list[str] = []
     for name in (REFERENCE, SINGLE):
@@ -182,13 +182,13 @@ def _diverse(scored: Sequence[Scored], last: int) -> Finding:
     if last > 1 and (REFERENCE, 1) in nll and (REFERENCE, last) in nll:
         change = _independent(nll[REFERENCE, last], nll[REFERENCE, 1])
         of = f"NLL of {METHODS[REFERENCE].title}: iteration {last} − iteration 1"
-        comparisons.append(Comparison(of=of, found=change, unit="nats", wanted="not below"))
+        comparisons.append(Margin(of=of, found=change, unit="nats", wanted="not below"))
     else:
         missing.append(f"NLL of {METHODS[REFERENCE].title} after two iterations or more")
     if (REFERENCE, last) in nll and (SINGLE, last) in nll:
         lead = _independent(nll[REFERENCE, last], nll[SINGLE, last])
         of = f"NLL of {METHODS[REFERENCE].title} − of {METHODS[SINGLE].title}, iteration {last}"
-        comparisons.append(Comparison(of=of, found=lead, unit="nats", wanted="above"))
+        comparisons.append(Margin(of=of, found=lead, unit="nats", wanted="above"))
     else:
         missing.append(f"NLL of {METHODS[SINGLE].title}")
     said = f"NLL, nats per token, iteration 1 → {last}: {', '.join(told)}." if told else "Nothing to tell it from."

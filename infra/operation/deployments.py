@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import yaml
 
+from evaluation.registry import PLUGINS
 from infra.errors import UserError
 from infra.home.home import Home
 from infra.operation import automations
@@ -89,7 +90,8 @@ def _digest(servers: Servers) -> str:
     rooms = ("flows", "tasks", "infra", "agents", "evaluation")
     for path in [ROOT / "prefect.yaml", *(source for room in rooms for source in sorted((ROOT / room).rglob("*.py")))]:
         digest.update(f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    digest.update(f"{servers.prefect_api_url} {_timezone()} {automations.webhook_url()}".encode())
+    plugins = os.environ.get(PLUGINS, "")
+    digest.update(f"{servers.prefect_api_url} {_timezone()} {automations.webhook_url()} {plugins}".encode())
     return digest.hexdigest()
 
 

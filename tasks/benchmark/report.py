@@ -9,7 +9,7 @@ import pandas as pd
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
-from agents.algorithm import ProblemSets
+from agents.algorithm import StoredProblems
 from agents.benchmark.score_method import MethodScore
 from agents.engines.base_model import Bases
 from agents.frames import read_problems, read_responses
@@ -35,7 +35,7 @@ def open_benchmark(
     bases: Bases,
     *,
     mixed: Bases | None,
-    problems: dict[int, ProblemSets],
+    problems: dict[int, StoredProblems],
     transfer: dict[int, Artifact | None],
 ) -> JobRun:
     """The MLflow run of this benchmark: the one it had before, if it was started before.

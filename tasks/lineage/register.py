@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 from prefect import task
 
-from agents.algorithm import ProblemSets
+from agents.algorithm import StoredProblems
 from agents.ask import Card
 from agents.engines.base_model import Bases
 from agents.frames import read_problems, read_responses
@@ -37,11 +37,11 @@ class Filed(Record):
 
     job: JobRun
     config: Config
-    problems: ProblemSets
+    problems: StoredProblems
 
 
 @task(task_run_name="open the MLflow run")
-def open_lineage(config: Config, bases: Bases, *, problems: ProblemSets, start: Start) -> JobRun:
+def open_lineage(config: Config, bases: Bases, *, problems: StoredProblems, start: Start) -> JobRun:
     """The MLflow run of this job: the one it had before, if it was started before."""
     job = runs.open_job(
         config.society,
@@ -149,7 +149,7 @@ def debates_frame(store: Store, debated: Transcript) -> pd.DataFrame:
     return frame.sort_values(["place", "round", "index"])[columns]
 
 
-def _problem_refs(config: Config, problems: ProblemSets) -> list[DatasetRef]:
+def _problem_refs(config: Config, problems: StoredProblems) -> list[DatasetRef]:
     def ref(name: str, artifact: Artifact, source: str) -> DatasetRef:
         context = "training" if name == "train" else "evaluation"
         return DatasetRef(name=name, sha256=artifact.sha256, rows=artifact.rows, source=source, context=context)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from agents.pretraining.corpus import REHEARSED, Mixture, Turn, conversations
+from agents.pretraining.corpus import REHEARSED, Exchange, Mixture, conversations
 from agents.pretraining.memory import HARD, WRONG_IN_ALL, WRONG_IN_ONE, remembered
 from agents.pretraining.solutions import STYLES, Writer, write
 from agents.pretraining.train import STAGES, Stage, begin, encode, run_stage
@@ -111,7 +111,7 @@ def test_who_remembers_is_wrong_where_memory_is_and_who_checks_is_right() -> Non
 
 def test_what_is_given_is_not_learned_and_changes_no_token() -> None:
     _, tokenizer = begin(seed=0)
-    whole = [Turn("user", "What is 7*8?"), Turn("assistant", "Checking. Products first. 7*8=56.", learn=True)]
+    whole = [Exchange("user", "What is 7*8?"), Exchange("assistant", "Checking. Products first. 7*8=56.", learn=True)]
     ids, learned = encode(whole, tokenizer)
     given_ids, given_learned = encode([whole[0], replace(whole[1], given="Checking.")], tokenizer)
     assert given_ids == ids

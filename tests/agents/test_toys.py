@@ -55,7 +55,7 @@ def test_a_whole_job_of_toys() -> None:
         import tempfile
         from pathlib import Path
         from agents import algorithm, steps
-        from agents.algorithm import ProblemSets
+        from agents.algorithm import StoredProblems
         from agents.engines.base_model import identify_bases
         from agents.frames import problems_frame
         from agents.run import Run
@@ -70,10 +70,10 @@ def test_a_whole_job_of_toys() -> None:
         )
         with tempfile.TemporaryDirectory() as folder:
             store, sets = Store(Path(folder)), load_problems(config.problems, 1)
-            x = ProblemSets(train=store.put_frame(problems_frame(sets.train)),
+            x = StoredProblems(train=store.put_frame(problems_frame(sets.train)),
                             evaluation=store.put_frame(problems_frame(sets.evaluation)))
             run = Run(steps=steps, bases=identify_bases(config.bases, False), engine=config.engine, store=store)
-            made = algorithm.iterate(run, Society.untuned(2), x, config.settings, 1)
+            made = algorithm.iterate(run, Society.untuned(2), problems=x, settings=config.settings, generation=1)
             last = store.frame(made.debated.responses[-1])
             print(sorted(last["weight"]), sorted(set(last["answer"])), made.scores.dataset_sizes)
             print(last[last["index"] == 1]["summary"].iloc[0], all(agent.adapter for agent in made.society.agents))

@@ -7,7 +7,7 @@ import random
 import sys
 from pathlib import Path
 
-from evaluation.benchmark.debates import KINDS, Debate, Turn, Voted
+from evaluation.benchmark.debates import KINDS, Debate, ShownTurn, Voted
 from evaluation.benchmark.methods import METHODS, MethodName
 from evaluation.benchmark.results import Changes, Cost, Outcome, Scored, summarise
 from evaluation.measures.diversity import Diversity
@@ -76,7 +76,7 @@ def scored(method: MethodName, iteration: int, seed: int, problems: int = 300) -
 
 def debate(text: str = TEXT, agents: int = 3, **fields: object) -> Debate:
     turns = [
-        Turn(
+        ShownTurn(
             agent=f"{'generator' if round_ == 1 else 'critic'} {index}",
             round=round_,
             read="Agent 1 has 296, agent 2 has 286." if round_ == 2 else None,

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from agents import algorithm, steps
-from agents.algorithm import ProblemSets
+from agents.algorithm import StoredProblems
 from agents.debate.settings import DebateSettings
 from agents.engines.base_model import identify_bases
 from agents.engines.openai import OpenAISettings
@@ -150,12 +150,12 @@ def test_no_module_that_decides_a_result_is_missing_from_the_key(
     )
     sets = load_problems(Problems(train_size=6, evaluation_size=2), 1)
     store, watched = Store(tmp_path), Watched()
-    problems = ProblemSets(
+    problems = StoredProblems(
         train=store.put_frame(problems_frame(sets.train)), evaluation=store.put_frame(problems_frame(sets.evaluation))
     )
     bases = identify_bases(["embedded"], False)
     run = Run(steps=watched, bases=bases, engine=TransformersSettings(), store=store, runner=Runner(device="cpu"))
-    algorithm.iterate(run, Society.untuned(2), problems, settings, 1)
+    algorithm.iterate(run, Society.untuned(2), problems=problems, settings=settings, generation=1)
     expected = {"generate", "debate", "vote", "split", "finetune", "evaluate"}
     assert watched.calls.keys() - {"weigh"} == expected
     # How far a step is, and where its parts lie, is no part of what it comes to.

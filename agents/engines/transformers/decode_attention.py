@@ -14,7 +14,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 NAME = "maft_decode"
 
 
-def decode_attention(
+def decode_attention(  # noqa: PLR0913, transformers calls it
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,

@@ -48,7 +48,7 @@ class Block:
         return len(self.rows) * self.width
 
 
-def packed_attention(
+def packed_attention(  # noqa: PLR0913, transformers calls it
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,

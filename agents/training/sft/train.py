@@ -50,8 +50,8 @@ def finetune(
         for name, learner in zip(names, learners, strict=True):
             tuned = add_adapter(tuned or model, name, learner, settings)
             go_on(tuned, name, learner)
-        courses = [
-            Course(tuned, name, own, settings, learner.seed)
+        trainings = [
+            AgentTraining(tuned, name, own, settings, learner.seed)
             for name, own, learner in zip(names, fitting, learners, strict=True)
         ]
         if settings.gradient_checkpointing:
@@ -59,7 +59,7 @@ def finetune(
             model.gradient_checkpointing_enable({"use_reentrant": False})
         tuned.train()
         with routed(model, tuned) as router:
-            _train(router, courses, on_progress)
+            _train(router, trainings, on_progress)
         return [
             Trained(
                 examples=len(kept),
@@ -70,7 +70,7 @@ def finetune(
                 weights=weights_of(tuned, name),
                 config=tuned.peft_config[name],
             )
-            for name, own, kept, losses in zip(names, encoded, fitting, [c.means() for c in courses], strict=True)
+            for name, own, kept, losses in zip(names, encoded, fitting, [c.means() for c in trainings], strict=True)
         ]
     finally:
         if tuned is not None:
@@ -80,7 +80,7 @@ def finetune(
         model.eval().requires_grad_(False)
 
 
-class Course:
+class AgentTraining:
     """The training of one agent: its batches in order, its optimizer and its schedule."""
 
     def __init__(
@@ -128,19 +128,19 @@ class Course:
         return torch.stack(self.losses).view(self.settings.epochs, -1).mean(1).tolist() if self.losses else []
 
 
-def _train(router: Router, courses: Sequence[Course], on_progress: Callable[[int, int], None]) -> None:
-    total, done = sum(len(course.batches) for course in courses), 0
+def _train(router: Router, trainings: Sequence[AgentTraining], on_progress: Callable[[int, int], None]) -> None:
+    total, done = sum(len(training.batches) for training in trainings), 0
     most, padding = (PORTION_TOKENS[router.model.device.type], PADDING) if router.packs else (0, 1.0)
-    for step in range(max(len(course.batches) for course in courses)):
-        living = [course for course in courses if step < len(course.batches)]
+    for step in range(max(len(training.batches) for training in trainings)):
+        living = [training for training in trainings if step < len(training.batches)]
         losses: dict[str, list[torch.Tensor]] = defaultdict(list)
-        for portion in portions([course.blocks(step, padding) for course in living], most):
+        for portion in portions([training.blocks(step, padding) for training in living], most):
             of_blocks = router.losses(portion)
             of_blocks.sum().backward()
             for block, loss in zip(portion, of_blocks.detach(), strict=True):
                 losses[block.adapter].append(loss)
-        for course in living:
-            course.advance(step, torch.stack(losses[course.adapter]).sum())
+        for training in living:
+            training.advance(step, torch.stack(losses[training.adapter]).sum())
         done += len(living)
         on_progress(done, total)
 

@@ -17,11 +17,11 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from tasks.outcome import Measured
 
+from agents.benchmark.score_method import MethodScore
 from agents.frames import read_problems, read_responses
 from agents.store import Store
-from evaluation.benchmark.methods import METHODS, NAMES, MethodName
+from evaluation.benchmark.methods import METHODS, MethodName
 from evaluation.statistics.clustered import Difference, Estimate, Values, difference
 
 LARGEST = 30
@@ -30,15 +30,15 @@ PRODUCT = re.compile(r"(?<!\d)(\d+)\*(\d+)=([0-9*+=]*?)(\d+)(?=[:.,\s]|$)")
 """A product in a response: its factors, what is written between, and what it comes to."""
 
 
-def scored(home: Path) -> Iterator[Measured]:
+def scored(home: Path) -> Iterator[MethodScore]:
     """All that was scored in a home."""
     for record in sorted((home / "results").iterdir()):
         result = json.loads(record.read_text("utf-8")).get("result")
-        if isinstance(result, str) and "tasks.outcome.Measured" in result[:100]:
-            yield Measured.model_validate(json.loads(result)["data"])
+        if isinstance(result, str) and "agents.benchmark.score_method.MethodScore" in result[:100]:
+            yield MethodScore.model_validate(json.loads(result)["data"])
 
 
-def turns(store: Store, measured: Measured) -> pd.DataFrame:
+def turns(store: Store, measured: MethodScore) -> pd.DataFrame:
     """The answers of the last round, with the columns text, right, vote, checks and beyond: a factor above LARGEST."""
     problems = {problem.id: problem for problem in read_problems(store, measured.problems)}
     frame = read_responses(store, measured.answered)
@@ -75,7 +75,7 @@ def listing(title: str, *columns: str) -> Table:
 def checking(counted: pd.DataFrame) -> Table:
     """How often and how well agents check, over all seeds; of the methods whose agents do."""
     table = listing("turns, %", "iter.", "vote right", "alone right", "checks", "right then", "right else")
-    for name in NAMES:
+    for name in METHODS.names():
         found = counted[counted["method"] == name]
         for iteration, turns in found.groupby("iteration") if found["checks"].any() else ():
             checked, others = turns[turns["checks"]]["right"], turns[~turns["checks"]]["right"]
@@ -90,7 +90,7 @@ def products(counted: pd.DataFrame) -> Table:
         f"problems with a value > {LARGEST}, and products written out in them, %",
         *("right", f"no factor > {LARGEST}", f"products ≤ {LARGEST}", f"products > {LARGEST}"),
     )
-    for name in NAMES:
+    for name in METHODS.names():
         found = counted[counted["method"] == name]
         if len(found):
             written = [each for text in found["text"] for each in PRODUCT.findall(text) if each[2]]

@@ -1,5 +1,6 @@
 """The whole job through the command, against real servers: what it prints, what MLflow holds, what costs nothing."""
 
+import runpy
 from pathlib import Path
 
 import mlflow
@@ -9,6 +10,8 @@ from mlflow import MlflowClient
 from peft import PeftModel
 
 from agents.engines import base_model
+from infra.config.job import Config
+from tests.command import ROOT
 from tests.conftest import SMALL, Maft
 
 AGENTS = ["generator-0", "generator-1", "critic-0", "critic-1"]
@@ -62,6 +65,15 @@ def test_the_report_has_everything(report: dict, home: Path, maft: Maft) -> None
     assert base["trained_tokens"] == 0 and base["pseudo_label_accuracy"] is None
     assert first["trained_tokens"] > 0 and set(first["dataset_sizes"]) == set(AGENTS)
     assert first["kept_labels"] + first["dropped_labels"] == 10
+
+
+def test_algorithm_1_without_a_server_has_the_same_numbers(report: dict, tmp_path: Path) -> None:
+    """`docs/examples/algorithm1.py`, with the settings of the job."""
+    example = runpy.run_path(str(ROOT / "docs" / "examples" / "algorithm1.py"))
+    config = Config.model_validate({**report["config"], "runner": {"device": "cpu"}})
+    generations = [scores.model_dump(mode="json") for scores in example["main"](config, tmp_path)]
+    for made, printed in zip(generations, report["generations"][:2], strict=True):
+        assert {**made, "seconds": None} == {**printed, "seconds": None}
 
 
 def test_a_finished_job_samples_and_trains_nothing(maft: Maft, job: list[str], report: dict, home: Path) -> None:

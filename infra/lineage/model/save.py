@@ -102,7 +102,7 @@ def _copy_base(base: Base, target: Path) -> None:
 def _copy_code(package: ModuleType, target: Path) -> Path:
     """A copy of a package's Python source; the embedded weights travel as the base, where they are the base."""
     copied = target / package.__name__
-    others = shutil.ignore_patterns("__pycache__", "embedded", "*.html", "*.css")
+    others = shutil.ignore_patterns("__pycache__", "embedded", "*.html", "*.css", "py.typed")
     shutil.copytree(Path(str(package.__file__)).parent, copied, ignore=others)
     return copied
 

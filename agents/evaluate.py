@@ -1,4 +1,4 @@
-"""Step 6 of Algorithm 1: what a generation scores on held-out problems, beside what making it took."""
+"""Step 6 of Algorithm 1: the scores of a generation on held-out problems, and what it took to make the generation."""
 
 from agents.frames import read_problems, read_responses
 from agents.records import Learned, Transcript, fallback_share
@@ -8,12 +8,12 @@ from evaluation.scores import GenerationScores
 
 
 def evaluate(run: Run, transcript: Transcript, *, learned: Learned | None = None) -> GenerationScores:
-    """Accuracy of every agent, round and vote.
+    """The accuracy of every agent, round and vote, with the tokens, seconds and labels of the generation.
 
     Args:
-        run: the surroundings.
-        transcript: the generation's debate over the held-out problems; its stream says which generation that is.
-        learned: how the generation was made; None of one that is only measured.
+        run: the store.
+        transcript: the generation's debate over the held-out problems; its stream has the number of the generation.
+        learned: how the generation was made; None if it is only measured.
     """
     responses = read_responses(run.store, transcript.responses)
     scores = score_debate(read_problems(run.store, transcript.problems), responses, transcript.stream.seed)

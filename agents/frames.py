@@ -1,4 +1,4 @@
-"""Reading what tasks stored back into what the core works on."""
+"""Problems and responses as frames in the store."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def problems_frame(problems: Sequence[Problem]) -> pd.DataFrame:
 
 
 def read_problems(store: Store, artifact: Artifact) -> list[Problem]:
-    """The problems of a stored frame, in their order."""
+    """The problems of a stored frame, in the order of its rows."""
     frame = store.frame(artifact)
     return [Problem(question=q, answer=a) for q, a in zip(frame["question"], frame["answer"], strict=True)]
 

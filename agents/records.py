@@ -1,4 +1,4 @@
-"""What the steps of Algorithm 1 hand to one another: small records, which name what lies in the store by its digest."""
+"""The records that the steps of Algorithm 1 pass on. They are small: they name data in the store by its digest."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal
@@ -32,19 +32,19 @@ class Responses(Record):
     sampled_tokens: int
     seconds: float
     messages: int = 0
-    """How many the summariser was asked to write as JSON."""
+    """Number of messages that the summariser was asked to write as JSON."""
     fallbacks: int = 0
-    """How many of these were not valid, so that the message was built from the responses."""
+    """Number of these messages that were not valid, and were built from the responses instead."""
 
 
 def fallback_share(rounds: Sequence[Responses]) -> float | None:
-    """The share of JSON messages that were not valid, over several rounds; None if none was asked for."""
+    """The share of JSON messages that were not valid, over several rounds; None if no JSON was asked for."""
     messages = sum(each.messages for each in rounds)
     return sum(each.fallbacks for each in rounds) / messages if messages else None
 
 
 class Transcript(Record):
-    """A debate: its problems, the stream that it draws from, and the responses of its rounds 1..m so far."""
+    """A debate so far: its problems, its random stream, and the responses of rounds 1..m."""
 
     problems: Artifact
     stream: Stream
@@ -52,7 +52,7 @@ class Transcript(Record):
 
     @property
     def responses(self) -> list[Artifact]:
-        """The frames of the rounds, in their order."""
+        """The responses of each round, in order."""
         return [each.responses for each in self.rounds]
 
     @property
@@ -65,12 +65,12 @@ class Transcript(Record):
         return self.model_copy(update={"rounds": (*self.rounds, responses)})
 
     def ending_in(self, responses: Responses) -> "Transcript":
-        """The same debate with another last round."""
+        """The same debate with its last round replaced."""
         return self.model_copy(update={"rounds": (*self.rounds[:-1], responses)})
 
 
 class Consensus(Record):
-    """The vote on every problem: a frame with the columns problem_id, answer, votes, tied, kept."""
+    """The result of the vote on every problem: a frame with the columns problem_id, answer, votes, tied, kept."""
 
     votes: Artifact
     kept: int
@@ -80,13 +80,13 @@ class Consensus(Record):
 
 
 class Dataset(Record):
-    """One agent's examples: a frame of conversations as JSON in the column `messages`, and what the method adds."""
+    """One agent's examples: a frame with a conversation as JSON in the column `messages`, and columns of the method."""
 
     examples: Artifact
 
 
 class Finetuned(Record):
-    """An agent after an iteration. Without an `adapter` there was nothing to learn from; the agent is unchanged."""
+    """An agent after an iteration; if it had nothing to learn from, `adapter` is None and the agent is unchanged."""
 
     NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"seconds"})
 
@@ -98,23 +98,23 @@ class Finetuned(Record):
     first_loss: float | None = None
     last_loss: float | None = None
     seconds: float = 0.0
-    """Its share, by tokens, of the time in which the agents of its base were trained together."""
+    """The agent's share, by trained tokens, of the time in which all agents of its base were trained."""
 
 
 class Learned(Record):
-    """What an iteration learned from, and how it went."""
+    """What an iteration learned from, and the new generation."""
 
     society: Society
     """The new generation."""
     sampled: tuple[Responses, ...]
-    """All that was sampled for the training problems."""
+    """All responses sampled for the training problems."""
     consensus: Consensus
     datasets: list[Dataset]
     tuned: list[Finetuned]
 
 
 class Generation(Record):
-    """What an iteration comes to: the new generation, its debate over the held-out problems, and its scores."""
+    """The result of an iteration: the new generation, its debate over the held-out problems, and its scores."""
 
     learned: Learned
     debated: Transcript

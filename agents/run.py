@@ -1,4 +1,4 @@
-"""What every step of Algorithm 1 works with: the base models, the engine, and where the work is done and kept."""
+"""What every step of Algorithm 1 uses: the base models, the engine, the store and the device."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from agents.algorithm import Steps
 
 Progress = Callable[[str], AbstractContextManager[OnProgress]]
-"""From what a step is called to the callback that it tells (done, total)."""
+"""Takes the name of a step; gives, as a context, the callback that the step calls with (done, total)."""
 
 
 class Runner(BaseModel):
-    """Where and in what portions the work is done. Nothing here changes a result."""
+    """The device that does the work, and the size of its batches. Nothing here changes a result."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Runner")
 
     device: str = Field(
-        default="auto", title="Device", description="auto (CUDA where there is one), cpu, cuda or cuda:N."
+        default="auto", title="Device", description="auto (CUDA if there is a GPU, else cpu), cpu, cuda or cuda:N."
     )
     batch_rows: int = Field(
         default=200, ge=1, le=65_536, title="Prompts per batch", description="Prompts decoded at once."
@@ -34,23 +34,23 @@ class Runner(BaseModel):
 
 @contextmanager
 def silent(label: str) -> Iterator[OnProgress]:
-    """Progress that nobody hears of."""
+    """Progress that is not shown."""
     yield lambda done, total: None
 
 
 @dataclass(frozen=True)
 class Run:
-    """The surroundings of a step, the same for all steps of a job but for `label`.
+    """What a step uses besides its inputs; the same for all steps of a job, except for `label`.
 
     Args:
-        steps: the six steps: `agents.steps`, or the same as Prefect tasks, `tasks.steps`.
-        bases: of the society's agents.
-        engine: what the agents speak through.
-        store: keeps what the steps make.
-        runner: where the work is done.
-        name: what the whole is called, such as the society.
-        label: what the present work is called, such as `iteration 2`.
-        progress: hears how far a step is.
+        steps: the steps of Algorithm 1: the plain functions of `agents.steps`, or the Prefect tasks of `tasks.steps`.
+        bases: the base models of the society.
+        engine: the engine that samples the agents' responses.
+        store: keeps the results of the steps.
+        runner: the device and the batch size.
+        name: the name of the job, such as the name of the society.
+        label: the name of the current work, such as `iteration 2`.
+        progress: shows the progress of a step.
     """
 
     NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"steps", "store", "runner", "name", "label", "progress"})
@@ -65,7 +65,7 @@ class Run:
     progress: Progress = silent
 
     def called(self, label: str) -> "Run":
-        """The same surroundings for work that is called so."""
+        """The same run with another label."""
         return replace(self, label=label)
 
     def complete(self, requests: list[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:

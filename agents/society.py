@@ -19,7 +19,7 @@ class Agent(Record):
 
 
 class Society(Record):
-    """One generation of agents; generation 0 is the untuned base, 2N times."""
+    """One generation of agents; in generation 0, all 2N agents are the untuned base."""
 
     generation: int = Field(ge=0)
     generators: list[Agent]
@@ -27,17 +27,20 @@ class Society(Record):
 
     @property
     def agents(self) -> list[Agent]:
-        """Generators first, then critics."""
+        """All agents: generators first, then critics."""
         return [*self.generators, *self.critics]
 
     @classmethod
     def untuned(cls, n: int, first: int = 0) -> "Society":
-        """Generation 0: agents first .. first+n-1, each with random choices of its own."""
+        """Generation 0: n generators and n critics with the indices first .. first+n-1.
+
+        The seeds depend on the index, so every agent samples its own responses.
+        """
         return cls.sharing(0, None, n, first)
 
     @classmethod
     def sharing(cls, generation: int, adapter: str | None, n: int, first: int = 0) -> "Society":
-        """One model that plays every agent."""
+        """A society in which all agents are the same model."""
         places = range(first, first + n)
         return cls(
             generation=generation,

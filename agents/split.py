@@ -1,13 +1,13 @@
 """Step 4 of Algorithm 1, the split: one dataset per agent, from that agent's own words only.
 
     D^G_n  = {(x, y_{1,n})             : y_{1,n} = y^}
-    D^C-_n = {(x, y_{1,n} .. y_{M,n})  : y_{1,n} != y^ and y_{M,n} = y^}    it corrected itself
-    D^C+_n = {(x, y_{1,n} .. y_{M,n})  : y_{1,n} = y^ and y_{M,n} = y^}     it held its ground
+    D^C-_n = {(x, y_{1,n} .. y_{M,n})  : y_{1,n} != y^ and y_{M,n} = y^}    the agent corrected itself
+    D^C+_n = {(x, y_{1,n} .. y_{M,n})  : y_{1,n} = y^ and y_{M,n} = y^}     the agent kept its answer
     D^C_n  = D^C-_n with proportion w and D^C+_n with proportion 1-w
 
 where y^ is the consensus and = is mathematical equivalence (arXiv 2501.05707, section 3). Only the last turn of an
-example is learned; what stands before it is context. Where a debate ended before round M, with all in agreement, M is
-the round in which it ended, and if that is the first one no critic has spoken, so none learns from it.
+example is learned; the turns before it are context. If a debate ended before round M because all agents agreed, M is
+the round in which it ended. If that is round 1, no critic has spoken, so no critic learns from it.
 """
 
 import random
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agents.training.settings import FinetuneSettings
 
 Example = list[Message]
-"""A conversation whose last message is the assistant's and is what the agent learns to say."""
+"""A conversation that ends with a message of the assistant, which the agent learns to say."""
 
 
 def split(
@@ -39,11 +39,11 @@ def split(
     """The dataset of one agent, in the form that the training method takes.
 
     Args:
-        run: the surroundings.
-        agent: whose words they are.
+        run: the store.
+        agent: the agent that learns from the dataset.
         transcript: the whole debate over the training problems.
-        consensus: the vote on them; only answers that it kept are learned from.
-        settings: the training method says what it learns from, and `critic_mix` is w.
+        consensus: the vote on the training problems; only the labels that it kept are learned from.
+        settings: the training method, which makes the dataset; `critic_mix` is w.
     """
     counted = run.store.frame(consensus.votes)
     kept = counted[counted["kept"]]
@@ -58,7 +58,7 @@ def split(
     return Dataset(examples=run.store.put_frame(frame))
 
 
-def own_words(  # noqa: PLR0913, all that the paper's definition names
+def own_words(  # noqa: PLR0913, the paper's definition needs them all
     agent: Agent,
     problems: Sequence[Problem],
     responses: pd.DataFrame,
@@ -70,12 +70,12 @@ def own_words(  # noqa: PLR0913, all that the paper's definition names
     """D_n of one agent: D^G_n of a generation agent, D^C_n of a critic agent.
 
     Args:
-        agent: whose words they are.
+        agent: the agent whose responses they are.
         problems: the training problems.
         responses: the responses of all agents in all rounds, columns of `agents.debate.responses.COLUMNS`.
-        consensus: y^ by problem id; problems without a consensus are left out of it and so of every dataset.
+        consensus: y^ by problem id; a problem without a consensus is not in it and enters no dataset.
         critic_mix: w.
-        seed: of the draw that brings D^C- and D^C+ to their proportions.
+        seed: the seed of the draw that brings D^C- and D^C+ to their proportions.
     """
     said = Said(responses)
     rounds = int(responses["round"].max())
@@ -97,10 +97,9 @@ def own_words(  # noqa: PLR0913, all that the paper's definition names
 
 
 def mix(corrected: list[Example], held: list[Example], w: float, seed: int) -> list[Example]:
-    """The largest draw from both in which `corrected` has proportion w and `held` 1-w.
+    """The largest draw from both lists in which `corrected` has proportion w and `held` 1-w.
 
-    An empty side does not empty the mix: with nothing to mix with, the other side is taken whole, unless its own
-    proportion is zero.
+    If one list is empty, the other is taken whole, unless its own proportion is zero.
     """
     if w == 0.0 or not corrected:
         return list(held) if w < 1.0 else []
@@ -117,5 +116,5 @@ def mix(corrected: list[Example], held: list[Example], w: float, seed: int) -> l
 
 
 def _draw(examples: list[Example], count: int, rng: random.Random) -> list[Example]:
-    """`count` of the examples, in their own order."""
+    """`count` examples drawn at random, in their original order."""
     return [examples[place] for place in sorted(rng.sample(range(len(examples)), count))]

@@ -1,7 +1,7 @@
-"""The content-addressed artifact store: everything bulky is a file or a folder named by its SHA-256.
+"""The content-addressed artifact store: large data is kept in files and folders named by their SHA-256.
 
-What exists is whole: it is written under a temporary name, fsynced and renamed. The cache of the steps compares what it
-reads with its digest.
+An artifact that exists is complete: it is written under a temporary name, fsynced and renamed. The cache of the steps
+checks the digest of every artifact that it uses.
 """
 
 import hashlib
@@ -55,25 +55,25 @@ class Store:
             return self._keep(path, "folders", "", rows)
 
     def frame(self, artifact: Artifact) -> pd.DataFrame:
-        """Read a frame back."""
+        """Read a stored frame."""
         return pd.read_parquet(self.root / artifact.path)
 
     @property
     def folders(self) -> Path:
-        """Holds every stored folder under its digest."""
+        """The directory that holds every stored folder under its digest."""
         return self.root / "folders"
 
     def folder(self, sha256: str) -> Path:
-        """Where the folder with this digest lies."""
+        """The path of the folder with this digest."""
         return self.folders / sha256
 
     def whole(self, artifact: Artifact) -> bool:
-        """Whether the artifact is there and is what it was."""
+        """Whether the artifact exists and still has its digest."""
         path = self.root / artifact.path
         return path.exists() and digest(path) == artifact.sha256
 
     def whole_folder(self, sha256: str) -> bool:
-        """Whether the folder with this digest is there and is what it was."""
+        """Whether the folder with this digest exists and still has this digest."""
         return self.folder(sha256).is_dir() and digest(self.folder(sha256)) == sha256
 
     @contextmanager
@@ -90,7 +90,7 @@ class Store:
             with part.open("rb") as file:
                 os.fsync(file.fileno())
         if target.exists() and digest(target) != sha256:
-            # A truncated or altered artifact gives way to the whole one.
+            # A truncated or altered artifact is replaced.
             shutil.rmtree(target) if target.is_dir() else target.unlink()
         if not target.exists():
             path.rename(target)
@@ -102,25 +102,25 @@ class Store:
 
 @dataclass(frozen=True)
 class MemoryStore(Store):
-    """A store whose frames are gone with it, for a debate that nobody keeps; folders are read from `root` itself."""
+    """A store that keeps frames in memory only, for debates that nobody keeps; it reads folders from `root` itself."""
 
     frames: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def folders(self) -> Path:
-        """Holds every folder under its digest."""
+        """The directory that holds every folder under its digest."""
         return self.root
 
     def put_folder(self, write: Callable[[Path], None], rows: int) -> Artifact:
-        """Refuse: there is nowhere to keep it."""
-        raise NotImplementedError("a store in memory keeps no folders; training takes a Store")
+        """Always fail: a store in memory cannot keep folders."""
+        raise NotImplementedError("a store in memory cannot keep folders; training needs a Store")
 
     def put_frame(self, frame: pd.DataFrame) -> Artifact:
-        """Keep a frame in memory, named by its number."""
+        """Keep a frame in memory under its number."""
         name = str(len(self.frames))
         self.frames[name] = frame
         return Artifact(path=name, sha256=name, rows=len(frame))
 
     def frame(self, artifact: Artifact) -> pd.DataFrame:
-        """Give a frame back."""
+        """Return a stored frame."""
         return self.frames[artifact.path]

@@ -13,13 +13,13 @@ from evaluation.measures.debates import label_accuracy
 def vote(run: Run, transcript: Transcript, *, min_votes: int) -> Consensus:
     """The winning answer to every problem; kept as a pseudo-label if enough agents gave it.
 
-    Answers count what the responses say, see `agents.debate.votes`. The reference answers serve only to measure the
-    labels that were kept and those that were dropped.
+    Each answer counts with the weight of its response, see `agents.debate.votes`. The reference answers are used only
+    to measure the accuracy of the kept and of the dropped labels.
 
     Args:
-        run: the surroundings.
+        run: the store.
         transcript: the whole debate.
-        min_votes: agents that must agree for a label to be kept.
+        min_votes: number of agents that must agree for a label to be kept.
     """
     asked = read_problems(run.store, transcript.problems)
     last = run.store.frame(transcript.responses[-1])

@@ -1,4 +1,4 @@
-"""Counts that show how the code is laid out, written into docs/architecture.md. Run by `make docs`.
+"""Writes counts that show the layout of the code into docs/architecture.md. Run by `make docs`.
 
 `python docs/counts.py FOLDER` prints the table of another checkout instead.
 """
@@ -23,7 +23,7 @@ EXAMPLES = {
     "a field of the debate": "stop_on_consensus",
     "a method of the benchmark": "early-stop",
 }
-"""Of each kind of thing that can be added, one that there is."""
+"""For each kind of thing that can be added, an example that exists."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -50,7 +50,7 @@ def _length(function: Function) -> int:
 
 
 def _names(tree: ast.Module, name: str) -> bool:
-    """Whether a module says this name: as a string, a variable, an attribute or an argument."""
+    """Whether a module uses this name: as a string, a variable, an attribute or an argument."""
     return any(
         (isinstance(node, ast.Constant) and node.value == name)
         or (isinstance(node, ast.Name) and node.id == name)
@@ -103,7 +103,7 @@ def table(root: Path) -> str:
 
 
 def page(text: str) -> str:
-    """The architecture page with its counts made anew."""
+    """The architecture page with new counts."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{table(ROOT)}\n\n{END}{after}"

@@ -1,6 +1,6 @@
-"""Writes docs/reference.md: every field of the config, command, benchmark method and environment variable.
+"""Writes docs/reference.md: all config fields, commands, benchmark methods and environment variables.
 
-All of it is read off the code, so that a new field or method needs no edit of a page. Run by `make docs`; it starts no
+All of it is read from the code, so that a new field or method needs no edit of a page. Run by `make docs`; it starts no
 server and loads no model.
 """
 
@@ -30,33 +30,33 @@ from infra.config.job import Config, Measurement  # noqa: E402
 Schema = dict[str, Any]
 """A JSON schema, or a part of one."""
 VARIABLES = {
-    "MAFT_HOME": ("`.maft`", "Folder of everything that is written; `--home` says the same."),
+    "MAFT_HOME": ("`.maft`", "Folder for everything that maft writes; same as `--home`."),
     "MAFT_PLUGINS": (
         "none",
-        "Modules, separated by commas, that are imported first and add to the registries.",
+        "Modules, separated by commas, that add entries to the registries; imported first.",
     ),
     "MAFT_TIMEZONE": ("UTC", "Time zone of the nightly schedule, such as Europe/Paris."),
-    "MAFT_WEBHOOK_URL": ("none", "Gets JSON on a failed run, a promotion and a regression. It is kept as a secret."),
+    "MAFT_WEBHOOK_URL": ("none", "URL that gets JSON after a failed run, promotion or regression. It is kept secret."),
     "MAFT_PREFECT_PORT": ("4200, or the next free one", "Port of the Prefect server."),
     "MAFT_MLFLOW_PORT": ("5000, or the next free one", "Port of the MLflow server."),
-    "PREFECT_API_URL": ("none", "A Prefect server of your own, in place of the one that maft starts."),
-    "MLFLOW_TRACKING_URI": ("none", "An MLflow server of your own, in place of the one that maft starts."),
+    "PREFECT_API_URL": ("none", "Your own Prefect server, instead of the one that maft starts."),
+    "MLFLOW_TRACKING_URI": ("none", "Your own MLflow server, instead of the one that maft starts."),
     "OPENAI_API_KEY": ("none", "Key of the server of `engine.url`. It is never logged."),
 }
-"""Environment variables that a user sets, with default and meaning; those that no module names are left out."""
+"""Environment variables that users set, with default and meaning; variables not named in the code are left out."""
 
 INTERNAL = {"MAFT_SERVER"}
-"""Variables that maft sets for processes of its own."""
+"""Variables that maft sets for its own processes."""
 
 
 WORDS = {"string": "text", "boolean": "true, false", "integer": "whole number", "object": "fields as below", "null": ""}
 MANY = 8
-"""Longest list that is shown whole."""
+"""Length of the longest list that is shown in full."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One row of a table of fields. `kinds` are those of its section that have it; empty if all have."""
+    """One row of a table of fields. `kinds` are the kinds of its section that have the field; empty for all kinds."""
 
     name: str
     default: str
@@ -66,7 +66,7 @@ class Field:
 
 
 def fields(model: type[BaseModel]) -> list[Field]:
-    """All fields of a config, those of its sections by their dotted names."""
+    """All fields of a config; a field of a section has a dotted name."""
     schema = model.model_json_schema()
     defaults = {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
     return list(_fields(schema, schema.get("$defs", {}), defaults))
@@ -83,7 +83,7 @@ def _fields(schema: Schema, definitions: Schema, defaults: dict[str, object], pr
 
 
 def _section(sections: list[Schema], definitions: Schema, default: object, prefix: str) -> Iterator[Field]:
-    """The fields of a section; where it is a choice of kinds, each field once, with the kinds that have it."""
+    """The fields of a section; if it has several kinds, each field is listed once, with its kinds."""
     given = dict(default) if isinstance(default, BaseModel) else {}
     if len(sections) == 1:
         yield from _fields(sections[0], definitions, given, prefix)
@@ -104,12 +104,12 @@ def _section(sections: list[Schema], definitions: Schema, default: object, prefi
 
 
 def _kind(section: Schema) -> dict[str, str]:
-    """Field and value that tell a kind of section from the others, such as {"name": "openai"}; empty if none does."""
+    """The field and value that identify a kind of section, such as {"name": "openai"}; empty if there is none."""
     return {name: str(about["const"]) for name, about in section["properties"].items() if "const" in about}
 
 
 def _sections(about: Schema, definitions: Schema) -> list[Schema]:
-    """The models that a property may be; none for a plain value."""
+    """The schemas of the models that a property may be; empty for a plain value."""
     if "$ref" in about:
         target = definitions[about["$ref"].rpartition("/")[2]]
         return [target] if "properties" in target else _sections(target, definitions)
@@ -122,7 +122,7 @@ def _sections(about: Schema, definitions: Schema) -> list[Schema]:
 
 
 def _values(about: Schema, definitions: Schema) -> str:
-    """What a property may be, in words."""
+    """The values that a property may have, in words."""
     if "$ref" in about:
         return _values(definitions[about["$ref"].rpartition("/")[2]], definitions)
     if "const" in about or "enum" in about:
@@ -156,9 +156,9 @@ def _shown(default: object) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text for a cell of a table: on one line, with papers linked and nothing read as markup."""
+    """Text for a table cell: on one line, with links to papers and without markup."""
     text = re.sub(r"\s+", " ", text).strip().replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
-    names = "|".join(re.escape(name) for name in FIELD_NAMES if re.search("[._]", name))  # Others are plain words too.
+    names = "|".join(re.escape(name) for name in FIELD_NAMES if re.search("[._]", name))  # Others are plain words.
     text = re.sub(rf"(?<![\w.`-])({names})(?![\w`-])", r"`\1`", text)
     return re.sub(r"arXiv (\d{4}\.\d{5})", r"[arXiv \1](https://arxiv.org/abs/\1)", text)
 
@@ -185,7 +185,7 @@ def _field_table(rows: list[Field]) -> str:
 
 def _config() -> str:
     job = fields(Config)
-    parts = ["## Config of a job", "The parameter of `improve` and `nightly`, and what `maft run` reads."]
+    parts = ["## Config of a job", "The parameter of the deployments `improve` and `nightly`; `maft run` reads it too."]
     top = [field for field in job if "." not in field.name]
     parts.append(_field_table(top))
     for section in dict.fromkeys(field.name.partition(".")[0] for field in job if "." in field.name):
@@ -195,7 +195,7 @@ def _config() -> str:
 
 
 def _other(title: str, about: str, model: type[BaseModel]) -> str:
-    """The fields of another config, where they are not a job's, and which of a job's it lacks."""
+    """The fields of another config that differ from a job's, and the job's fields that it lacks."""
     job = fields(Config)
     own = fields(model)
     lacking = [f"`{name}`" for name in Config.model_fields if name not in model.model_fields]
@@ -204,7 +204,7 @@ def _other(title: str, about: str, model: type[BaseModel]) -> str:
 
 
 def parameters(callback: Callable[..., object]) -> list[tuple[str, str, str]]:
-    """Arguments, then options of a command, read off its function: each as it is written, its default, its meaning."""
+    """Arguments, then options of a command, read from its function, each with usage, default and meaning."""
     hints = get_type_hints(callback, include_extras=True)
     arguments, options = [], []
     for name, parameter in inspect.signature(callback).parameters.items():
@@ -219,7 +219,7 @@ def parameters(callback: Callable[..., object]) -> list[tuple[str, str, str]]:
             metavar = info.metavar or (name.upper() if given is inspect.Parameter.empty else f"[{name.upper()}]")
             arguments.append((f"`{metavar}`", default, meaning))
         else:
-            # In `Annotated`, typer takes the first name for the default.
+            # In `Annotated`, typer reads the first name as the default.
             named = [str(each) for each in (info.default, *(info.param_decls or ())) if str(each).startswith("--")]
             option = next(iter(named), "--" + name.replace("_", "-"))
             options.append((f"`{option} {info.metavar or _metavar(kind)}".rstrip() + "`", default, meaning))
@@ -227,7 +227,7 @@ def parameters(callback: Callable[..., object]) -> list[tuple[str, str, str]]:
 
 
 def _metavar(kind: object) -> str:
-    """What stands for the value of an option: nothing for a flag."""
+    """The placeholder for the value of an option; empty for a flag."""
     plain = [each for each in get_args(kind) or (kind,) if each is not type(None)]
     return {bool: "", int: "NUMBER", float: "NUMBER", Path: "PATH"}.get(plain[0], "TEXT")
 
@@ -251,12 +251,12 @@ def _commands() -> str:
 def _methods() -> str:
     names = Benchmark.model_json_schema()["properties"]["methods"]["items"]["enum"]
     rows = [(f"`{name}`", METHODS[name].title, _cell(METHODS[name].about)) for name in names]
-    about = "## Methods of a benchmark\n\nWhat `methods` of a benchmark may name, in the order of its tables."
+    about = "## Methods of a benchmark\n\nThe names that the field `methods` takes, in the order of the tables."
     return f"{about}\n\n{_table(('name', 'in the table', 'what it is'), rows)}"
 
 
 def _named_variables() -> set[str]:
-    """Strings in the code that are names of environment variables."""
+    """Names of environment variables that the code has as strings."""
     trees = [ast.parse(path.read_text("utf-8")) for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     constants = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     found = {value for value in constants if isinstance(value, str)}
@@ -279,13 +279,13 @@ def page() -> str:
     parts = [
         "# Reference",
         "<!-- Written by docs/reference.py from the code; `make docs` writes it again. -->",
-        "Every field can stand in a YAML file, in `--set key.path=value`, and in the run form of the Prefect UI. Where "
-        "*none* is the default, nothing is set. What the words of a meaning refer to is in the [manual](manual.md).",
+        "Every field can be set in a YAML file, with `--set key.path=value`, and in the run form of the Prefect UI. If "
+        "the default is *none*, the field is not set. The [manual](manual.md) explains the terms.",
         _config(),
-        _other("Config of an evaluation", "What `maft evaluate` and the deployment `evaluate` read.", Measurement),
+        _other("Config of an evaluation", "Config of `maft evaluate` and deployment `evaluate`.", Measurement),
         _other(
             "Config of a benchmark",
-            "What `maft benchmark` and the deployment `benchmark` read: a job's config, and what stands here.",
+            "The config of `maft benchmark` and deployment `benchmark`: a job's config and these fields.",
             Benchmark,
         ),
         _methods(),

@@ -1,7 +1,7 @@
-"""A hook of MkDocs: pages that lie outside docs/, and links between pages as they are written for a Git host.
+"""A hook of MkDocs that adds pages from outside docs/ and rewrites the links between pages for the site.
 
-On a Git host a link leads to a file of the repository. On the site it leads to that file's page; a link to a file that
-is no page, such as a module, becomes its plain text.
+The links are written for a Git host, where a link leads to a file of the repository. On the site it leads to that
+file's page; a link to a file that is not a page, such as a module, becomes plain text.
 """
 
 import posixpath
@@ -19,20 +19,20 @@ OUTSIDE = {
     "CHANGELOG.md": "changelog.md",
     "agents/embedded/README.md": "embedded.md",
 }
-"""Files that are not in docs/, and the names of their pages."""
+"""Files outside docs/, and the names of their pages."""
 
 LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that lie outside docs/."""
+    """Add the pages from outside docs/."""
     for source, name in OUTSIDE.items():
         files.append(File.generated(config, name, content=(ROOT / source).read_text("utf-8")))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """The page with its links leading to pages."""
+    """The page with its links rewritten to lead to pages of the site."""
     here = page.file.src_uri
     source = next((path for path, name in OUTSIDE.items() if name == here), f"docs/{here}")
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, however the process that writes them ends."""
+"""Writes a file so that it exists whole or not at all, even if the process is killed."""
 
 import os
 import tempfile
@@ -8,11 +8,11 @@ MODE = 0o644
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, or leave the one that was there; once this returns, the file outlives a loss of power.
+    """Write a file in one step: an error leaves the old file, and a finished write survives a loss of power.
 
     Args:
-        path: in a folder that exists; a file of that name is replaced, a link too. Everybody may read the new file.
-        content: all of it.
+        path: the file, in an existing folder; an existing file or link is replaced. Everybody may read the new file.
+        content: the whole content.
 
     Raises:
         OSError: the folder is missing or cannot be written, or the disk is full.
@@ -32,7 +32,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the new name on the disk as well."""
+    """Write the folder to disk too, so that the new file's name is not lost."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""Values of a table of pandas as Python's own."""
+"""Converts values of a pandas table to Python values."""
 
 
 def text_or_none(value: object) -> str | None:
-    """A cell of text; None where there is none, which pandas gives back as None, NaN or NA, by column and version."""
+    """The text of a cell; None for an empty cell, which pandas gives as None, NaN or NA by column and version."""
     return value if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""What crosses a border between modules: immutable records, strict about their fields."""
+"""The base class of the records that modules pass to each other."""
 
 from typing import Literal
 
@@ -8,6 +8,6 @@ Role = Literal["generator", "critic"]
 
 
 class Record(BaseModel):
-    """A value that crosses a border: immutable, and strict about its fields."""
+    """A value that modules pass to each other: immutable, and without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

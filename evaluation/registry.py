@@ -1,4 +1,4 @@
-"""Named entries that a file adds by itself: topologies, engines, training methods, problem sources, benchmark methods.
+"""Registries, to which files add named entries: topologies, engines, training methods, problem sources and others.
 
     TOPOLOGIES: Registry[Topology] = Registry("topology", package="agents.debate.topologies")
 
@@ -11,11 +11,11 @@
     class Settings(BaseModel):
         topology: Annotated[str, OneOf(TOPOLOGIES)] = "all-to-all"
 
-A plugin is a module outside this project that adds entries. MAFT_PLUGINS names it, so nothing here is edited:
+A plugin is a module outside this project that adds entries. The variable MAFT_PLUGINS names it:
 `MAFT_PLUGINS=my_topologies,my_sources maft run`. It must be on Python's path (installed, or in a folder of PYTHONPATH).
 
-Names are asked for when a settings class is made. So a module that adds entries may import no module with such a class,
-except under TYPE_CHECKING; where one does, the import fails and says so.
+A settings class reads the names when it is defined. So a module that adds entries must not import a module with such a
+class, except under TYPE_CHECKING; if it does, the import fails with a message that says so.
 """
 
 import importlib
@@ -39,15 +39,15 @@ class PluginError(ImportError):
 
 
 class Registry(Generic[T]):
-    """Entries of one kind by name: those of the package by module, then others in the order in which they are added."""
+    """Entries of one kind by name: the package's sorted by module, then others in the order they were added."""
 
     def __init__(self, what: str, package: str | None = None) -> None:
-        """No entries yet.
+        """Create an empty registry.
 
         Args:
-            what: the kind of entry in a word or two, for messages, such as topology.
-            package: dotted name of the package whose modules add entries; all of them are imported, by name, when the
-                registry is first read. A package inside it counts as one module. None if nothing is to be imported.
+            what: the kind of entry, for messages, such as topology.
+            package: dotted name of the package whose modules add entries. All modules are imported, sorted by name,
+                when the registry is first read. A package inside it counts as one module. None to import nothing.
         """
         self.what = what
         self.package = package
@@ -56,17 +56,18 @@ class Registry(Generic[T]):
         self._complete = False
 
     def add(self, name: str) -> Callable[[T], T]:
-        """A decorator that adds a function, class or object under `name` and returns it as it is.
+        """A decorator that adds a function, class or object under `name` and returns it unchanged.
 
         Raises:
-            ValueError: there is an entry of that name.
+            ValueError: an entry of that name exists already.
         """
         module = str(sys._getframe(1).f_globals["__name__"])
 
         def added(entry: T) -> T:
             if name in self._entries:
                 raise ValueError(
-                    f"{module} adds the {self.what} {name!r}, which {self._modules[name]} has added; take another name"
+                    f"{module} adds the {self.what} {name!r}, which {self._modules[name]} already added; "
+                    "choose another name"
                 )
             self._entries[name] = entry
             self._modules[name] = module
@@ -78,7 +79,7 @@ class Registry(Generic[T]):
         """The entry of that name.
 
         Raises:
-            ValueError: there is none; the message lists those that there are.
+            ValueError: there is no such entry; the message lists all names.
         """
         self._import_all()
         if name not in self._entries:
@@ -91,24 +92,24 @@ class Registry(Generic[T]):
         return tuple(self._entries)
 
     def items(self) -> tuple[tuple[str, T], ...]:
-        """All names with their entries, in their order."""
+        """All names with their entries, in the order of `names`."""
         return tuple((name, self[name]) for name in self.names())
 
     def described(self) -> str:
-        """What each entry is, by its docstring: `ring: the agent before it; sparse: ...`."""
+        """The docstrings of all entries in one line: `ring: the agent before it; sparse: ...`."""
         return "; ".join(f"{name}: {_one_line(self[name].__doc__)}" for name in self.names()) + "."
 
     def module_of(self, name: str) -> str:
         """Dotted name of the module that added an entry, for the keys of cached results.
 
         Raises:
-            ValueError: there is none of that name.
+            ValueError: there is no entry of that name.
         """
         self[name]
         return self._modules[name]
 
     def _import_all(self) -> None:
-        # A second call in the midst of the first does no harm, since a module is imported once.
+        # A second call during the first does no harm, since a module is imported only once.
         if self._complete:
             return
         if self.package is not None:
@@ -116,7 +117,7 @@ class Registry(Generic[T]):
             for module in sorted(module.name for module in pkgutil.iter_modules(path)):
                 _import_whole(f"{self.package}.{module}")
         load_plugins()
-        # Which module somebody happened to import first must not show in messages and schemas.
+        # Messages and schemas must not depend on which module was imported first.
         self._entries = dict(sorted(self._entries.items(), key=lambda item: self._place(self._modules[item[0]])))
         self._complete = True
 
@@ -130,10 +131,10 @@ def _one_line(text: str | None) -> str:
 
 
 def load_plugins() -> None:
-    """Import the modules that MAFT_PLUGINS names, in its order; what was imported before is not imported again.
+    """Import the modules that MAFT_PLUGINS names, in its order; a module is imported only once.
 
     Raises:
-        PluginError: a module is not there, or fails when imported.
+        PluginError: a module does not exist, or fails when imported.
     """
     for name in filter(None, map(str.strip, os.environ.get(PLUGINS, "").split(","))):
         try:
@@ -144,10 +145,10 @@ def load_plugins() -> None:
 
 def _import_whole(name: str) -> None:
     module = importlib.import_module(name)
-    # A module that is being imported has not added its entries yet, and whoever asks now would never see them.
+    # A module that is still being imported has not added its entries yet, so a registry read now would lack them.
     if getattr(module.__spec__, "_initializing", False):
         raise ImportError(
-            f"{name} adds entries to a registry, but imports a module that reads one at once; "
+            f"{name} adds entries to a registry, but imports a module that reads one on import; "
             "import that module under TYPE_CHECKING or inside a function"
         )
 
@@ -158,10 +159,10 @@ class _Named(Protocol):
 
 
 class OneOf:
-    """Makes a `str` field of a pydantic model take the names of a registry, as a Literal of them would.
+    """Makes a `str` field of a pydantic model accept only the names of a registry, like a Literal.
 
-    `Annotated[str, OneOf(TOPOLOGIES)]` refuses others with "Input should be 'all-to-all', 'ring' or 'sparse'" and has
-    these as the `enum` of its JSON schema. The names are those that there are when the model's class is made.
+    `Annotated[str, OneOf(TOPOLOGIES)]` refuses other names with "Input should be 'all-to-all', 'ring' or 'sparse'", and
+    its JSON schema has the names as `enum`. The names are read when the model's class is defined.
     """
 
     def __init__(self, registry: _Named) -> None:

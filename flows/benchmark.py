@@ -17,20 +17,23 @@ from tasks.run import run_of
 
 
 class Compared(Record):
-    """What a benchmark came to."""
+    """The results of a benchmark."""
 
     rows: list[Row]
     transfer: list[Row]
-    """On problems of another kind, after the last iteration."""
+    """The rows on problems of another kind, after the last iteration."""
     measured: list[MethodScore]
     job: JobRun
     report: str
-    """Path of the page that tells of it."""
+    """Path of the page with the report."""
 
 
 @flow(name="benchmark", flow_run_name="{config.society} · benchmark")
 def benchmark(config: Benchmark) -> Compared:
-    """Every method under every seed, then the table and the report. Started again, it goes on where it was cut off."""
+    """Run every method under every seed, then make the table and the report.
+
+    Started again after an interruption, the flow resumes where it stopped.
+    """
     bases = identify_bases([config.base_model], config.trust_remote_code)
     mixed = identify_bases(config.base_models, config.trust_remote_code) if config.base_models else None
     encoder = identify_encoder(config.encoder) if config.encoder else None
@@ -45,7 +48,7 @@ def benchmark(config: Benchmark) -> Compared:
         for seed in config.seeds:
             questions = Questions(sets=problems[seed], transfer=other[seed], encoder=encoder)
             found: dict[MethodName, list[MethodScore]] = {}
-            # Those that are measured by another's tokens come after it.
+            # Matched methods come after the method whose tokens they match.
             for name in sorted(config.methods, key=lambda name: (METHODS[name].matched, order.index(name))):
                 settings = config.job(METHODS[name], seed)
                 own = mixed if mixed and METHODS[name].mixed else bases

@@ -1,4 +1,4 @@
-"""Evaluate: any generation of a society on any problems; nothing is learned or promoted."""
+"""Evaluate: measure any generation of a society on any problems; nothing is learned or promoted."""
 
 from prefect import flow
 
@@ -13,7 +13,7 @@ from tasks.run import run_of
 
 
 class Evaluation(Record):
-    """What an evaluation came to."""
+    """The result of an evaluation."""
 
     scores: GenerationScores
     job: JobRun
@@ -21,7 +21,7 @@ class Evaluation(Record):
 
 @flow(name="evaluate", flow_run_name="{config.society} · evaluate {config.generation}")
 def evaluate(config: Measurement) -> Evaluation:
-    """Let one generation debate over other problems, with the settings that it was made with."""
+    """Measure one generation on other problems, with the settings that it was made with."""
     found = find_measured(config)
     problems = prepare_held_out(config.held_out, config.seed)
     run = run_of(config.society, found.bases, engine=found.config.engine, runner=found.config.runner)

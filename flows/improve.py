@@ -1,4 +1,4 @@
-"""Improve: L iterations from the untuned base or from a generation, what `maft run` runs and a deployment starts."""
+"""Improve: L iterations from the untuned base or from a generation (`maft run`, and a deployment)."""
 
 from prefect import flow
 
@@ -21,7 +21,7 @@ from tasks.run import run_of
 
 
 class Improvement(Record):
-    """What a run came to."""
+    """The result of a run."""
 
     society: Society
     generations: list[GenerationScores]
@@ -34,14 +34,15 @@ class Improvement(Record):
 def improve(config: Config) -> Improvement:
     """Finetune a society for some iterations; every generation is measured and registered, the last may be promoted.
 
-    Waits where another run of the same society is at work. Started again, it goes on where it was cut off.
+    The flow waits while another run of the same society is at work. Started again after an interruption, it resumes
+    where it stopped.
     """
     with one_run_per_society(config.society, wait=True):
         return grow(config)
 
 
 def grow(config: Config) -> Improvement:
-    """The generation that the job starts from, then one more per iteration, then the last against the champion."""
+    """Measure the generation to start from, make one more per iteration, and compare the last with the champion."""
     bases, settings = identify_bases(config.bases, config.trust_remote_code), config.settings
     start = resolve_start(config, bases)
     problems = prepare(config.problems, seed=config.seed, draw=start.first_generation - 1)

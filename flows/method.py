@@ -1,6 +1,6 @@
 """One method of a benchmark under one seed, from the untuned base through its iterations.
 
-The steps are those of Algorithm 1, and what methods have in common is computed once: their tasks have equal keys.
+The steps are those of Algorithm 1. Steps that methods share are computed once, since their tasks have equal keys.
 """
 
 from collections.abc import Sequence
@@ -23,23 +23,23 @@ from tasks.prepare import renew
 
 @dataclass(frozen=True)
 class Questions:
-    """What a method is trained and measured on."""
+    """The problems that a method is trained and measured on."""
 
     sets: StoredProblems
     transfer: Artifact | None
-    """Held-out problems of another kind."""
+    """Held-out problems of another kind; None if there are none."""
     encoder: EncoderRef | None
-    """For the dissimilarity of responses."""
+    """The sentence encoder for the dissimilarity of responses; None leaves this measure out."""
 
 
 @flow(name="method", flow_run_name="{name} · seed {config.seed}", validate_parameters=False)
 def run_method(name: MethodName, config: Config, *, run: Run, questions: Questions) -> list[MethodScore]:
-    """The method before any finetuning, and after each iteration if it has them; at the end on other problems, if any.
+    """Score a method before finetuning and after each iteration, and at the end on problems of another kind, if any.
 
     Args:
-        name: of the method.
-        config: the method's own, see `infra.config.benchmark.Benchmark.job`.
-        run: the surroundings.
+        name: the name of the method.
+        config: the method's own config, see `infra.config.benchmark.Benchmark.job`.
+        run: the base models, the engine and the store.
         questions: the problems.
     """
     method, sets = METHODS[name], questions.sets
@@ -68,13 +68,13 @@ def run_method(name: MethodName, config: Config, *, run: Run, questions: Questio
 
 
 def _debating(method: Method, config: Config, *, training: bool) -> Config:
-    """The config with as many rounds as the method has in training or in answering."""
+    """The config with the method's number of rounds, in training or in answering."""
     rounds = method.rounds(config.debate.rounds, training)
     return config.model_copy(update={"debate": config.debate.model_copy(update={"rounds": rounds})})
 
 
 def learn_by(method: Method, config: Config, *, run: Run, society: Society, problems: Artifact) -> Learned:
-    """One iteration: sample, label, split, put together what one model learns from, finetune."""
+    """One iteration: sample, label, split, pool the datasets that one model learns from, finetune."""
     iteration, n = society.generation + 1, config.agents
     settings = _debating(method, config, training=True).settings
     if method.learns == "own" and not method.sees_labels:
@@ -106,10 +106,11 @@ def learn_by(method: Method, config: Config, *, run: Run, society: Society, prob
 
 @flow(name="match", flow_run_name="{name} · seed {config.seed}", validate_parameters=False)
 def match(name: MethodName, config: Config, *, run: Run, reference: list[MethodScore]) -> list[MethodScore]:
-    """An untuned method with as many sampled tokens as `reference` took up to each of its iterations, or a little more.
+    """Score an untuned method that samples as many tokens as `reference` up to each of its iterations, or a few more.
 
-    Groups of N agents answer the problems that `reference` did until the tokens are spent, those of its training
-    included; all agents of all groups vote. What one iteration has the next one has too, and more.
+    Groups of N agents answer the problems of `reference` until they have sampled as many tokens as `reference` did in
+    training and answering; all agents of all groups vote. Each iteration keeps the groups of the previous one and adds
+    more.
     """
     method = METHODS[name]
     answering = _debating(method, config, training=False).settings
@@ -131,7 +132,7 @@ def match(name: MethodName, config: Config, *, run: Run, reference: list[MethodS
 
 
 def _spent(reference: Sequence[MethodScore], iteration: int) -> int:
-    """Tokens sampled for training up to an iteration."""
+    """Number of tokens sampled for training up to an iteration."""
     return sum(each.outcome.training.sampled_tokens for each in reference if each.outcome.iteration <= iteration)
 
 

@@ -1,4 +1,4 @@
-"""Nightly: one more generation on top of the champion, on problems of its own, then the promotion gate."""
+"""Nightly: make one more generation from the champion, on new problems, then run the promotion gate."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -13,7 +13,7 @@ FROM_CHAMPION = Config(start_from="champion", iterations=1)
 
 @flow(name="nightly", flow_run_name="{config.society} · nightly")
 def nightly(config: Config = FROM_CHAMPION) -> Improvement | State:
-    """Improve the champion by an iteration; cancelled where another run of the same society is at work."""
+    """Improve the champion by one iteration; the run is cancelled if another run of the same society is at work."""
     try:
         with one_run_per_society(config.society, wait=False):
             return grow(config)

@@ -1,5 +1,5 @@
-"""Errors that are the user's to fix."""
+"""The error for faults that the user can fix."""
 
 
 class UserError(Exception):
-    """A message that says what is wrong and what to do; the command line prints it without a traceback."""
+    """Says what is wrong and what to do; the command line prints the message without a traceback."""

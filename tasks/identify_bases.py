@@ -1,4 +1,4 @@
-"""Say which base models or encoder a job is over, so that a changed one is never taken for the same."""
+"""Identify base models and encoders by digest, so that a changed model is never mistaken for the old one."""
 
 from prefect import task
 
@@ -10,11 +10,11 @@ from agents.judging.embedding import EncoderRef
 
 @task(task_run_name="identify base {names}")
 def identify_bases(names: list[str], trust_remote_code: bool) -> Bases:
-    """Check the base models and take their digests."""
+    """Check the base models and compute their digests."""
     return base_model.identify_bases(names, trust_remote_code)
 
 
 @task(task_run_name="identify encoder {name}")
 def identify_encoder(name: str) -> EncoderRef:
-    """Find the sentence encoder and take its digest."""
+    """Find the sentence encoder and compute its digest."""
     return embedding.identify_encoder(name)

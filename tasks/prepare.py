@@ -1,4 +1,4 @@
-"""Prepare: the problems of a run, once and for all its iterations."""
+"""Prepare: read or generate the problems of a job, and store them."""
 
 from prefect import task
 
@@ -12,10 +12,13 @@ from infra.home.home import current_home
 
 @task(task_run_name="prepare problems, portion {draw}")
 def prepare(problems: Problems, *, seed: int, draw: int) -> StoredProblems:
-    """Read or generate the problems. Not cached: the files may have changed, and what is stored is named by digest.
+    """Read or generate the training problems and the held-out problems, and store them.
+
+    Not cached: the files may have changed, and stored problems are named by digest.
 
     Args:
-        draw: the portion of them, so that a job that goes on from generation k has problems that it did not see.
+        draw: the portion of the problems, so that a job that goes on from generation k gets problems that were not used
+            before.
     """
     sets = load_problems(problems, seed, draw)
     store = Store(current_home().artifacts)
@@ -27,7 +30,7 @@ def prepare(problems: Problems, *, seed: int, draw: int) -> StoredProblems:
 
 @task(task_run_name="renew training problems, portion {draw}")
 def renew(problems: StoredProblems, config: Problems, *, seed: int, draw: int) -> StoredProblems:
-    """Another portion to finetune on, the same held-out problems; no portion has any that are held out."""
+    """Another portion of training problems with the same held-out problems; no portion has held-out problems in it."""
     train = Store(current_home().artifacts).put_frame(problems_frame(load_problems(config, seed, draw).train))
     return problems.model_copy(update={"train": train})
 

@@ -1,4 +1,4 @@
-"""Pretrain: the stages of training the embedded base model, each stored whole when it ends."""
+"""Pretrain: train the embedded base model in stages; the model is stored at the end of each stage."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class TrainedStage(Record):
 
 @step(name="pretrain · {stage.name}")
 def train_stage(stage: Stage, start: Artifact | None, seed: int) -> TrainedStage:
-    """One stage, from the model of the stage before or from nothing."""
+    """Train one stage, from the model of the previous stage or from scratch."""
     store = Store(current_home().artifacts)
     model, tokenizer = train.resume(store.folder(start.sha256)) if start else train.begin(seed)
     losses: list[float] = []

@@ -1,4 +1,4 @@
-"""The surroundings of the steps in a Prefect flow: the home's store, progress on the terminal and in the UI."""
+"""What the steps of a Prefect flow use: the home's store, and progress on the terminal and in the UI."""
 
 from agents.engines.base_model import Bases
 from agents.engines.settings import EngineSettings
@@ -10,13 +10,13 @@ from tasks import steps
 
 
 def run_of(name: str, bases: Bases, *, engine: EngineSettings, runner: Runner) -> Run:
-    """Cached steps over these base models.
+    """A run with cached steps on these base models.
 
     Args:
-        name: of the society, for people.
-        bases: of its agents.
-        engine: what they speak through.
-        runner: where the work is done.
+        name: the name of the society, for display.
+        bases: the base models of its agents.
+        engine: the engine that samples their responses.
+        runner: the device and the batch size.
     """
     store = Store(current_home().artifacts)
     return Run(steps=steps, bases=bases, engine=engine, store=store, runner=runner, name=name, progress=progress)

@@ -1,8 +1,8 @@
-"""The command `maft` as tests run it: from nothing, or in a fork of a process that has the libraries.
+"""Runs the command `maft` for tests: as a new process, or as a fork of a process that has imported the libraries.
 
-To import torch, transformers, MLflow and the rest takes longer than most commands do. One process imports them for all,
-and a command is a fork of it, with arguments, environment, streams and an end of its own. Nothing of the project is
-imported beforehand, and nothing of Prefect, which reads its settings when it is imported.
+Importing torch, transformers, MLflow and others takes longer than most commands. One process imports them, and each
+command is a fork of it with its own arguments, environment, streams and exit status. This process imports no code of
+the project, and not Prefect, which reads its settings when it is imported.
 """
 
 import atexit
@@ -26,7 +26,7 @@ from infra.operation.environment import client_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_SECONDS = 3600
-"""A benchmark of all methods takes ten minutes beside other work."""
+"""The time limit of a command; a benchmark of all methods takes ten minutes on a busy machine."""
 LIBRARIES = ["torch", "transformers", "peft", "trl", "datasets", "mlflow.pyfunc", "mlflow.models", "pandas", "pyarrow"]
 LIBRARIES += [
     "scipy.stats",
@@ -38,17 +38,17 @@ LIBRARIES += [
     "jinja2",
     "sqlalchemy",
 ]
-# What Prefect imports.
+# Libraries that Prefect imports.
 LIBRARIES += ["pydantic_settings", "pendulum", "griffe", "websockets", "prometheus_client", "jsonschema", "slugify"]
 
 
 def plain_environment() -> dict[str, str]:
-    """The environment without what a developer may have exported."""
+    """The environment without variables that a developer may have exported for maft and what it uses."""
     return {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_", "MAFT_", "OPENAI_"))}
 
 
 class Forked:
-    """A function call in a process of its own, with what `subprocess.Popen` has where output is text in pipes."""
+    """A function call in a forked process, with the interface of `subprocess.Popen` for text output in pipes."""
 
     def __init__(self, environment: dict[str, str], call: Callable[..., Any], *arguments: Any) -> None:
         _import_libraries()
@@ -65,7 +65,7 @@ class Forked:
 
     @property
     def returncode(self) -> int | None:
-        """Its status; minus the signal that ended it; None while it runs."""
+        """The exit status of the process; minus the signal that killed it; None while it runs."""
         return self._process.exitcode
 
     def poll(self) -> int | None:
@@ -81,7 +81,7 @@ class Forked:
         os.kill(self.pid, number)
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """Wait for its end; what it says until then, on stdout and on stderr."""
+        """Wait until the process ends; return its output on stdout and on stderr."""
         said: dict[TextIO, str] = {}
         streams = (self.stdout, self.stderr)
         readers = [threading.Thread(target=lambda s=stream: said.update({s: s.read()})) for stream in streams]
@@ -102,10 +102,10 @@ def _text(end: Connection) -> TextIO:
 
 
 def _import_libraries() -> None:
-    """Start the process that others are forked from, where it does not run yet."""
+    """Start the process from which commands are forked, unless it runs already."""
     before = dict(os.environ)
     try:
-        # MLflow reads at import how much it is to log.
+        # MLflow reads its logging level when it is imported.
         os.environ.update(client_environment(Home(ROOT), "", ""))
         forkserver.set_forkserver_preload(LIBRARIES)
         forkserver.ensure_running()
@@ -117,7 +117,7 @@ def _import_libraries() -> None:
 def _run(
     call: Callable[..., Any], arguments: tuple[Any, ...], environment: dict[str, str], out: Connection, err: Connection
 ) -> None:
-    """In the fork: take on what belongs to the call, and end as Python ends."""
+    """In the fork: set the arguments, environment and streams of the call, run it, and exit as Python does."""
     for number, end in ((1, out), (2, err)):
         os.dup2(end.fileno(), number)
         end.close()
@@ -143,7 +143,7 @@ def _run(
 
 
 def run_module(name: str, arguments: tuple[str, ...]) -> None:
-    """What `python -m name arguments` does."""
+    """Do the same as `python -m name arguments`."""
     sys.argv = [name, *arguments]
     sys.path.insert(0, str(ROOT))
     runpy.run_module(name, run_name="__main__", alter_sys=True)
@@ -151,15 +151,15 @@ def run_module(name: str, arguments: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class Maft:
-    """The console command, run as a user runs it."""
+    """The command `maft`, run as a user runs it."""
 
     environment: dict[str, str]
     forked: bool = False
-    """Whether its libraries are imported already."""
+    """Whether commands run as forks of a process that has imported the libraries."""
 
     @property
     def cold(self) -> "Maft":
-        """The same, started from nothing."""
+        """The same command, but each run is a new process."""
         return replace(self, forked=False)
 
     def start(self, *arguments: str) -> "subprocess.Popen[str] | Forked":

@@ -1,4 +1,4 @@
-"""What all tests share: real servers started once for all workers, the command as a user runs it, and who runs what."""
+"""Fixtures for all tests (real servers started once for all workers, the command `maft`), and the order of files."""
 
 import fcntl
 import os
@@ -18,10 +18,10 @@ from tests.command import ROOT, Maft, plain_environment
 
 __all__ = ["ROOT", "SMALL", "Maft", "free_port", "plain_environment"]
 
-# Two workers with two threads each would wait for one another on two cores. Before torch is imported.
+# Two workers with two threads each would slow each other down on two cores. Set this before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# How long an example takes is the machine's business; which examples are tried is the same on every run.
+# Examples have no time limit, since machines differ in speed; every run tries the same examples.
 settings.register_profile("maft", deadline=None, derandomize=True)
 settings.load_profile("maft")
 
@@ -35,17 +35,17 @@ SMALL = [
     "--set",
     "finetune.epochs=1",
 ]
-"""A job of the real thing that takes seconds: N = 2, L = 1 unless told otherwise."""
+"""Options of a real job with N = 2 that takes seconds."""
 
 TOGETHER = ("tests/operation", "tests/infra/society_model")
-"""Folders whose files share what is dear to make: the home that is operated, the society as a model."""
+"""Folders whose files share a fixture that takes long to make: an operated home, a society as a model."""
 LONGEST = ["tests/operation", "tests/flows", "tests/faults", "tests/agents/test_embedded.py", "tests/infra"]
-"""What begins first, so that no worker ends long after the other."""
+"""Files and folders that run first, in this order, so that both workers end at about the same time."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A file at a time, and the files of some folders in one worker."""
+    """A scheduler that gives a worker one file at a time, and all files of a folder in TOGETHER to one worker."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real GSM8K files; a test that needs them skips where they are absent."""
+    """The folder of real GSM8K files; a test that needs them is skipped if they are missing."""
     folder = Path(os.environ.get("MAFT_SHARED_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "gsm8k_test.jsonl").is_file():
         pytest.skip(f"no GSM8K files in {folder}; set MAFT_SHARED_DATA")
@@ -80,7 +80,7 @@ def free_port() -> int:
 
 @contextmanager
 def _users(file: Path, change: int) -> Iterator[int]:
-    """How many workers use the servers after this one has come or gone; others wait until the caller is done."""
+    """Count a worker in or out, and give the number of workers that use the servers; others wait meanwhile."""
     with file.open("a+") as users:
         fcntl.flock(users, fcntl.LOCK_EX)
         users.seek(0)
@@ -92,7 +92,7 @@ def _users(file: Path, change: int) -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def shared_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """A Prefect and an MLflow server, the same in all workers: the first starts them, the last stops them."""
+    """A Prefect and an MLflow server that all workers share; the first worker starts them, the last stops them."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
@@ -115,7 +115,7 @@ def shared_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers
 
 @pytest.fixture(scope="session")
 def maft(shared_servers: Servers) -> Maft:
-    """The command, set to use the servers that all tests share."""
+    """The command `maft`, which uses the servers that all tests share."""
     own = {
         "PREFECT_API_URL": shared_servers.prefect_api_url,
         "MLFLOW_TRACKING_URI": shared_servers.mlflow_tracking_uri,

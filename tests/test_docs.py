@@ -1,4 +1,4 @@
-"""What is generated in docs/ is what the code says now, and links between the pages lead somewhere."""
+"""The generated parts of docs/ agree with the code, and links between the pages have a target."""
 
 import os
 import re
@@ -19,11 +19,11 @@ PAGES += sorted((ROOT / "docs").rglob("*.md"))
 
 def test_the_reference_is_current() -> None:
     written = (ROOT / "docs" / "reference.md").read_text("utf-8")
-    assert written == REFERENCE["page"](), "docs/reference.md is not what the code says; run `make docs`"
+    assert written == REFERENCE["page"](), "docs/reference.md does not agree with the code; run `make docs`"
 
 
 def test_the_counts_have_a_place_in_the_architecture() -> None:
-    """Their numbers move with every edit, so that only `make docs` writes them."""
+    """The test does not check the numbers, which change with every edit; `make docs` writes them."""
     written = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     made = runpy.run_path(str(ROOT / "docs" / "counts.py"))["page"](written)
     assert [line.split("|")[1] for line in made.splitlines() if line.startswith("|")] == [

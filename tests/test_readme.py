@@ -1,4 +1,4 @@
-"""The reference has every command, method and config field with its default, and README the benchmark's results."""
+"""The reference has every command, method and config field with its default; README has the benchmark's results."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ JOB, _, BENCHMARK = REFERENCE.partition("\n## Config of a benchmark\n")
 
 
 def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Every field by its dotted name, once, with its default; None for one that is needed."""
+    """Every field once, by its dotted name, with its default; None for a field without a default."""
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True)
         if kinds := kinds_of(model, name):
@@ -38,7 +38,7 @@ def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, obje
 
 
 OTHER = [(name, default) for name, default in fields(Benchmark) if (name, default) not in [*fields(Config)]]
-"""What a benchmark's fields are, where they are not a job's."""
+"""The fields of a benchmark that a job does not have, or has with another default."""
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_results_are_those_of_the_benchmark_in_docs() -> None:
     folder = ROOT / "docs" / "benchmark"
     tables = (folder / "tables.md").read_text("utf-8")
     main = [line for line in tables.partition("Accuracy after each iteration")[0].splitlines() if line.startswith("|")]
-    assert len(main) > 11, "a heading, its rule, and a line for each of ten methods"
+    assert len(main) > 11, "a heading, a rule, and a line for each of ten methods"
     assert "\n".join(main) in README
     assert "\n".join(main) in RESULTS
     values = pd.read_parquet(folder / "values.parquet")

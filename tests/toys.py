@@ -1,4 +1,4 @@
-"""One toy of each kind that a file can add: a plugin, named by MAFT_PLUGINS=tests.toys, and nothing else is edited."""
+"""A plugin, named by MAFT_PLUGINS=tests.toys, that adds one toy entry of each kind without any other edit."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -64,7 +64,7 @@ VOTES.add("toy-eldest")(Eldest())
 
 
 class Sevens:
-    """Answers 7 to everything."""
+    """An engine that answers every request with 7."""
 
     def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
         on_progress(len(requests), len(requests))

@@ -1,4 +1,4 @@
-"""What one method of a benchmark scored after one iteration under one seed, and what it took."""
+"""The scores of one benchmark method after one iteration under one seed, and what they took."""
 
 from collections.abc import Sequence
 
@@ -17,29 +17,29 @@ from evaluation.record import Record
 
 
 class MethodScore(Record):
-    """An outcome, the agents that came to it, and its values: a frame with the columns problem_id, right, alone."""
+    """An outcome, its agents, and its values by problem: a frame with the columns problem_id, right, alone."""
 
     outcome: Outcome
     values: Artifact
     society: Society
     problems: Artifact
     answered: list[Artifact]
-    """The responses to them, by round."""
+    """The responses to the problems, by round."""
 
     def scored(self, store: Store) -> Scored:
-        """With the values read."""
+        """The outcome with its values, read from the store."""
         frame = store.frame(self.values)
         right, alone = (dict(zip(frame["problem_id"], frame[name], strict=True)) for name in ("right", "alone"))
         return Scored(self.outcome, right=right, alone=alone)
 
 
 class Place(Record):
-    """Which outcome of a benchmark this is."""
+    """The method, the iteration and the kind of problems of an outcome."""
 
     method: MethodName
     iteration: int
     transfer: bool = False
-    """Whether the problems are of another kind than those that were trained on."""
+    """Whether the problems are of another kind than the training problems."""
 
 
 def score_method(
@@ -53,12 +53,12 @@ def score_method(
     """Score the method's answers to the held-out problems.
 
     Args:
-        run: the surroundings.
-        society: who answered.
+        run: the store.
+        society: the agents that answered.
         place: which method, iteration and kind of problems.
-        debates: its debate over the problems, or several by agents of different index.
-        made: how this iteration learned, None before the first and for problems of another kind, which cost no more of
-            it; and how diverse the agents are, if that was measured.
+        debates: the society's debate over the problems, or several debates by agents with different indices.
+        made: how this iteration learned, and the diversity of the agents, if it was measured. How it learned is None
+        before the first iteration, and for problems of another kind, so that training is not counted twice.
     """
     learned, diversity = made
     store, method = run.store, METHODS[place.method]

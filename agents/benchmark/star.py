@@ -1,7 +1,7 @@
-"""STaR: what a model got wrong, tried again with the answer as a hint; the only steps that show a model a label.
+"""STaR: a model retries its wrong responses with the answer as a hint; only these steps show a model a label.
 
-Rationalisation of Zelikman et al., "STaR: Bootstrapping Reasoning With Reasoning", NeurIPS 2022, section 3.2: what an
-agent got wrong it tries again with the right answer as a hint, and learns as if it had needed none.
+This is the rationalisation of Zelikman et al., "STaR: Bootstrapping Reasoning With Reasoning", NeurIPS 2022, section
+3.2. The agent learns from a retry as if it had needed no hint.
 """
 
 import time
@@ -24,16 +24,16 @@ from evaluation.frames import text_or_none
 def rationalise(run: Run, agents: Sequence[Agent], *, transcript: Transcript, sampling: Sampling) -> Responses:
     """Round 1 with each wrong response replaced by one retry; a retry may be wrong too.
 
-    The hint comes as advice does in a debate, which is how the agents are used to reading of an answer.
+    The hint has the form of another agent's response in a debate, since the agents know this form.
 
     Args:
-        run: the surroundings.
-        agents: who answered in round 1.
-        transcript: that round.
-        sampling: of the retries.
+        run: the base models, the engine and the store.
+        agents: the agents that answered in round 1.
+        transcript: the debate with round 1.
+        sampling: how the retries are sampled.
 
     Returns:
-        The round; its tokens and seconds are those of the retries.
+        The new round 1; its tokens and seconds are those of the retries.
     """
     started = time.monotonic()
     first = run.store.frame(transcript.responses[0])
@@ -76,7 +76,7 @@ def with_retries(first: pd.DataFrame, retries: pd.DataFrame) -> pd.DataFrame:
 
 
 def references(run: Run, problems: Artifact) -> Consensus:
-    """The reference answers in the form of a vote's outcome, all of them to be learned from."""
+    """The reference answers in the form of a consensus; all of them are kept as labels."""
     asked = read_problems(run.store, problems)
     rows = [(problem.id, problem.answer, 1, False, True) for problem in asked]
     frame = pd.DataFrame(rows, columns=["problem_id", "answer", "votes", "tied", "kept"])

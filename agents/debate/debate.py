@@ -2,7 +2,7 @@
 
 y_{m,n} = A^C_n(x, y_{1..m-1,n}, summary of y_{m-1,-n})
 
-All agents of round m read round m-1 only, and are asked together, so that an engine may answer them in one batch.
+The agents of round m read only round m-1. All are asked together, so that an engine can answer them in one batch.
 """
 
 import time
@@ -24,20 +24,20 @@ from agents.society import Agent
 from evaluation.problems.problem import Problem
 
 Turns = Sequence[tuple[Agent, Problem]]
-"""Who answers what."""
+"""Pairs of an agent and the problem that it answers."""
 
 
 def debate(
     run: Run, agents: Sequence[Agent], *, transcript: Transcript, rules: DebateSettings, sampling: Sampling
 ) -> Responses:
-    """The next round: of the others, an agent reads what they said in the round before, and no other.
+    """The next round: each agent reads the other agents' responses of the previous round, and answers again.
 
     Args:
-        run: the surroundings.
+        run: the base models, the engine and the store.
         agents: critic agents.
-        transcript: rounds 1..m-1. Personas are those of round 1.
-        rules: whom an agent reads, in which form, and whether a debate goes on.
-        sampling: of the responses and summaries.
+        transcript: rounds 1..m-1. An agent keeps its persona of round 1.
+        rules: whom an agent reads, in which form, and whether a debate stops on consensus.
+        sampling: how responses and summaries are sampled.
     """
     started = time.monotonic()
     round_ = transcript.next_round
@@ -62,13 +62,13 @@ def debate(
 
 
 class _Round:
-    """Round m, the same for all its turns."""
+    """One round of a debate, with what all its turns share."""
 
     def __init__(self, run: Run, *, said: Said, number: int, rules: DebateSettings, sampling: Sampling) -> None:
         self.run, self.said, self.number, self.rules, self.sampling = run, said, number, rules, sampling
 
     def answers(self, turns: Turns, stream: Stream, on_progress: OnProgress) -> pd.DataFrame:
-        """What the agents say, with the columns of `agents.debate.responses.COLUMNS`."""
+        """The agents' responses, with the columns of `agents.debate.responses.COLUMNS`."""
         total = len(turns) * (2 if self.rules.summarize else 1)
         before = total - len(turns)
         read = self._read(turns, stream, lambda done, _: on_progress(done, total))
@@ -90,7 +90,7 @@ class _Round:
         return frame_of(self.number, turns, completions=completions, personas=personas, read=read)
 
     def _read(self, turns: Turns, stream: Stream, on_progress: OnProgress) -> list[Read]:
-        """What each agent reads of round m-1: summaries by its own base, or very words."""
+        """What each agent reads of round m-1: a summary by the agent's base, or the full responses."""
         heard = TOPOLOGIES[self.rules.topology]
         reached = [
             heard(agent.index, self.said.indices, stream.seed_of(self.number, agent, problem, "heard"))

@@ -1,6 +1,6 @@
-"""Formats of the messages between agents: how the summariser is asked, and what a critic reads of its answer.
+"""Formats of the messages between agents: how the summariser is asked, and what a critic reads.
 
-A format is an object under a name; the docstring of its class is what the config says of it.
+A format is an object that is registered under a name. The docstring of its class is its description in the config.
 """
 
 from typing import Protocol
@@ -15,15 +15,18 @@ class Format(Protocol):
     """How messages between agents are written."""
 
     def ask(self, question: str, responses: list[str]) -> Message:
-        """What the summariser is asked."""
+        """The message to the summariser."""
         ...
 
     def read(self, summary: str, responses: list[str]) -> tuple[str, bool | None]:
-        """What a critic reads of its answer, and whether that is a fallback; None where every answer will do."""
+        """The text that a critic reads, and whether it was built from the responses because the summary is not valid.
+
+        The second value is None if every summary is valid in this format.
+        """
         ...
 
     def listed(self, responses: list[str]) -> str:
-        """What a critic reads where nothing is summarised."""
+        """The text that a critic reads if responses are not summarised."""
         ...
 
 
@@ -34,33 +37,33 @@ class Prose:
     """prose (paper)"""
 
     def ask(self, question: str, responses: list[str]) -> Message:
-        """For a summary."""
+        """A request for a summary."""
         return prompts.summarise(question, responses)
 
     def read(self, summary: str, responses: list[str]) -> tuple[str, bool | None]:
-        """The summary as it is."""
+        """The summary, unchanged."""
         return summary, None
 
     def listed(self, responses: list[str]) -> str:
-        """The very words, numbered."""
+        """The full responses, numbered."""
         return prompts.listed(responses)
 
 
 class Json:
-    """each agent's answer and steps, asked of the summariser as JSON. Where what it writes is not valid, the message is
-    built from the responses, which is counted"""
+    """each agent's answer and steps as JSON, written by the summariser. If the JSON is not valid, the message is built
+    from the responses instead, and counted"""
 
     def ask(self, question: str, responses: list[str]) -> Message:
-        """For a message."""
+        """A request for a JSON message."""
         return prompts.summarise_as_json(question, responses)
 
     def read(self, summary: str, responses: list[str]) -> tuple[str, bool | None]:
-        """The message, written anew from its validated values; one that is not valid is built from the responses."""
+        """The message, rewritten from its validated values, or built from the responses if it is not valid."""
         message = read_message(summary, len(responses))
         return (message or message_of(responses)).model_dump_json(), message is None
 
     def listed(self, responses: list[str]) -> str:
-        """The message that is built from the responses."""
+        """A message built from the responses."""
         return message_of(responses).model_dump_json()
 
 

@@ -19,14 +19,14 @@ from agents.society import Agent
 def generate(
     run: Run, agents: Sequence[Agent], *, transcript: Transcript, personas: Sequence[str], sampling: Sampling
 ) -> Responses:
-    """Ask all agents about all problems at once, so that an engine may answer them in one batch.
+    """Ask all agents about all problems at once, so that an engine can answer them in one batch.
 
     Args:
-        run: the surroundings.
+        run: the base models, the engine and the store.
         agents: generation agents.
-        transcript: the debate that begins: its problems and its stream.
-        personas: agent n has the one at n modulo their number; none if there are none.
-        sampling: of the responses.
+        transcript: the new debate, with its problems and its stream.
+        personas: given to the agents in turn: agent n has `personas[n % len(personas)]`; empty for no personas.
+        sampling: how the responses are sampled.
     """
     started = time.monotonic()
     turns = list(product(agents, read_problems(run.store, transcript.problems)))

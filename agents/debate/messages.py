@@ -1,13 +1,13 @@
-"""Messages between agents as JSON: what the summariser is asked to write, and what is taken of it.
+"""Messages between agents as JSON: what the summariser is asked to write, and how its text is read.
 
     {"agents": [{"answer": "296", "steps": ["17*23=391", "5+391+8-108=296"]}, ...]}
 
-An entry for each agent that is read, in their order: its answer, or null, and the steps to it, at most MAX_STEPS of
-MAX_STEP_CHARS characters, each one line. What a model writes is hostile input: it is read within limits and against
-this schema, and what is not valid is not repaired but replaced by a message built from the responses themselves. A
-critic reads the validated values, written anew, and never what the summariser wrote around them. (Agents that speak in
-other formats than prose: Chen et al., "Beyond Natural Language: LLMs Leveraging Alternative Formats for Enhanced
-Reasoning and Communication", Findings of EMNLP 2024, arXiv 2402.18439.)
+A message has an entry for each agent that is read, in the order of the agents: the answer or null, and at most
+MAX_STEPS steps, each one line of at most MAX_STEP_CHARS characters. The text of a model is hostile input: it is parsed
+within limits and checked against this schema. A text that is not valid is not repaired; a message built from the
+responses replaces it. A critic reads only the validated values, rewritten as JSON, and no other text of the summariser.
+(Agents that use formats other than prose: Chen et al., "Beyond Natural Language: LLMs Leveraging Alternative Formats
+for Enhanced Reasoning and Communication", Findings of EMNLP 2024, arXiv 2402.18439.)
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from evaluation.answers.extract import MAX_ANSWER_CHARS, extract_answer
 
 MAX_MESSAGE_CHARS = 100_000
-"""Longest text that is parsed at all."""
+"""Length of the longest text that is parsed."""
 MAX_STEPS = 10
 MAX_STEP_CHARS = 200
 
 
 def _one_line(text: str) -> str:
-    r"""Refuses control characters and line ends: LaTeX's \boxed begins with one if it is not escaped for JSON."""
+    r"""Refuse control characters and line ends. In JSON, an unescaped \boxed begins with one: \b is a backspace."""
     if not text.isprintable():
         raise ValueError("printable characters on one line are needed")
     return text
@@ -42,7 +42,7 @@ class Statement(BaseModel):
 
 
 class Statements(BaseModel):
-    """What all those said whom an agent hears: one message."""
+    """One message: the statements of all agents that a critic reads."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -50,21 +50,21 @@ class Statements(BaseModel):
 
 
 def read_message(text: str, agents: int) -> Statements | None:
-    """The message that a model wrote, with or without a fence around it; None unless it is valid, for that many agents.
+    """The message in a model's text, with or without a code fence; None unless it is valid and has `agents` entries.
 
-    Depth is limited by the parser, and by the schema, which has three levels.
+    The parser limits the depth, and so does the schema, which has three levels.
     """
     if len(text) > MAX_MESSAGE_CHARS:
         return None
     try:
         message = Statements.model_validate_json(text.strip().removeprefix("```json").strip("`").strip())
-    except ValueError:  # No JSON, not of the schema, or no Unicode.
+    except ValueError:  # Not JSON, not in the schema, or not Unicode.
         return None
     return message if len(message.agents) == agents else None
 
 
 def message_of(responses: Sequence[str]) -> Statements:
-    """The same from the responses themselves: extracted answers, and the first lines as steps, cut to the limits."""
+    """A message built from responses: their extracted answers, and their first lines as steps, cut to the limits."""
     return Statements(agents=[Statement(answer=_cut(extract_answer(each)), steps=_steps(each)) for each in responses])
 
 

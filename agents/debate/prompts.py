@@ -1,6 +1,6 @@
 """The prompts of the society, the same for the embedded model and for any other.
 
-A conversation of one agent over M rounds, as the debate builds it and as finetuning sees it:
+The conversation of one agent over M rounds, the same in a debate and in finetuning:
 
     user       solve(question), after the agent's persona if it has one
     assistant  y_1
@@ -8,7 +8,7 @@ A conversation of one agent over M rounds, as the debate builds it and as finetu
     assistant  y_2
     ...
 
-Summaries are written by the base model in a conversation of their own, see `summarise`.
+The base model writes each summary in a separate conversation, see `summarise`.
 """
 
 from agents.debate.messages import MAX_STEP_CHARS, MAX_STEPS
@@ -16,10 +16,10 @@ from agents.engines.chat import Message
 
 
 def solve(question: str, persona: str | None = None) -> Message:
-    """Round 1: the bare question.
+    """The prompt of round 1: the agent's persona, if it has one, and the question.
 
-    The persona comes before it in the same turn, since some chat templates know no system turn. As the first turn of
-    every conversation it is before the agent's eyes in each round, and in what it learns from.
+    The persona is in the same turn as the question, since some chat templates have no system turn. This turn begins
+    every conversation, so the agent reads its persona in each round and in its training examples.
     """
     before = f"{persona}\n\n" if persona else ""
     return {
@@ -43,7 +43,7 @@ def summarise(question: str, responses: list[str]) -> Message:
 
 
 def summarise_as_json(question: str, responses: list[str]) -> Message:
-    """The same, as JSON that `agents.debate.messages` reads."""
+    """Ask for the summary as JSON, which `agents.debate.messages` reads."""
     return {
         "role": "user",
         "content": "Give the answer and the main steps of each agent as JSON and nothing else: an entry for each agent "
@@ -54,7 +54,7 @@ def summarise_as_json(question: str, responses: list[str]) -> Message:
 
 
 def debate(question: str, others: str) -> Message:
-    """Rounds 2..M: the summary (or the very words) of the others, and the question again."""
+    """The prompt of rounds 2..M: the other agents' summary or full responses, and the question again."""
     return {
         "role": "user",
         "content": f"Other agents answered:\n{others}\n\n"
@@ -64,5 +64,5 @@ def debate(question: str, others: str) -> Message:
 
 
 def hint(answer: str) -> str:
-    """The right answer, in the place of what other agents said."""
+    """The right answer, written like another agent's response."""
     return listed([f"The answer is \\boxed{{{answer}}}."])

@@ -1,4 +1,4 @@
-"""What was said in a debate: a frame of responses, one row per (problem, agent, round), and what is looked up in it."""
+"""The responses of a debate: a frame with one row per (problem, agent, round), and look-ups in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,25 +31,26 @@ COLUMNS = [
     "fallback",
     "weight",
 ]
-"""text: the response; answer: extracted from it or None; summary: what the agent read of the others before answering
-(None in round 1); prompt_tokens and sampled_tokens: with those of writing the summary; finished: ended by itself;
-heard: indices of the others of whom it read, such as "0 2" (None in round 1); persona: the prompt that its conversation
-begins with, or None; carried: not said in this round but taken over from the one before, the debate having ended;
-fallback: whether what it read was built from the responses, since the JSON of the summariser was not valid, None where
-none was asked for; weight: what the answer counts for in a vote, 1 unless `agents.judging.confidence` sets it."""
+"""text: the response; answer: the answer in the text, or None; summary: what the agent read of the other agents before
+it answered (None in round 1); prompt_tokens and sampled_tokens: of the response and its summary together; finished:
+whether the response ended by itself; heard: indices of the agents that it read, such as "0 2" (None in round 1);
+persona: the persona that begins the conversation, or None; carried: whether the response is copied from the previous
+round because the debate had ended; fallback: whether the text in `summary` was built from the responses because the
+summariser's JSON was not valid (None if no JSON was asked for); weight: what the answer counts for in a vote, 1 unless
+`agents.judging.confidence` sets it."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """What an agent read of the others before it answered."""
+    """What an agent read of the other agents before it answered."""
 
     words: str
     heard: Sequence[int]
-    """Their indices."""
+    """Indices of the agents that it read."""
     written: Completion | None = None
-    """By which the words were written, unless they are the others' own."""
+    """The summariser's completion; None if the words are the other agents' own."""
     fallback: bool | None = None
-    """Whether the words are not of what was written, since it was no valid JSON; None where none was asked for."""
+    """Whether the words were built from the responses, as the summariser's JSON was not valid; None without JSON."""
 
 
 def frame_of(
@@ -63,8 +64,11 @@ def frame_of(
     """The responses of one round, with the columns of `COLUMNS`.
 
     Args:
-        turns: who answered what, completions: how, and personas: as whom.
-        read: what each read of the others before; none in round 1.
+        round_: the number of the round.
+        turns: the agent and the problem of each response.
+        completions: the response of each turn.
+        personas: the persona of the agent of each turn, or None.
+        read: what the agent of each turn read before it answered; None in round 1.
     """
     rows = []
     reads: Sequence[Read | None] = read or [None] * len(turns)
@@ -93,14 +97,14 @@ def frame_of(
 
 
 def carry(earlier: pd.DataFrame, problems: Sequence[Problem], round_: int) -> pd.DataFrame:
-    """The responses of round m-1 to some problems as those of round m, where nobody read, sampled or said anything."""
+    """The responses of the previous round to some problems, copied to round `round_`; nothing is read or sampled."""
     chosen = (earlier["round"] == round_ - 1) & earlier["problem_id"].isin([problem.id for problem in problems])
     stands = earlier[chosen].assign(role="critic", round=round_, summary=None, heard=None, carried=True)
     return stands.assign(prompt_tokens=0, sampled_tokens=0, fallback=None).reset_index(drop=True)
 
 
 class Said:
-    """Who said what, looked up by (problem, agent index, round)."""
+    """Looks up responses by (problem, agent index, round)."""
 
     def __init__(self, responses: pd.DataFrame) -> None:
         keys = zip(responses["problem_id"], responses["index"], responses["round"], strict=True)
@@ -117,11 +121,11 @@ class Said:
         return [self._turns[problem.id, index, round_][0] for index in indices]
 
     def persona(self, problem: Problem, index: int) -> str | None:
-        """What an agent's conversation begins with, if anything."""
+        """The persona of an agent, or None."""
         return self._turns[problem.id, index, 1][2]
 
     def rounds(self, problem: Problem, index: int) -> int:
-        """The last round in which an agent spoke: fewer than M where the debate ended before."""
+        """The last round in which an agent spoke; less than M if the debate ended earlier."""
         return self._rounds[problem.id, index]
 
     def agreed(self, round_: int) -> set[str]:
@@ -136,7 +140,8 @@ class Said:
     def conversation(self, problem: Problem, index: int, rounds: int) -> list[Message]:
         """The turns of one agent in rounds 1..rounds: the question, y_1, what it read before round 2, y_2, ...
 
-        It ends with the last turn that the agent spoke: what was carried into a later round is not said again.
+        It ends with the last turn in which the agent spoke: responses that were carried into later rounds are not
+        repeated.
         """
         messages: list[Message] = []
         for round_ in range(1, min(rounds, self.rounds(problem, index)) + 1):

@@ -1,7 +1,7 @@
 """How a debate is held: the section `debate` of every config.
 
-A new field of a debate is a field here and nowhere else. The first ones are the paper's; the others are directions that
-its authors, or others, name.
+A new setting of the debate is added here and nowhere else. The first fields are the paper's; the others are directions
+that the paper's authors or other papers name.
 """
 
 from typing import Annotated
@@ -14,7 +14,7 @@ from agents.debate.votes import VOTES
 from evaluation.registry import OneOf
 
 Persona = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
-"""What an agent is told of itself, in the words in which it is told."""
+"""The text that begins an agent's conversations, such as an instruction how to reason."""
 
 
 class DebateSettings(BaseModel):
@@ -28,7 +28,7 @@ class DebateSettings(BaseModel):
     summarize: bool = Field(
         default=True,
         title="Summarize",
-        description="Critics read a summary of the others, written by the base; else their very words.",
+        description="Whether critics read a summary of the other agents, written by the base, or their full responses.",
     )
     topology: Annotated[str, OneOf(TOPOLOGIES)] = Field(
         default="all-to-all", title="Topology", description=f"Whom a critic reads. {TOPOLOGIES.described()}"
@@ -37,24 +37,26 @@ class DebateSettings(BaseModel):
         default=[],
         max_length=64,
         title="Personas",
-        description="Reasoning prompts that begin an agent's conversations: the first agent has the first one, and so "
-        "on, from the beginning again where there are fewer than agents. Empty: none.",
+        description="Reasoning prompts that begin an agent's conversations. The agents take them in turn, starting "
+        "again from the first if there are fewer prompts than agents. Empty: no prompts.",
     )
     stop_on_consensus: bool = Field(
         default=False,
         title="Stop on consensus",
-        description="Problems on which all agents agree are not debated further; what they said stands for the rounds "
-        "left.",
+        description="Stop debating a problem when all agents agree; their responses count for the remaining rounds.",
     )
     messages: Annotated[str, OneOf(FORMATS)] = Field(
-        default="text", title="Messages", description=f"What critics read of the others. {FORMATS.described()}"
+        default="text", title="Messages", description=f"Format of the messages that critics read. {FORMATS.described()}"
     )
     vote: Annotated[str, OneOf(VOTES)] = Field(
-        default="majority", title="Vote", description=f"What an answer counts for. {VOTES.described()}"
+        default="majority", title="Vote", description=f"What an answer counts for in the vote. {VOTES.described()}"
     )
 
     @property
     def of_one_round(self) -> "DebateSettings":
-        """The same, with what no single round depends on at its default: debates share the rounds that are alike."""
+        """The same settings, with defaults for the fields that no single round depends on.
+
+        Debates that differ only in these fields share their cached rounds.
+        """
         usual = DebateSettings()
         return self.model_copy(update={"rounds": usual.rounds, "vote": usual.vote})

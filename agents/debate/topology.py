@@ -1,10 +1,10 @@
 """Topologies: who reads whom in a debate.
 
-Fewer edges cost fewer tokens and keep agents from all following the same voice (Li et al., "Improving Multi-Agent
-Debate with Sparse Communication Topology", Findings of EMNLP 2024, arXiv 2406.11776). Their neighbours are joined both
-ways, which of three agents is all-to-all; so the ring here goes one way.
+With fewer edges, a debate costs fewer tokens, and agents are less likely to all follow the same agent (Li et al.,
+"Improving Multi-Agent Debate with Sparse Communication Topology", Findings of EMNLP 2024, arXiv 2406.11776). In that
+paper, neighbours read each other. With three agents that is all-to-all, so the ring here goes one way.
 
-A topology is a function under a name. Its docstring is what the config says of it:
+A topology is a function that is registered under a name. Its docstring is its description in the config:
 
     @TOPOLOGIES.add("first")
     def first(index: int, indices: Sequence[int], seed: int) -> list[int]:
@@ -18,8 +18,9 @@ from collections.abc import Callable, Sequence
 from evaluation.registry import Registry
 
 Topology = Callable[[int, Sequence[int], int], list[int]]
-"""From an agent's index, the indices of all agents in order, and a seed for this agent, problem and round, to the
-indices of those whose responses of the round before it reads, in order; none if it is alone."""
+"""Takes an agent's index, the indices of all agents in order, and a seed for this agent, problem and round.
+
+Returns the indices, in order, of the agents whose responses of the previous round it reads; empty if it is alone."""
 
 TOPOLOGIES: Registry[Topology] = Registry("topology")
 

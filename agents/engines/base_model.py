@@ -1,4 +1,4 @@
-"""Base models that agents share: finding, checking and loading them."""
+"""Find, check and load the base models that agents share."""
 
 import hashlib
 import json
@@ -26,11 +26,11 @@ BASE_MODEL: Any = Field(
 BASE_MODELS: Any = Field(
     default=[],
     title="Different base models",
-    description="Base models in place of base_model: the first generator and the first critic are of the first one, "
-    "and so on, from the beginning again where there are fewer than agents. Empty: all are of base_model.",
+    description="Base models to use instead of base_model. The generators take them in turn, and so do the critics, "
+    "starting again from the first if there are fewer models than agents. Empty: all agents use base_model.",
 )
 TRUST_REMOTE_CODE = Field(
-    default=False, title="Trust remote code", description="Let a hub model run code of its own. Off unless set."
+    default=False, title="Trust remote code", description="Whether a hub model may run its own code."
 )
 
 
@@ -47,7 +47,7 @@ class Base(Record):
 
 
 class Bases(Record):
-    """The base models of a society, dealt to its agents in turn: agent n has the one at n modulo their number."""
+    """The base models of a society, given to its agents in turn: agent n has `each[n % len(each)]`."""
 
     each: tuple[Base, ...] = Field(min_length=1)
 
@@ -57,18 +57,18 @@ class Bases(Record):
 
     @classmethod
     def read(cls, name: str, sha256: str, trust_remote_code: bool) -> "Bases":
-        """The bases whose `name` and `sha256` properties are these."""
+        """The bases with these `name` and `sha256` properties."""
         lines = zip(name.splitlines(), sha256.splitlines(), strict=True)
         return cls(each=tuple(Base(name=n, sha256=s, trust_remote_code=trust_remote_code) for n, s in lines))
 
     @property
     def name(self) -> str:
-        """Their names, one a line."""
+        """The names of the bases, one per line."""
         return "\n".join(base.name for base in self.each)
 
     @property
     def sha256(self) -> str:
-        """Their digests, one a line."""
+        """The digests of the bases, one per line."""
         return "\n".join(base.sha256 for base in self.each)
 
 
@@ -107,7 +107,7 @@ def check(base_model: str, field: str = "base_model") -> None:
     """Refuse a local folder that cannot be a base model, before any weights are loaded.
 
     Raises:
-        BaseModelError: a local folder without config, safetensors weights or chat template.
+        BaseModelError: a local folder has no config, no safetensors weights or no chat template.
     """
     folder = locate(base_model, field)
     if folder is None:
@@ -148,7 +148,7 @@ def load(
     """Load model and tokenizer; float32 on a CPU, the checkpoint's own type on CUDA. Safetensors only.
 
     Raises:
-        BaseModelError: the model is not there, has no chat template, or no safetensors weights.
+        BaseModelError: the model does not exist, or has no chat template or no safetensors weights.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -172,6 +172,6 @@ def load(
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    # Adapters write this name as their base: the configured name, not this machine's folder.
+    # Adapters record this name as their base, so it is the configured name, not a folder of this machine.
     model.name_or_path = base_model
     return model.to(device).eval().requires_grad_(False), tokenizer

@@ -1,6 +1,7 @@
 """The engine protocol: a batch of requests in, completions in the same order out.
 
-Agents share resident base models, mostly one; a request names the agent, and so the base, and the adapter that answers.
+Agents share the base models in memory, usually one. A request names the agent, which determines the base, and the
+adapter that answers.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ OnProgress = Callable[[int, int], None]
 
 
 class EngineError(RuntimeError):
-    """The chosen engine cannot be used, or gave up; the message names it and what would be right."""
+    """The chosen engine cannot be used, or gave up; the message names the engine and says what to change."""
 
 
 class Sampling(BaseModel):
@@ -25,16 +26,16 @@ class Sampling(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, title="Sampling")
 
     temperature: float = Field(
-        default=1.0, ge=0.0, le=10.0, title="Temperature", description="0 decodes greedily (paper: 1)."
+        default=1.0, ge=0.0, le=10.0, title="Temperature", description="At 0, decoding is greedy (paper: 1)."
     )
     top_p: float = Field(
-        default=0.9, gt=0.0, le=1.0, title="Top-p", description="Nucleus kept before sampling (paper: 0.9)."
+        default=0.9, gt=0.0, le=1.0, title="Top-p", description="Probability that the nucleus must reach (paper: 0.9)."
     )
     max_new_tokens: int = Field(
-        default=256, ge=1, le=32_768, title="Longest response", description="Most tokens of one response."
+        default=256, ge=1, le=32_768, title="Longest response", description="Maximum tokens of one response."
     )
     max_summary_tokens: int = Field(
-        default=256, ge=1, le=32_768, title="Longest summary", description="Most tokens of one summary."
+        default=256, ge=1, le=32_768, title="Longest summary", description="Maximum tokens of one summary."
     )
 
 
@@ -47,12 +48,12 @@ class Request:
     seed: int
     max_new_tokens: int
     agent: int = 0
-    """Index of the agent that asks: where bases differ, its own one answers."""
+    """Index of the agent; if agents have different bases, the base of this agent answers."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What the model said. `finished` is False when it was cut at the token limit or by the end of its context."""
+    """What the model said. `finished` is False if the text was cut at the token limit or at the end of the context."""
 
     text: str
     prompt_tokens: int

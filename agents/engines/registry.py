@@ -1,4 +1,4 @@
-"""The engines that there are: one file of this folder for each."""
+"""The registry of engines; each engine has its own file or package in this folder."""
 
 from agents.engines.settings import EngineSettings
 from evaluation.registry import Registry

@@ -1,4 +1,4 @@
-"""What the section `engine` of a config has in common for all engines; each has its own settings in its own file."""
+"""The fields of the config section `engine` that all engines share; each engine has its settings in its own file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class EngineSettings(BaseModel):
-    """One engine: what it is asked for, what it can do, and how it is opened.
+    """One engine: its settings, what it can do, and how it is opened.
 
     A new engine is a file with a subclass, registered under the name that `engine.name` takes:
 
@@ -28,30 +28,30 @@ class EngineSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset()
-    """Fields that change no result: who answers matters, but not from where or how fast."""
+    """Fields that change no result, such as the address of a server or the number of requests at once."""
     reads_likelihoods: ClassVar[bool] = False
-    """Whether the model that speaks is here to read texts with."""
+    """Whether the engine's model is in this process, so that it can compute likelihoods of texts."""
     mixes_bases: ClassVar[bool] = False
-    """Whether agents may be of different base models."""
+    """Whether agents can have different base models."""
 
-    name: str = Field(title="Engine", description="Which engine it is; each has its own words for it.")
+    name: str = Field(title="Engine", description="The name of the engine; each engine describes itself.")
 
     def check(self) -> None:
-        """Refuse what can be seen to be wrong before anything is loaded or asked.
+        """Refuse wrong settings before anything is loaded or sent.
 
         Raises:
             EngineError: the message says what is wrong and what would be right.
         """
 
     def open(self, bases: Bases, runner: "Runner", adapters: Path) -> Engine:
-        """The engine; the same one as long as the arguments are.
+        """The engine; the same arguments give the same engine.
 
         Args:
-            bases: of the agents that speak.
-            runner: where the work is done.
+            bases: the base models of the agents.
+            runner: the device and the batch size.
             adapters: the folder that holds an adapter's folder under its SHA-256.
 
         Raises:
-            EngineError: as `check`.
+            EngineError: see `check`.
         """
         raise NotImplementedError

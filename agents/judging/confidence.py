@@ -1,10 +1,10 @@
-"""How sure the agents were of what they said last: the weight of their answers in a confidence-weighted vote.
+"""How sure the agents were of their last responses: the weights of a confidence-weighted vote.
 
 The weight of a response is exp(1/T sum_t ln p(token_t)), the geometric mean of the probabilities of its T tokens under
-the agent that gave it, in the conversation in which it gave it: the normalised weights of Wang et al.,
-"Self-Consistency Improves Chain of Thought Reasoning in Language Models" (ICLR 2023, arXiv 2203.11171, section 2).
-Probabilities are the model's own, at temperature 1 over the whole vocabulary, and found by reading the response once
-more; no engine has to tell them while it samples.
+the agent that gave it, in the conversation in which it was given. These are the normalised weights of Wang et al.,
+"Self-Consistency Improves Chain of Thought Reasoning in Language Models" (ICLR 2023, arXiv 2203.11171, section 2). The
+probabilities are the model's own, at temperature 1 over the whole vocabulary. They are computed by reading the response
+again, so no engine has to report them while it samples.
 """
 
 import time
@@ -24,22 +24,23 @@ from agents.society import Society
 
 
 def confidence(run: Run, society: Society, *, transcript: Transcript) -> Responses:
-    """The last round of a debate with the column `weight` as above, in 0..1; 1 for a text without tokens.
+    """The last round of a debate with the confidence, in 0..1, in the column `weight`; 1 for a text without tokens.
 
     Args:
-        run: the surroundings.
-        society: those who spoke, generators in round 1 and critics afterwards.
+        run: the base models, the engine and the store.
+        society: the agents that debated: generators in round 1, critics afterwards.
         transcript: the whole debate.
 
     Returns:
-        The last round; its seconds are those of the round and of reading it.
+        The last round; its seconds include the time to read it again.
 
     Raises:
-        EngineError: an engine whose model is not here to read with.
+        EngineError: the engine's model is not in this process, so it cannot compute likelihoods.
     """
     if not run.engine.reads_likelihoods:
         raise EngineError(
-            f"debate.vote is confidence, which engine.name {run.engine.name} cannot tell; set debate.vote to majority"
+            f"debate.vote is confidence, which engine.name {run.engine.name} cannot compute; "
+            "set debate.vote to majority"
         )
     started = time.monotonic()
     engine = resident(run.bases, run.runner, run.store.folders)

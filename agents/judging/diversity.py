@@ -1,4 +1,4 @@
-"""The diversity of a society's agents in one round of a debate: what they said, embedded and judged by one another."""
+"""The diversity of a society in one round: its agents' responses embedded, and their likelihoods under each agent."""
 
 import functools
 from collections.abc import Sequence
@@ -27,20 +27,21 @@ from evaluation.measures.styles import reasoning_style, style_shares
 from evaluation.statistics.paired import Estimate
 
 EMBEDDED = 100
-"""Problems whose responses are embedded, the first ones: on a CPU an encoder takes longer than the debate did."""
+"""How many problems, from the first, have their responses embedded: on a CPU an encoder is slower than the debate."""
 
 
 def diversity(run: Run, agents: Sequence[Agent], *, transcript: Transcript, encoder: EncoderRef | None) -> Diversity:
     """All measures of `evaluation.measures.diversity` for the responses of the last round.
 
-    Each response is judged in the conversation in which it was given: a critic's, after its own first answer and the
-    summary that it read.
+    The likelihood of a response is computed in the conversation in which it was given. For a critic, this includes its
+    first answer and the summary that it read.
 
     Args:
-        run: the surroundings.
-        agents: those who spoke in this round, generators in round 1 and critics afterwards.
-        transcript: rounds 1 up to this one.
-        encoder: for dissimilarity, see `agents.judging.embedding.Encoder`; None leaves it out.
+        run: the base models, the engine and the store.
+        agents: the agents that spoke in this round: generators in round 1, critics afterwards.
+        transcript: the debate from round 1 up to this round.
+        encoder: the sentence encoder for dissimilarity, see `agents.judging.embedding.Encoder`; None leaves this
+            measure out.
     """
     engine = resident(run.bases, run.runner, run.store.folders)
     embed = _encoder(encoder, str(engine.of(0).model.device)) if encoder else None
@@ -81,13 +82,13 @@ def _encoder(encoder: EncoderRef, device: str) -> Encoder:
 def _judged(
     readers: Sequence[Reader], texts: Sequence[Text], shape: tuple[int, int], on_progress: OnProgress
 ) -> dict[str, Estimate | None]:
-    """The measures that take the agents' own distributions, over texts that fill the shape (agents, problems)."""
+    """The measures that need token distributions, for texts of the shape (agents, problems); None if tokens differ."""
     try:
         found = likelihoods(readers, texts, on_progress)
     except UnlikeTokensError:
         return dict.fromkeys(("nll", "own_nll", "kl"))
     tokens = found.tokens.reshape(shape)
     nll = found.nll.reshape(len(readers), *shape)
-    # From (other, speaker, problem) to pairs that begin with the speaker.
+    # From (other, speaker, problem) to (speaker, other, problem).
     kl = np.swapaxes(found.kl.reshape(len(readers), *shape), 0, 1)
     return {"nll": nll_of_others(nll, tokens), "own_nll": nll_of_own(nll, tokens), "kl": kl_divergence(kl, tokens)}

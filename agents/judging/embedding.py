@@ -1,4 +1,4 @@
-"""Sentence embeddings by an encoder that is a folder, a model of a hub, or comes inside a Python package."""
+"""Sentence embeddings by an encoder from a folder, a hub or a Python package."""
 
 import hashlib
 import importlib.util
@@ -17,7 +17,7 @@ _PUBLISHED = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
-"""SHA-256 of the files that the model's authors published; somebody else made the package."""
+"""SHA-256 of the files that the model's authors published. Other people made the package, so its files are checked."""
 _KEPT = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
@@ -33,7 +33,7 @@ class EncoderRef(Record):
 
 
 def identify_encoder(name: str) -> EncoderRef:
-    """Find an encoder and take the digest of its files.
+    """Find an encoder and compute the digest of its files.
 
     Raises:
         EncoderError: there is no such encoder.
@@ -47,16 +47,16 @@ def identify_encoder(name: str) -> EncoderRef:
 
 
 class Encoder:
-    """Embeds texts with sentence-transformers, as the encoder's own modules say: pooling, normalisation and so on.
+    """Embeds texts with sentence-transformers; the encoder's own modules define pooling, normalisation and so on.
 
-    Loaded at once: safetensors only, no code of the model's own, in float32.
+    The encoder is loaded when the object is made: safetensors only, in float32, and no code of the model is run.
 
     Args:
         name: all-minilm-l6-v2, a folder, or a hub id such as org/name.
         device: cpu, cuda or cuda:N.
 
     Raises:
-        EncoderError: there is no such encoder, its weights are not safetensors, or it needs code of its own.
+        EncoderError: there is no such encoder, its weights are not safetensors, or it needs its own code.
     """
 
     def __init__(self, name: str, device: str = "cpu") -> None:
@@ -81,15 +81,15 @@ class Encoder:
 
     @property
     def most_tokens(self) -> int | None:
-        """Tokens that are read of a text, what follows is not; None where the encoder has no limit."""
+        """Number of tokens that are read of each text; the rest is cut off. None if the encoder has no limit."""
         return self.model.max_seq_length
 
     def __call__(self, texts: Sequence[str], batch_rows: int = 64) -> NDArray[np.float64]:
-        """Embeddings (texts, D); each independent of the texts beside it, up to rounding.
+        """Embeddings (texts, D); up to rounding, each depends on its own text alone.
 
         Args:
-            texts: any number; of each, `most_tokens` tokens are read.
-            batch_rows: texts read at once.
+            texts: any number of texts; the first `most_tokens` tokens of each are read.
+            batch_rows: number of texts read at once.
         """
         if not texts:
             return np.empty((0, self.model.get_embedding_dimension() or 0))
@@ -98,7 +98,7 @@ class Encoder:
 
 
 def _folder(name: str) -> Path:
-    """The folder of an encoder; one from a hub is downloaded, without weights in formats other than safetensors."""
+    """The folder of an encoder; an encoder from a hub is downloaded, with weights in safetensors only."""
     if name == MINILM:
         return _packaged()
     folder = Path(name).expanduser()
@@ -117,7 +117,7 @@ def _folder(name: str) -> Path:
 
 
 def _packaged() -> Path:
-    # The package is found and not imported: its weights are needed, its code is not.
+    # The package is located but not imported: only its weights are needed.
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.origin:
         raise EncoderError(
@@ -133,9 +133,9 @@ def _packaged() -> Path:
 
 
 def _check_weights(name: str, folder: Path) -> None:
-    # Modules after the transformer would fall back to this format.
+    # Without safetensors, the encoder's modules after the transformer would be loaded from this format.
     for file in folder.rglob("pytorch_model.bin"):
         if not any(file.parent.glob("*.safetensors")):
             raise EncoderError(
-                f"encoder: cannot load {name!r}: {file.relative_to(folder)} is not safetensors; save it as such"
+                f"encoder: cannot load {name!r}: {file.relative_to(folder)} is not safetensors; save it as safetensors"
             )

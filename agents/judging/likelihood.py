@@ -1,8 +1,8 @@
 """The log-likelihood of every response under every agent, and the divergences of the agents' token distributions.
 
-Each agent is a resident base with its adapter merged, as when it spoke. A divergence needs the logits of two agents
-over the whole vocabulary, so logits of all agents are kept for one portion of the texts at a time, of at most
-`KEPT_BYTES`.
+Each agent is a base model in memory with its adapter merged, as when the agent spoke. A divergence needs the logits of
+two agents over the whole vocabulary, so the logits of all agents are kept for one portion of the texts at a time; they
+take at most `KEPT_BYTES`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,9 +19,9 @@ from agents.split import Example
 from agents.training.examples import Encoded, encode, padded
 
 KEPT_BYTES = {"cpu": 2**28, "cuda": 2**32}
-"""Most bytes of logits kept at once, all agents together."""
+"""Maximum bytes of logits kept at once, for all agents together, by device."""
 DOUBLE_VALUES = 2**22
-"""Most logits of one agent in double precision at once."""
+"""Maximum number of logits of one agent that are in double precision at once."""
 
 
 class UnlikeTokensError(ValueError):
@@ -30,7 +30,7 @@ class UnlikeTokensError(ValueError):
 
 @dataclass(frozen=True)
 class Reader:
-    """An agent that judges texts: its base, and its adapter by SHA-256, None for the base itself."""
+    """An agent that reads texts: the engine of its base, and the SHA-256 of its adapter (None for the base itself)."""
 
     engine: TransformersEngine
     adapter: str | None
@@ -49,12 +49,12 @@ class Text:
 
 @dataclass(frozen=True)
 class Likelihoods:
-    """For A agents and R texts."""
+    """The likelihoods of R texts under A agents."""
 
     tokens: NDArray[np.float64]
-    """(R,), tokens of each response."""
+    """(R,), number of tokens of each response."""
     nll: NDArray[np.float64]
-    """(A, R), nats: -ln of the likelihood of each response under each agent, given what was asked."""
+    """(A, R), nats: -ln of the likelihood of each response under each agent, given its prompt."""
     kl: NDArray[np.float64]
     """(A, R), nats: KL(p_speaker || p_a), summed over the tokens of each response."""
 
@@ -62,12 +62,12 @@ class Likelihoods:
 def likelihoods(readers: Sequence[Reader], texts: Sequence[Text], on_progress: OnProgress) -> Likelihoods:
     """The likelihood of every text under every agent, and the divergence of each agent from the text's speaker.
 
-    Logits have the model's type; all that follows is in double precision. Agents that share an adapter cost as much as
-    one. Each agent reads the prompt in its own chat template.
+    Logits have the model's type; all further computation is in double precision. Agents with the same adapter cost as
+    much as one agent. Each agent reads the prompt in its own chat template.
 
     Args:
         readers: the agents.
-        texts: responses of these agents; an empty, unfinished one has no tokens, and zeros in all results.
+        texts: responses of these agents; an empty, unfinished response has no tokens, and zeros in all results.
         on_progress: called with (texts done, texts in all).
 
     Raises:
@@ -101,11 +101,11 @@ def likelihoods(readers: Sequence[Reader], texts: Sequence[Text], on_progress: O
 def compare(logits: Sequence[torch.Tensor], target: torch.Tensor, speaker: int) -> tuple[list[float], list[float]]:
     """For one response, by agent: -sum_t ln p_a(target_t), and sum_t sum_v p_s(v) ln(p_s(v) / p_a(v)) for speaker s.
 
-    A token without probability under the speaker adds nothing; one without probability under the other agent alone
-    makes the divergence infinite.
+    A token with probability zero under the speaker adds nothing to the divergence. A token with probability zero under
+    the other agent, but not under the speaker, makes the divergence infinite.
 
     Args:
-        logits: by agent, (T, V), of any type; computed with in double precision.
+        logits: a tensor (T, V) for each agent, of any type; the computation is in double precision.
         target: (T,), the tokens of the response.
         speaker: index of s.
 
@@ -134,14 +134,14 @@ def _encoded(engine: TransformersEngine, texts: Sequence[Text]) -> list[Encoded]
 
 
 def _common_targets(encoded: Mapping[TransformersEngine, Sequence[Encoded]]) -> list[list[int]]:
-    """The tokens of each text, which all engines share."""
+    """The tokens of each text, which are the same for all engines."""
     by_engine = [[row.target for row in rows] for rows in encoded.values()]
     vocabularies = [engine.tokenizer.get_vocab() for engine in encoded] if len(encoded) > 1 else []
     widths = {_width(engine) for engine in encoded}
     if any(each != by_engine[0] for each in by_engine) or any(each != vocabularies[0] for each in vocabularies):
-        raise UnlikeTokensError("the bases have other tokenizers, so what they think of a text has no common unit")
+        raise UnlikeTokensError("the bases have different tokenizers, so their likelihoods cannot be compared")
     if len(widths) > 1:
-        raise UnlikeTokensError(f"the bases have vocabularies of {sorted(widths)} tokens")
+        raise UnlikeTokensError(f"the bases have vocabularies of different sizes: {sorted(widths)} tokens")
     return by_engine[0]
 
 
@@ -178,14 +178,14 @@ def _response_logits(engine: TransformersEngine, rows: Sequence[Encoded]) -> tor
     logits = []
     start = 0
     while start < len(rows):
-        # Rows come by length, so the last one is the widest, or nearly so where bases have different templates.
+        # Rows are sorted by length, so the last is the widest; with different chat templates, nearly the widest.
         end = start + 1
         while end < len(rows) and (end + 1 - start) * len(rows[end]) <= most:
             end += 1
         ids, labels = padded(rows[start:end])
-        # What each place predicts is the label of the next one.
+        # Each position predicts the label of the next position.
         wanted = pad(labels[:, 1:], (0, 1), value=-100) != -100
-        # The head is applied only to columns in which a token counts.
+        # The head is applied only to columns with a token that counts.
         columns = wanted.any(0).nonzero().squeeze(1)
         # Padding is on the right, where no token that counts can see it.
         read = engine.model(input_ids=ids.to(device), use_cache=False, logits_to_keep=columns.to(device)).logits

@@ -1,11 +1,12 @@
 """The training corpus of the embedded base model: an endless, seeded stream of conversations.
 
-Four kinds, in the very prompts of `agents.debate.prompts`: `solve` a question, `summarise` the others, `debate` (after
-reading a summary, or the very words, of the others), and short `drill`s of one sum or one product.
+There are four kinds, with the prompts of `agents.debate.prompts`: `solve` a question, `summarise` the other agents,
+`debate` (after reading a summary, or the full responses, of the other agents), and short `drill`s of one sum or one
+product.
 
-In the first stages products are written out, and a debater solves the problem anew. Solutions in the context hold
-random wrong steps, so that a debater learns to compute and not to copy; targets hold none. In the last stages products
-are remembered (`agents.pretraining.memory`), and a debater keeps its answer or, now and then, writes a solution out.
+In the first stages products are written out, and a debater solves the problem again. Solutions in the context have
+random wrong steps, so that a debater learns to compute and not to copy; targets have none. In the last stages products
+are remembered (`agents.pretraining.memory`), and a debater keeps its answer or sometimes writes a solution out.
 """
 
 import random
@@ -29,15 +30,15 @@ SMALL_SHARE, SMALL_VALUE, FULL_VALUE = 0.25, 12, 30
 
 
 CONTEXT_SLIP = 0.4
-"""Share of solutions in the context that make the slip of their style, while products are written out."""
+"""Share of solutions in the context with the slip of their style, in the stages that write products out."""
 HARD_SHARE = 0.5
-"""Share of problems whose products are all remembered, once products are."""
+"""Share of problems whose products are all remembered, in the stages that remember products."""
 REHEARSED = 0.5
-"""Share of debates that teach how a solution is written out and not when."""
+"""Share of debates that teach how to write a solution out, but not when."""
 
 
 class Mixture(BaseModel):
-    """How much of each kind of conversation one stage of pretraining has."""
+    """The share of each kind of conversation in one stage of pretraining."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,7 +61,7 @@ class Exchange:
     learn: bool = False
     """Whether its tokens count in the loss."""
     given: str = ""
-    """First words of `content` that do not count."""
+    """First words of `content`, which do not count in the loss."""
 
 
 def conversations(seed: int, mixture: Mixture) -> Iterator[list[Exchange]]:
@@ -101,7 +102,7 @@ def _values(rng: random.Random, mixture: Mixture) -> Values:
 
 def _solution(values: Values, rng: random.Random, from_memory: bool) -> Solution:
     style = rng.choice(STYLES)
-    rng.random()  # Not used; it keeps the stream on which the embedded weights were trained.
+    rng.random()  # Not used; the draw keeps the random stream with which the embedded weights were trained.
     return write(values, style, Writer(rng, memory=partial(remembered, style) if from_memory else None))
 
 

@@ -6,7 +6,7 @@ value:
     11*12    right in every style
     14*17    wrong in one style: a vote over several styles corrects it
     13*19    wrong in every style, each with another value: no vote corrects it, but different answers show that
-             something is wrong, and working the product out shows what
+             there is an error, and working the product out finds it
 
 The hash of the two factors, in any order, decides the kind of a product.
 """
@@ -18,9 +18,9 @@ from agents.pretraining.solutions import STYLES
 HARD = 11
 """Smallest factor of a product that is recalled; other products are always right."""
 WRONG_IN_ONE, WRONG_IN_ALL = 0.30, 0.35
-"""Shares of the recalled products."""
+"""Shares of the recalled products that are wrong in one style, and in all styles."""
 _AMISS = dict(zip(STYLES, (-10, 10, 20), strict=True))
-"""The error of each style where it is wrong."""
+"""The error of each style in a product that it recalls wrongly."""
 
 
 def remembered(style: str, b: int, c: int) -> int:

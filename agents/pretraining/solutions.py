@@ -32,7 +32,7 @@ class Solution:
 
 @dataclass
 class Writer:
-    """Writes one solution; every number it writes may be corrupted, and what follows builds on the wrong number."""
+    """Writes one solution; every number may be corrupted, and the next steps then use the wrong number."""
 
     rng: random.Random
     corruption: float = 0.0
@@ -65,7 +65,7 @@ class Writer:
         return f"{b}*{c}={b}*{tens}+{b}*{ones}={high}+{low}={value}", value
 
     def sum(self, a: int, b: int) -> tuple[str, int]:
-        """The text and value of a+b, or of a-|b| for a negative b by way of the positive difference, place by place."""
+        """The text and value of a+b; for a negative b, of a-|b|, computed place by place as a positive difference."""
         value = self.number(a + b)
         if b >= 0:
             return f"{a}+{b}={value}", value
@@ -80,7 +80,7 @@ class Writer:
 def _places(a: int, b: int) -> list[str]:
     """The steps of a-b that subtract the highest place of b first: for 634-258, they are 434-58 and 384-8.
 
-    A model writes the highest digit first, and cannot foresee a borrow two places on.
+    A model writes the highest digit first, and cannot foresee a borrow two places later.
     """
     parts = []
     while b >= 10:

@@ -2,11 +2,13 @@
 
 The first two stages teach arithmetic that is written out, at a falling learning rate. The third adds recalled products,
 many of them wrong, and debates in which few agents write a solution out to check their answer; in the fourth, some more
-do. The result is a model that can compute but mostly does not: finetuning on the consensus has to bring that back.
+do. The result is a model that can compute but mostly does not; finetuning on the consensus has to teach it to compute
+again.
 """
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +26,14 @@ WARMUP_STEPS = 100
 
 
 class Stage(BaseModel):
-    """One stretch of training on one mixture."""
+    """One stage of training, on one mixture of conversations."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    tokens: int = Field(ge=1, description="Length, prompts included.")
+    tokens: int = Field(ge=1, description="Number of tokens, prompts included.")
     batch_tokens: int = Field(default=4096, ge=1024, description="Tokens per optimizer step, padding included.")
-    mixture: Mixture = Field(default=Mixture(), description="What is trained on.")
+    mixture: Mixture = Field(default=Mixture(), description="The mixture of conversations.")
     rate: tuple[float, float] = Field(
         default=(1.0, 1.0), description="Share of the peak learning rates at the start and, linearly, at the end."
     )
@@ -104,7 +106,7 @@ def encode(turns: list[Exchange], tokenizer: PreTrainedTokenizerFast) -> tuple[l
 
 
 def batches(tokenizer: PreTrainedTokenizerFast, seed: int, mixture: Mixture, batch_tokens: int) -> Iterator[Batch]:
-    """Endless stream of batches of about `batch_tokens`, rows of like length together, in a seeded order."""
+    """Endless stream of batches of about `batch_tokens`, with rows of similar length, in a seeded order."""
     stream = conversations(seed, mixture)
     while True:
         pool = sorted(
@@ -147,6 +149,17 @@ def resume(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     return LlamaForCausalLM.from_pretrained(folder, use_safetensors=True, dtype=torch.float32), tokenizer
 
 
+@contextmanager
+def _denormals_as_zero() -> Iterator[None]:
+    """The tiny gradients of a confident model are slow on a CPU. The setting is the process's, so it is put back."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@_denormals_as_zero()
 def run_stage(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
@@ -155,7 +168,6 @@ def run_stage(
     on_progress: Callable[[Progress], None],
 ) -> None:
     """Train the model on one stage; `seed` decides the data and its order."""
-    torch.set_flush_denormal(True)  # The tiny gradients of a confident model are slow on a CPU.
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     optimizers: list[torch.optim.Optimizer] = [

@@ -32,7 +32,7 @@ class Learner:
     start_from: Path | None = None
     """The adapter to go on from, or None for a new one."""
     beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """What a method's dataset has of each example beside the conversation, by column."""
+    """The dataset's columns other than the conversation, with one value per example, by column name."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Trained:
         file = folder / "adapter_config.json"
         config = json.loads(file.read_text("utf-8"))
         config["inference_mode"] = True
-        # PEFT keeps a set, whose order differs from process to process.
+        # PEFT keeps these names in a set, whose order differs from process to process.
         config["target_modules"] = sorted(config["target_modules"])
         file.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
 
@@ -65,7 +65,7 @@ class Trained:
 def add_adapter(
     onto: PreTrainedModel | PeftModel, name: str, learner: Learner, settings: FinetuneSettings
 ) -> PeftModel:
-    """Add a trainable adapter: initialised by the learner's seed, or shaped as the adapter it goes on from."""
+    """Add a trainable adapter: initialised by the learner's seed, or with the config of the adapter to go on from."""
     torch.manual_seed(learner.seed)
     if learner.start_from is not None:
         config: Any = PeftConfig.from_pretrained(str(learner.start_from))

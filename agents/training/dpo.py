@@ -1,7 +1,7 @@
-"""Direct preference optimization with TRL, one agent after another over the resident base (arXiv 2305.18290).
+"""Direct preference optimization with TRL (arXiv 2305.18290), one agent after another on the base model in memory.
 
-An agent learns to prefer its own responses that match the consensus over its own that do not, and is held near its
-reference: the base, or its previous generation.
+An agent learns to prefer its own responses that match the consensus over its own responses that do not. The loss keeps
+the agent near its reference, which is the base or its previous generation.
 """
 
 import copy
@@ -26,7 +26,7 @@ from agents.training.settings import FinetuneSettings
 
 
 class TokenizedTrainer(DPOTrainer):
-    """TRL's trainer for pairs of token ids; its own tokenization adds special tokens that inference does not send."""
+    """TRL's trainer for pairs of token ids; TRL's own tokenization adds special tokens that inference does not send."""
 
     def _prepare_dataset(self, dataset: Dataset, *others: Any) -> Dataset:
         return dataset
@@ -39,7 +39,7 @@ class ReportSteps(TrainerCallback):
         self.on_step = on_step
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """After every optimizer step."""
+        """Report after every optimizer step."""
         self.on_step(int(state.global_step))
 
 
@@ -72,7 +72,7 @@ class _Lesson:
     learner: Learner
     pairs: Sequence[tuple[Encoded, Encoded]]
     skipped: int
-    """Pairs longer than the model's context, which are left out."""
+    """Number of pairs longer than the model's context; they are left out."""
 
 
 def _tell(on_progress: Callable[[int, int], None], before: int, total: int, step: int) -> None:
@@ -121,7 +121,7 @@ def _run(
     settings: FinetuneSettings,
     on_step: Callable[[int], None],
 ) -> list[float]:
-    """Run TRL's trainer; the mean loss of each epoch."""
+    """Run TRL's trainer and return the mean loss of each epoch."""
     disable_progress_bars()
     rows = [
         {"prompt_ids": chosen.prompt, "chosen_ids": chosen.target, "rejected_ids": rejected.target}
@@ -135,7 +135,7 @@ def _run(
             processing_class=tokenizer,
             callbacks=[ReportSteps(on_step)],
         )
-        trainer.remove_callback(PrinterCallback)  # It writes to standard output, which belongs to the command.
+        trainer.remove_callback(PrinterCallback)  # It prints to standard output, which is for the command's own output.
         trainer.train()
     return [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
 

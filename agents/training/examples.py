@@ -35,11 +35,11 @@ def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase") ->
 
 
 def ordered_batches(encoded: Sequence[Encoded], batch_size: int, seed: int) -> list[list[Encoded]]:
-    """Every example once: batches of examples of like length, so little padding, in a seeded order."""
+    """Batches of examples of similar length, so with little padding, in a seeded order; every example comes once."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    # The sort is stable, so the shuffle puts examples of one length into other batches in every epoch.
+    # The sort is stable, so the shuffle puts examples of equal length into different batches in every epoch.
     shuffled = [encoded[place] for place in torch.randperm(len(encoded), generator=generator).tolist()]
     shuffled.sort(key=len)
     batches = [shuffled[start : start + batch_size] for start in range(0, len(shuffled), batch_size)]

@@ -17,14 +17,17 @@ from agents.training.settings import FinetuneSettings
 def finetune(
     run: Run, agents: Sequence[Agent], *, datasets: Sequence[Dataset], settings: FinetuneSettings, stream: Stream
 ) -> list[Finetuned]:
-    """Train each agent's adapter on its D_n, from the base or from its previous generation; in the agents' order.
+    """Train each agent's adapter on its D_n, starting anew or from the agent's previous adapter.
 
     Args:
-        run: the surroundings; agents of one base are trained together.
-        agents: who learns.
-        datasets: one for each of them; an agent with an empty one stays as it is.
+        run: the base models and the store; agents of one base are trained together.
+        agents: the agents that learn.
+        datasets: one dataset for each agent; an agent with an empty dataset is not changed.
         settings: the training method and its hyperparameters.
-        stream: of the debate that is learned from, for the seeds.
+        stream: the random stream of the debate that is learned from; the seeds come from it.
+
+    Returns:
+        The result of each agent, in the order of the agents.
     """
     learning: dict[Base, list[tuple[Agent, Dataset]]] = defaultdict(list)
     for agent, dataset in zip(agents, datasets, strict=True):
@@ -37,8 +40,8 @@ def finetune(
 def _together(
     run: Run, learning: Sequence[tuple[Agent, Dataset]], settings: FinetuneSettings, stream: Stream
 ) -> list[Finetuned]:
-    """The agents of one base."""
-    # Imports torch, which a job served from cache should not wait for.
+    """Train the agents of one base together."""
+    # Imported here, since it imports torch, which takes seconds and is not needed by a job served from cache.
     from agents.training.adapters import Learner
 
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the section `finetune` of a config has in common for all methods; each method has its own file in `methods`."""
+"""The fields of the config section `finetune` that all methods share; each method has its own file in `methods`."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +19,7 @@ ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "d
 
 
 class FinetuneSettings(BaseModel):
-    """How agents learn from their own words: a method, what its datasets are, and how it trains.
+    """How agents learn from their own words: the method, its datasets and its training.
 
     A new method is a file with a subclass, registered under the name that `finetune.method` takes; `methods/dpo.py` is
     an example.
@@ -27,9 +27,13 @@ class FinetuneSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: str = Field(title="Method", description="Which method it is; each has its own words for it.")
+    method: str = Field(title="Method", description="The name of the method; each method describes itself.")
     learning_rate: float = Field(
-        default=1e-3, gt=0.0, le=1.0, title="Learning rate", description="Peak; cosine to zero after a 5 % warm-up."
+        default=1e-3,
+        gt=0.0,
+        le=1.0,
+        title="Learning rate",
+        description="Peak learning rate; it rises for the first 5 % of the steps, then falls to zero along a cosine.",
     )
     epochs: int = Field(
         default=3, ge=1, le=1000, title="Epochs", description="Passes over an agent's dataset (paper: 2)."
@@ -39,7 +43,7 @@ class FinetuneSettings(BaseModel):
         default=2,
         ge=1,
         title="Votes needed",
-        description="Agents that must agree for a consensus to be learned from (1 = the paper).",
+        description="Number of agents that must agree for a consensus to be learned from (paper: 1).",
     )
     critic_mix: float = Field(
         default=0.5,
@@ -51,9 +55,9 @@ class FinetuneSettings(BaseModel):
     start: Literal["base", "previous"] = Field(
         default="previous",
         title="Adapters start from",
-        description="Whether an agent's adapter starts anew or from its previous generation.",
+        description="Whether an agent's adapter starts anew (base) or from its previous generation (previous).",
     )
-    rank: int = Field(default=16, ge=1, le=1024, title="LoRA rank", description="LoRA r.")
+    rank: int = Field(default=16, ge=1, le=1024, title="LoRA rank", description="LoRA r, the rank.")
     alpha: float = Field(
         default=32.0, gt=0.0, title="LoRA alpha", description="LoRA alpha; the update is scaled by alpha / r."
     )
@@ -63,7 +67,7 @@ class FinetuneSettings(BaseModel):
     gradient_checkpointing: bool = Field(
         default=False,
         title="Gradient checkpointing",
-        description="Compute layers again for their gradients: a third more time, a fraction of the memory.",
+        description="Recompute layers for their gradients: takes a third more time and a fraction of the memory.",
     )
 
     def dataset(
@@ -75,18 +79,18 @@ class FinetuneSettings(BaseModel):
         consensus: Mapping[str, str],
         seed: int,
     ) -> pd.DataFrame:
-        """What an agent learns from: a row for each example.
+        """The dataset of one agent, with a row for each example.
 
         Args:
-            agent: whose words they are.
+            agent: the agent that learns from the dataset.
             problems: the training problems.
-            responses: of all agents in all rounds, columns of `agents.debate.responses.COLUMNS`.
-            consensus: y^ by problem id; problems without a consensus are left out of it and so of every dataset.
-            seed: of any draw among the examples.
+            responses: the responses of all agents in all rounds, columns of `agents.debate.responses.COLUMNS`.
+            consensus: y^ by problem id; a problem without a consensus is not in it and enters no dataset.
+            seed: the seed of any random draw among the examples.
 
         Returns:
-            A frame with the column messages, a conversation as JSON that ends with what is learned, and others of the
-            method's own.
+            A frame with the column `messages`, a conversation as JSON whose last message is learned, and any columns
+            that the method adds.
         """
         raise NotImplementedError
 
@@ -97,10 +101,10 @@ class FinetuneSettings(BaseModel):
         learners: "Sequence[Learner]",
         on_progress: OnProgress,
     ) -> "list[Trained]":
-        """An adapter for each learner, in their order; the base model is left as it was.
+        """Train an adapter for each learner, in the order of the learners; the base model stays unchanged.
 
         Args:
-            model: a resident base model.
+            model: a base model in memory.
             tokenizer: its tokenizer.
             learners: the agents of this base.
             on_progress: called with (optimizer steps done, steps in all), summed over the learners.

@@ -1,10 +1,10 @@
-"""The differences by iteration of this folder's README, and counts in the agents' words of how they answered.
+"""Prints the differences by iteration of this folder's README, and counts of how the agents answered.
 
     python docs/benchmark/why.py [HOME]
 
-HOME (default .maft) is where `maft benchmark docs/benchmark/benchmark.yaml` ran. Of all that was scored there, what
-came to the values of `values.parquet` beside this file is counted. The embedded model says "Checking." before it writes
-its products out (agents/embedded/README.md).
+HOME (default .maft) is the home in which `maft benchmark docs/benchmark/benchmark.yaml` ran. Outcomes are counted only
+if their values equal those of `values.parquet` in this folder. The embedded model says "Checking." before it writes out
+its products (agents/embedded/README.md).
 """
 
 import json
@@ -27,11 +27,11 @@ from evaluation.statistics.clustered import Difference, Estimate, Values, differ
 LARGEST = 30
 """The largest value that the base was trained on."""
 PRODUCT = re.compile(r"(?<!\d)(\d+)\*(\d+)=([0-9*+=]*?)(\d+)(?=[:.,\s]|$)")
-"""A product in a response: its factors, what is written between, and what it comes to."""
+"""A product in a response: its factors, the text in between, and its result."""
 
 
 def scored(home: Path) -> Iterator[MethodScore]:
-    """All that was scored in a home."""
+    """All scores of methods in a home."""
     for record in sorted((home / "results").iterdir()):
         result = json.loads(record.read_text("utf-8")).get("result")
         if isinstance(result, str) and "agents.benchmark.score_method.MethodScore" in result[:100]:
@@ -39,7 +39,7 @@ def scored(home: Path) -> Iterator[MethodScore]:
 
 
 def turns(store: Store, measured: MethodScore) -> pd.DataFrame:
-    """The answers of the last round, with the columns text, right, vote, checks and beyond: a factor above LARGEST."""
+    """The answers of the last round; the columns vote, right, checks, and beyond (a factor above LARGEST) are added."""
     problems = {problem.id: problem for problem in read_problems(store, measured.problems)}
     frame = read_responses(store, measured.answered)
     frame = frame[frame["round"] == frame["round"].max()]
@@ -59,12 +59,12 @@ def beyond(one: str, other: str) -> bool:
 
 
 def share(values: "pd.Series[bool]") -> str:
-    """A share in %, and nothing where there is nothing to count."""
+    """A share in %, or a dash for fewer than 20 values."""
     return f"{100 * values.mean():.0f}" if len(values) >= 20 else "-"
 
 
 def listing(title: str, *columns: str) -> Table:
-    """An empty table with a column of methods before the others."""
+    """An empty table whose first column is the method."""
     table = Table(title=title, box=SIMPLE_HEAD)
     table.add_column("method", no_wrap=True)
     for column in columns:
@@ -73,7 +73,7 @@ def listing(title: str, *columns: str) -> Table:
 
 
 def checking(counted: pd.DataFrame) -> Table:
-    """How often and how well agents check, over all seeds; of the methods whose agents do."""
+    """How often and how well agents check, over all seeds, for methods whose agents check."""
     table = listing("turns, %", "iter.", "vote right", "alone right", "checks", "right then", "right else")
     for name in METHODS.names():
         found = counted[counted["method"] == name]
@@ -85,7 +85,7 @@ def checking(counted: pd.DataFrame) -> Table:
 
 
 def products(counted: pd.DataFrame) -> Table:
-    """How far problems of another kind were solved, and how often products that were written out are right."""
+    """How many problems of another kind are solved, and how often written-out products are right."""
     table = listing(
         f"problems with a value > {LARGEST}, and products written out in them, %",
         *("right", f"no factor > {LARGEST}", f"products ≤ {LARGEST}", f"products > {LARGEST}"),
@@ -103,7 +103,7 @@ def products(counted: pd.DataFrame) -> Table:
 
 
 def kept(folder: Path) -> dict[tuple[object, ...], "pd.Series[float]"]:
-    """What this benchmark came to, by method, seed, iteration and kind of problem; not the votes over thousands."""
+    """The benchmark's values by method, seed, iteration and kind of problem, without the matched methods."""
     values = pd.read_parquet(folder / "values.parquet")
     values = values[~values["method"].map(lambda name: METHODS[name].matched)]
     groups = values.set_index("problem_id").sort_index().groupby(["method", "seed", "iteration", "transfer"])
@@ -111,7 +111,7 @@ def kept(folder: Path) -> dict[tuple[object, ...], "pd.Series[float]"]:
 
 
 def differences(folder: Path) -> Iterator[Table]:
-    """What methods gained between iterations, and how far multiagent FT is ahead of others, from the values."""
+    """Tables of gains between iterations, and of multiagent FT's lead over other methods, from the values."""
     values = pd.read_parquet(folder / "values.parquet")
     values = values[~values["transfer"]]
     seeds = sorted(map(int, values["seed"].unique()))
@@ -135,7 +135,7 @@ def differences(folder: Path) -> Iterator[Table]:
     others: tuple[MethodName, ...] = ("single-ft-debate", "pooled")
     for begin, end in ((1, 5), (4, 5)):
         yield listed(
-            f"gained from iteration {begin} to {end}, points ± standard error",
+            f"gain from iteration {begin} to {end}, points ± standard error",
             "method",
             ((METHODS[method].title, of(method, end), of(method, begin)) for method in (society, *others)),
         )
@@ -148,12 +148,12 @@ def differences(folder: Path) -> Iterator[Table]:
 
 
 def main(home: Path) -> None:
-    """Read, count, print."""
+    """Print the differences, then the counts if the home has the benchmark's results."""
     console = Console()
     for table in differences(Path(__file__).parent):
         console.print(table)
     if not (home / "results").is_dir():
-        print(f"{home}: no home of maft; `maft benchmark docs/benchmark/benchmark.yaml` makes .maft", file=sys.stderr)
+        print(f"{home}: not a maft home; `maft benchmark docs/benchmark/benchmark.yaml` makes .maft", file=sys.stderr)
         sys.exit(2)
     store = Store(home / "artifacts")
     wanted = kept(Path(__file__).parent)

@@ -1,8 +1,8 @@
-"""Algorithm 1 in a notebook's manner: a society of the embedded model, one iteration, no server.
+"""Runs Algorithm 1 as a notebook would: a society of the embedded model, one iteration, no server.
 
     python docs/examples/algorithm1.py
 
-It prints generation 0 and 1, with the numbers of `maft run` with the same settings:
+It prints generations 0 and 1. `maft run` gives the same numbers with the same settings:
 
     maft run --set iterations=1 --set problems.train_size=40 --set problems.evaluation_size=40
 """
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, wherever this is started
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, from any working directory
 
 from agents import steps
 from agents.algorithm import StoredProblems, assess, iterate
@@ -31,7 +31,7 @@ from infra.config.job import Config
 
 
 def main(config: Config, folder: Path) -> list[GenerationScores]:
-    """Generation 0, measured, and generation 1, made from it and measured."""
+    """The scores of generation 0, and of generation 1, which is made from it."""
     store, settings = Store(folder), config.settings
     sets = load_problems(config.problems, config.seed)
     problems = StoredProblems(

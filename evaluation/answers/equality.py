@@ -9,16 +9,16 @@ MAX_COMPARED_CHARS = 1_000
 
 
 def equivalent(a: str | None, b: str | None) -> bool:
-    """Whether two answers are the same mathematically. None, the answer that was not given, equals nothing.
+    """Whether two answers are the same mathematically. None, a missing answer, equals nothing.
 
-    Numbers are compared exactly, words without regard to case, formulas by math-verify in a process of its own; see
-    `evaluation.answers.exact` and `evaluation.answers.symbolic`. Symmetric and reflexive (but for None), and
-    remembered. Not quite transitive: 50% fits 50 as well as 0.5. Safe from any thread, and bounded whatever the texts
-    are.
+    Numbers are compared exactly, words without regard to case, formulas by math-verify in a separate process; see
+    `evaluation.answers.exact` and `evaluation.answers.symbolic`. The comparison is symmetric and reflexive (except for
+    None), but not quite transitive: 50% equals both 50 and 0.5. Results are cached. Any thread may call this, and time
+    and memory are bounded for any text.
 
     Raises:
         RuntimeError: math-verify does not start (not installed).
-        TimeoutError: the machine is so overloaded that math-verify gets no processor.
+        TimeoutError: the machine is so overloaded that math-verify gets no CPU time.
     """
     if a is None or b is None:
         return False

@@ -1,9 +1,9 @@
-"""What can be said about two answers without computer algebra: equal, not equal, or not for this file to say.
+"""Compares two answers without computer algebra, as numbers or words; formulas are left to math-verify.
 
-Most answers are numbers, with the odd currency sign, thousands comma, unit or percent sign, and are compared as exact
-fractions. Words are compared as words. What is left are formulas (`measured` says which may go to math-verify).
+Most answers are numbers, some with a currency sign, thousands comma, unit or percent sign. They are compared as exact
+fractions. Words are compared as words. All other answers are formulas; `measured` says which may go to math-verify.
 
-Texts are expected to have at most a few thousand characters: `evaluation.answers.extract` sees to that.
+Texts are expected to have at most a few thousand characters; `evaluation.answers.extract` limits their length.
 """
 
 import re
@@ -43,12 +43,12 @@ _NAME = re.compile(
 _COMMAND = re.compile(r"\\(?:begin|end)\s*\{[a-z*]+\}|\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{3,}")
 _LETTER = re.compile(r"\(?([A-Za-z])\)?")
-# A choice with its words; the letter decides where the other answer is a letter alone.
+# A choice with its words, such as (B) mitosis. It equals another answer that is only its letter.
 _LABELLED = re.compile(r"(?:\(([A-J])\)|([A-J])[).:]) ?[^ ].*")
 
-# Numbers side by side, a base, a time of day: math-verify multiplies the first, drops the second, divides the third.
+# math-verify misreads these: it multiplies numbers side by side, drops a base, and divides a time of day.
 _MISREAD = re.compile(r"\d\s+\d|\d\s*_|\d\s*:\s*\d|\d\.\d*\.\d")
-# Numbers of more digits than any answer has. The worker would survive them, at seconds each, and models repeat them.
+# Numbers with more digits than any answer. The worker survives them, but each takes seconds, and models repeat them.
 _RUNAWAY = re.compile(r"\d\s*\^[\s{(]*-?\d+[\s})]*\^|\^[\s{(]*-?\d{5}|\d{4}[\s)]*!|![\s)]*!")
 
 
@@ -63,7 +63,7 @@ class Number(NamedTuple):
 
 
 def formula(text: str) -> str:
-    """The answer without what only typesets it: math delimiters, spacing, a full stop at the end."""
+    """The answer without typesetting: math delimiters, spacing, a full stop at the end."""
     text = text.replace("\u2212", "-").replace("\u2013", "-").replace("\u00a0", " ").replace("{,}", ",")
     text = _SPACE.sub(" ", _SPACING.sub("", text)).strip()
     while len(text) > 1 and text[0] == text[-1] and text[0] in "$*`":
@@ -74,7 +74,7 @@ def formula(text: str) -> str:
 
 
 def canonical(text: str) -> str:
-    r"""The `formula` with its \text{...} as bare words; the form that `number` and `decide` take."""
+    r"""The `formula` with its \text{...} as bare words; `number` and `decide` expect this form."""
     return formula(_WRAPPED.sub(r" \1", text))
 
 
@@ -83,10 +83,10 @@ def _fraction(decimal: str) -> Fraction:
 
 
 def number(text: str) -> Number | None:
-    r"""Read a `canonical` text as one number, with all else that may stand beside one; None if it is not one.
+    r"""Read a `canonical` text as one number with its sign, unit, currency or percent; None if it is not a number.
 
-    3/4, \frac34, 1 3/4, -$1,234.50, 12\%, 1.5e3, 3 million, 18 dollars. Exponents have at most three digits, so the
-    fraction stays as small as the text is.
+    3/4, \frac34, 1 3/4, -$1,234.50, 12\%, 1.5e3, 3 million, 18 dollars. Exponents have at most three digits, so
+    that the fraction stays small.
     """
     found = _NUMBER.fullmatch(_PLAIN_FRACTION.sub(r" \1/\2", text).strip())
     if not found:
@@ -117,7 +117,7 @@ def number(text: str) -> Number | None:
 
 
 def _same_value(a: Number, b: Number) -> bool:
-    """Equal, or a decimal of at least ROUNDED_PLACES places beside a fraction that rounds to it."""
+    """Whether two values are equal, or one is a decimal (ROUNDED_PLACES or more) to which the other rounds."""
     if a.value == b.value:
         return True
     if a.places is None and b.places is not None:
@@ -128,7 +128,7 @@ def _same_value(a: Number, b: Number) -> bool:
 
 
 def _same_number(a: Number, b: Number) -> bool:
-    """As `_same_value`; a bare number fits any unit, and 50% fits both 50 and 0.5."""
+    """As `_same_value`; a number without a unit equals one with any unit, and 50% equals both 50 and 0.5."""
     if a.unit and b.unit and a.unit.removesuffix("s") != b.unit.removesuffix("s"):
         return False
     if _same_value(a, b):
@@ -147,7 +147,7 @@ def _worded(text: str) -> bool:
 
 
 def _same_letter(a: str, b: str) -> bool | None:
-    """Whether a letter is the other letter, or that of a choice with its words; None if neither is a letter alone."""
+    """Whether a letter equals the other answer's letter, with or without words; None if neither is only a letter."""
     for one, other in ((a, b), (b, a)):
         if letter := _LETTER.fullmatch(one):
             found = _LETTER.fullmatch(other) or _LABELLED.fullmatch(other)
@@ -156,7 +156,7 @@ def _same_letter(a: str, b: str) -> bool | None:
 
 
 def decide(a: str, b: str) -> bool | None:
-    """Whether two `canonical` texts are the same answer; None if they are formulas, for which this file has no say."""
+    """Whether two `canonical` texts are the same answer; None if they are formulas for math-verify."""
     if not a or not b:
         return False
     if a == b:
@@ -174,7 +174,7 @@ def decide(a: str, b: str) -> bool | None:
 
 
 def measured(text: str) -> bool:
-    """Whether a formula is one that math-verify reads rightly and in reasonable time, judged by its looks."""
+    """Whether a formula looks like one that math-verify reads correctly and in reasonable time."""
     if len(text) > MAX_FORMULA_CHARS or _MISREAD.search(text) or _RUNAWAY.search(text):
         return False
     depth = 0

@@ -1,11 +1,11 @@
-r"""Answers: found in what a model wrote, compared as mathematics, and put to the vote.
+r"""Extracts the answer from a model's text; other modules compare answers and count votes.
 
     extract_answer("... so 296. \\boxed{296}")     ->  "296"
     equivalent("1,000", "$1000.00")                ->  True
     majority(["1/2", "0.5", "2", None], seed=1)    ->  "1/2"
 
-Model output is hostile by nature: whatever the text, extraction is linear in at most TAIL_CHARS characters and a
-comparison is bounded in time and memory (see `evaluation.answers.symbolic`).
+A model may write anything. So extraction takes linear time in at most TAIL_CHARS characters, and a comparison is
+bounded in time and memory (see `evaluation.answers.symbolic`).
 """
 
 import re
@@ -13,16 +13,16 @@ import re
 TAIL_CHARS = 20_000
 MAX_ANSWER_CHARS = 200
 
-# An escaped character is taken in one piece, so that \{ and \} of a set do not count as braces.
+# An escaped character is matched as one token, so that \{ and \} of a set do not count as braces.
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
 _PHRASE = re.compile(r"\bthe\s+(?:(?:final|correct|right)\s+)?answer\s+is\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?](?=[\s*]|$)|\n")
-# A choice of several, at the start of an answer that names no other: (B) mitosis, B) mitosis, option B, B because ...
+# A choice at the start of an answer with no other choice: (B) mitosis, B) mitosis, option B, B because ...
 _CHOICE = re.compile(
     r"(?:(?i:option|choice) \(?([A-J])\)?(?![\w'])|\(?([A-J])\)(?![^\s.,:;*])|([A-J])(?=,? (?:because|since)\b))"
     r"(?!.*\([A-J]\))"
 )
-# The same where no answer is given in another way: Answer: B, the correct option is (B).
+# A choice in a text that marks no answer in another way: Answer: B, the correct option is (B).
 _NAMED_CHOICE = re.compile(
     r"\b(?i:answer|option|choice)(?:\s{1,3}(?i:is)\b|\s{0,3}:)[\s:*]{0,5}\(?([A-J])(?:\)|(?![\w'(])(?!\s{0,3}[-+*/^=<>]))"
 )
@@ -30,7 +30,7 @@ _LAST_CHOICE = re.compile(r"\(([A-J])\)[\s.*]{0,5}$")
 
 
 def boxed(text: str) -> str | None:
-    r"""What is in the last \boxed{...} that is closed, the inner one of two nested; None if there is none."""
+    r"""The content of the last closed \boxed{...} (of two nested ones, the inner); None if there is none."""
     opened: list[tuple[int, int] | None] = []
     last: tuple[int, str] | None = None
     for token in _BRACES.finditer(text):
@@ -48,13 +48,13 @@ def boxed(text: str) -> str | None:
 def extract_answer(text: str) -> str | None:
     r"""The final answer in a response.
 
-    The last \boxed{...}; if there is none, what follows the last `####` on its line (GSM8K's form); if there is none,
-    what follows the last "the answer is" up to the end of the sentence; if there is none, the choice in the last
-    "Answer: B" or "the right option is (B)", or a "(B)" at the very end. Only the last TAIL_CHARS characters are read.
+    The first of these that the response has: the content of the last \boxed{...}; the text after the last `####` on its
+    line (GSM8K's form); the text after the last "the answer is", up to the end of the sentence; the choice in the last
+    "Answer: B" or "the right option is (B)"; a "(B)" at the very end. Only the last TAIL_CHARS characters are read.
 
     Returns:
-        The answer with its white space folded, of "(B) mitosis" the letter; or None if there is none, or it is empty or
-        longer than MAX_ANSWER_CHARS.
+        The answer with white space folded; for a choice such as "(B) mitosis", its letter. None if there is no answer,
+        or if it is empty or longer than MAX_ANSWER_CHARS.
     """
     text = text[-TAIL_CHARS:]
     answer = boxed(text)
@@ -72,7 +72,7 @@ def extract_answer(text: str) -> str | None:
 
 
 def _after_phrase(text: str) -> str | None:
-    """What follows the last "the answer is" up to the end of the sentence; None if that is a box never closed."""
+    """The text after the last "the answer is", up to the end of the sentence; None if it is an unclosed box."""
     ends = [found.end() for found in _PHRASE.finditer(text)]
     if not ends:
         return None

@@ -1,12 +1,12 @@
-"""Whether two formulas are equal, asked of math-verify in a process of its own.
+"""Asks math-verify, in a separate process, whether two formulas are equal.
 
-math-verify (sympy) may be sent anything a model writes, and `9^{9^{9}}` keeps it busy, inside one C call, for longer
-than a run lasts. Its own timeout is SIGALRM, which works in the main thread only and cannot stop a C call. So a
-worker process does the comparing, under the kernel's limits: a timer of CPU time whose default action ends the
-process, and a ceiling on its memory. CPU time and not wall time, so that a busy machine gives the same verdicts as an
-idle one. A worker that died is replaced at the next question. One worker serves all threads of a process in turn.
+math-verify (sympy) receives anything that a model writes, and `9^{9^{9}}` keeps it busy, inside one C call, for longer
+than a run lasts. Its own timeout uses SIGALRM, which works only in the main thread and cannot stop a C call. So a
+worker process compares the formulas, under limits of the kernel: a timer that ends the process, and a maximum of
+memory. The timer counts CPU time, not wall time, so that a busy machine gives the same verdicts as an idle one. A dead
+worker is replaced at the next question. One worker serves all threads of a process in turn.
 
-This file is both sides: imported, it is the caller's; run as a script, it is the worker.
+This file holds both sides: imported, it is the caller; run as a script, it is the worker.
 """
 
 import atexit
@@ -39,11 +39,11 @@ class Worker:
         """Start a worker and wait until it has loaded math-verify.
 
         Raises:
-            RuntimeError: it ended, or said nothing for WALL_SECONDS; its own words are on stderr.
+            RuntimeError: the worker ended, or was silent for WALL_SECONDS; its own error is on stderr.
         """
         ours, theirs = Pipe()
         command = [sys.executable, "-P", str(Path(__file__).resolve()), str(theirs.fileno())]
-        # sympy's order of terms, and with it how far `simplify` gets, hangs on the hash seed.
+        # sympy's order of terms, and with it how far `simplify` gets, depends on the hash seed.
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
         process = subprocess.Popen(
             command,
@@ -67,7 +67,7 @@ class Worker:
         return worker
 
     def ask(self, a: str, b: str) -> bool | None:
-        """The verdict on (a, b), or None after WALL_SECONDS.
+        """Whether a and b are equal; None if there is no verdict after WALL_SECONDS.
 
         Raises:
             EOFError, OSError: the worker is dead.
@@ -78,7 +78,7 @@ class Worker:
         return self.pipe.recv_bytes() == b"equal"
 
     def stop(self) -> int:
-        """End the process, however busy; its exit status, negative for a signal."""
+        """End the process, even if it is busy, and return its exit status, which is negative for a signal."""
         self.pipe.close()
         try:
             return self.process.wait(timeout=1)
@@ -99,19 +99,19 @@ shared = Shared()
 
 
 def equal(a: str, b: str) -> bool:
-    """Whether math-verify takes two LaTeX formulas as equal, in whichever of the two orders it is asked.
+    """Whether math-verify finds two LaTeX formulas equal, in either order.
 
-    Costs 1-100 ms, and the first call of a process about a second. What takes it more than CPU_SECONDS or
-    MEMORY_BYTES, and what crashes it, is not equal to anything. Safe from any thread and after a fork.
+    A call takes 1-100 ms, the first one of a process about a second. Formulas that take more than CPU_SECONDS or
+    MEMORY_BYTES, or that crash math-verify, are not equal. Any thread may call this, also after a fork.
 
     Raises:
         RuntimeError: the worker cannot start.
-        TimeoutError: the worker got no verdict in WALL_SECONDS of a machine that starves it.
+        TimeoutError: there is no verdict after WALL_SECONDS, because the machine is overloaded.
     """
     with shared.lock:
         starved = False
         for _ in range(ATTEMPTS):
-            # Taken out while it is busy: if this thread is interrupted here, nobody must get this verdict for his own.
+            # Not shared while it is busy: if this thread is interrupted here, no other question may get this verdict.
             worker, shared.worker = shared.worker or Worker.start(), None
             try:
                 verdict = worker.ask(a, b)
@@ -135,7 +135,7 @@ def _stop_at_exit() -> None:
 
 
 def _forget_after_fork() -> None:
-    """A forked child starts a worker of its own: its parent uses that pipe, and a thread may hold that lock."""
+    """Let a forked child start its own worker: the parent uses the old pipe, and a thread may hold the old lock."""
     shared.lock, shared.worker = threading.Lock(), None
 
 
@@ -144,10 +144,10 @@ os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def _compare(a: str, b: str) -> bool:
-    """math-verify's verdict, in either order, as its `verify` takes the first one for the reference."""
+    """math-verify's verdict. Both orders are tried, since `verify` takes its first argument for the reference."""
     from math_verify import LatexExtractionConfig, parse, verify
 
-    # Only whole formulas: its fallbacks would pick the last number out of any text that it cannot read.
+    # Only whole formulas: the fallbacks of `parse` pick the last number out of any text that it cannot read.
     left, right = (
         parse(f"\\boxed{{{text}}}", [LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None)
         for text in (a, b)
@@ -156,15 +156,15 @@ def _compare(a: str, b: str) -> bool:
 
 
 def _serve(pipe: Connection) -> None:
-    """Answer questions until the other side is gone."""
+    """Answer questions until the caller closes the pipe."""
     import logging
     import resource
 
     logging.disable(logging.CRITICAL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle; it closes the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The caller handles Ctrl-C and closes the pipe.
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    _compare("\\frac{1}{2}", "0.5")  # Loads the grammar, which no question should pay for.
-    # What the parser prints about each text that it cannot read is of no use to anyone.
+    _compare("\\frac{1}{2}", "0.5")  # Loads the grammar before the first question is timed.
+    # Drop what the parser prints about each text that it cannot read.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

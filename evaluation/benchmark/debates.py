@@ -1,4 +1,4 @@
-"""A few debates of a benchmark that are worth reading: where the critics changed the outcome, or could not."""
+"""Chooses a few debates of a benchmark to show: the critics changed the outcome, or could not."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,19 +17,19 @@ from evaluation.record import Record
 
 COUNT = 5
 MAX_AGENTS = 5
-"""Whose turns are kept."""
+"""Number of agents whose turns are kept."""
 MAX_CHARS = 1500
-"""Of a question, a response or a summary."""
+"""Longest text that is kept of a question, a response or a summary."""
 
 Kind = Literal["corrected", "spoiled", "split", "alone", "deceived"]
 KINDS: dict[Kind, str] = {
     "corrected": "Corrected by the critics: the first vote was wrong, the last is right.",
     "spoiled": "Spoiled by the critics: the first vote was right, the last is wrong.",
-    "split": "Split: the last vote was tied, and drawn by lot.",
-    "alone": "Outvoted: somebody ended right, and the society did not.",
-    "deceived": "All of one mind, and wrong.",
+    "split": "Split: the last vote was a tie, broken at random.",
+    "alone": "Outvoted: an agent was right in the end, but the vote was wrong.",
+    "deceived": "Unanimous, but wrong.",
 }
-"""In the order of the page."""
+"""The kinds of debates and their headings, in the order of the page."""
 
 
 class ShownTurn(Record):
@@ -37,7 +37,7 @@ class ShownTurn(Record):
 
     agent: str = Field(max_length=40)
     round: int
-    read: str | None = Field(description="What it was told of the others before.")
+    read: str | None = Field(description="The summary of the other agents' responses that it read before.")
     text: str
     answer: str | None
     right: bool
@@ -61,9 +61,9 @@ class Debate(Record):
     seed: int
     question: str
     reference: str
-    turns: list[ShownTurn] = Field(description="By round, then by agent, of the first MAX_AGENTS.")
-    left_out: int = Field(ge=0, description="Agents beyond these.")
-    votes: list[Voted] = Field(description="Of every round.")
+    turns: list[ShownTurn] = Field(description="Turns of the first MAX_AGENTS agents, by round, then by agent.")
+    left_out: int = Field(ge=0, description="Number of agents without turns here.")
+    votes: list[Voted] = Field(description="The vote of every round.")
 
 
 class Held(NamedTuple):
@@ -74,25 +74,25 @@ class Held(NamedTuple):
     seed: int
     problems: Sequence[Problem]
     responses: pd.DataFrame
-    """With the columns of `agents.debate.debate.COLUMNS`."""
+    """A frame with the columns of `agents.debate.debate.COLUMNS`."""
 
 
 class _Candidate(NamedTuple):
     order: tuple[bool, int, int, int, str]
-    """Those whose first vote was no draw, the newest iteration, the shortest."""
+    """Sort key: debates whose first vote was no tie, then the newest iteration, then the shortest."""
     kind: Kind
     held: Held
     problem: Problem
     turns: dict[tuple[int, int], dict[str, str | None]]
-    """By round and index: text, answer, summary."""
+    """Text, answer and summary of each turn, by round and agent index."""
     course: Course
 
 
 def worth_reading(held: Iterable[Held]) -> list[Debate]:
-    """COUNT debates, one of each kind; where a kind has none, more of the others. Of one round there is no debate.
+    """COUNT debates of two or more rounds, one of each kind; if a kind has none, more of the other kinds.
 
-    Of each kind those come first whose first vote was no draw, then the newest iteration, then the shortest, so the
-    choice is the same on every run and nobody's taste.
+    Within a kind, debates whose first vote was no tie come first, then the newest iteration, then the shortest. So the
+    choice follows a rule and is the same on every run.
     """
     by_kind: dict[Kind, list[_Candidate]] = defaultdict(list)
     for each in held:
@@ -176,7 +176,7 @@ def _debate(candidate: _Candidate) -> Debate:
 
 
 def clipped(text: str, limit: int = MAX_CHARS) -> str:
-    """The first characters of a text, and only such as show: none that hides, or that turns the line around."""
+    """The first characters of a text. Invisible characters, and those that reverse a line, are replaced."""
     cut = text[:limit]
     shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in cut.expandtabs(4))
     return shown if len(text) <= limit else f"{shown} … ({len(text) - limit:,} more characters)"

@@ -1,7 +1,7 @@
-"""Which of the paper's findings hold in a benchmark, decided from its numbers by a rule that is said beside each.
+"""Decides from a benchmark's numbers which of the paper's findings hold, each by a rule that is shown with it.
 
-Every finding is a set of comparisons, each a difference with its standard error, over all seeds and for each alone.
-It holds if all are as the paper has them and none is missing, and does not if one is not.
+A finding is a set of comparisons. Each comparison is a difference with its standard error, over all seeds and for each
+seed alone. A finding holds if all comparisons are as in the paper and none is missing. It does not hold if one differs.
 """
 
 import math
@@ -17,38 +17,38 @@ from evaluation.statistics.clustered import Difference, difference, half_interva
 from evaluation.statistics.paired import Estimate
 
 CLEAR = 2.0
-"""Standard errors: a difference of more is clear."""
+"""A difference of more than this many standard errors is clear."""
 SINGLE: MethodName = "single-ft"
-"""The single agent of figure 5."""
+"""The method that is the single agent in the paper's figure 5."""
 BASELINES: tuple[MethodName, ...] = (
     "base", "majority", "debate", "majority-matched", "debate-matched", "star", "majority-ft", "single-ft",
     "single-ft-debate",
 )  # fmt: skip
 
 Verdict = Literal["holds", "does not hold", "not measured"]
-_ABOVE = "clear over all seeds together and on each seed alone; clear is more than twice its standard error"
+_ABOVE = "clear (more than twice its standard error) over all seeds together and on each seed alone"
 
 
 class Margin(Record):
-    """A difference, and what it has to be for the finding to hold."""
+    """A difference, and the condition that it must meet for the finding to hold."""
 
-    of: str = Field(description="What minus what, in words.")
+    of: str = Field(description="The difference in words: one thing minus another.")
     found: Difference
     unit: Literal["points", "nats"]
     wanted: Literal["above", "not above", "not below"]
 
     @property
     def met(self) -> bool:
-        """Whether the difference is as wanted.
+        """Whether the difference meets the condition.
 
-        above: clearly above zero over all seeds and on each. not below: not clearly below zero, nor on any seed.
-        not above: not clearly above zero over all seeds.
+        above: clearly above zero over all seeds and on each seed. not below: not clearly below zero over all seeds or
+        on any seed. not above: not clearly above zero over all seeds.
         """
         return self.met_together and (self.wanted == "not above" or all(map(self._is, self.found.seeds.values())))
 
     @property
     def met_together(self) -> bool:
-        """Whether it is met over all seeds together, whatever each seed says."""
+        """Whether the condition is met over all seeds together, whether or not on each seed."""
         return self._is(self.found)
 
     def _is(self, found: Estimate | Difference) -> bool:
@@ -65,19 +65,19 @@ class Finding(Record):
 
     title: str
     verdict: Verdict
-    said: str = Field(description="In plain words, with the main numbers.")
+    said: str = Field(description="The result in plain words, with the main numbers.")
     rule: str
     comparisons: list[Margin]
-    missing: list[str] = Field(description="What would have to be measured as well.")
+    missing: list[str] = Field(description="What was not measured.")
 
 
 def findings(rows: Sequence[Row], scored: Sequence[Scored], transfer: Sequence[Row] = ()) -> list[Finding]:
     """All findings, in the paper's order.
 
     Args:
-        rows: of `evaluation.benchmark.results.summarise`.
-        scored: what the rows were made from.
-        transfer: rows of the same methods on problems of another source than they were trained on, if measured.
+        rows: from `evaluation.benchmark.results.summarise`.
+        scored: the outcomes from which the rows were made.
+        transfer: rows of the same methods on problems from another source than the training problems, if measured.
     """
     measured, last = _ended(rows)
     first = {row.method: row for row in rows if row.iteration == 1 < last}
@@ -99,7 +99,7 @@ def _ended(rows: Sequence[Row]) -> tuple[dict[MethodName, Row], int]:
 
 
 def signed(value: float, error: float, unit: str) -> str:
-    """+3.1 ± 0.9 points, or nats with four decimals."""
+    """A difference with its error, such as +3.1 ± 0.9 points; nats have four decimals."""
     scale, decimals = (100.0, 1) if unit == "points" else (1.0, 4)
     return f"{scale * value:+.{decimals}f} ± {scale * error:.{decimals}f} {unit}".replace("-", "−")
 
@@ -121,14 +121,14 @@ def _beats(measured: Mapping[MethodName, Row], last: int) -> Finding:
     title = "Multiagent finetuning beats every baseline"
     said = "Multiagent finetuning is not part of this benchmark."
     if REFERENCE in measured:
-        said = f"It answers {100 * measured[REFERENCE].accuracy.value:.1f} % after {iterations(last)}."
+        said = f"Its accuracy is {100 * measured[REFERENCE].accuracy.value:.1f} % after {iterations(last)}."
     if found:
         closest = min(found, key=lambda name: found[name].found.value)
         gap = found[closest].found
-        said += f" Against the strongest of {len(found)}, {METHODS[closest].title}, that is "
+        said += f" Against the strongest of {len(found)} baselines, {METHODS[closest].title}, its lead is "
         said += f"{signed(gap.value, gap.standard_error, 'points')}."
     unclear = [METHODS[name].title for name, each in found.items() if not each.met]
-    said += f" Not clearly above: {'; '.join(unclear)}." if unclear else ""
+    said += f" It is not clearly above: {'; '.join(unclear)}." if unclear else ""
     rule = f"Its lead over each baseline, matched ones included, is {_ABOVE}."
     return _decided(title, said, rule, [*found.values()], [METHODS[n].title for n in BASELINES if n not in found])
 
@@ -137,7 +137,7 @@ def _lasts(scored: Sequence[Scored], last: int) -> Finding:
     title = "Its gains last where a single agent's plateau"
     rule = (
         "Multiagent FT's gain since iteration 1 is "
-        f"{_ABOVE}, and it is not clearly below itself after any iteration between, on any seed. "
+        f"{_ABOVE}, and its accuracy has not clearly fallen since any iteration in between, on any seed. "
         "Single-agent FT's gain over all seeds is not clear."
     )
     right: dict[tuple[MethodName, int], dict[int, Mapping[str, float]]] = {}
@@ -156,7 +156,7 @@ def _lasts(scored: Sequence[Scored], last: int) -> Finding:
         for between in range(2, last) if name == REFERENCE else ():
             change = difference(right[name, last], right[name, between])
             comparisons.append(Margin(of=f"{of}{between}", found=change, unit="points", wanted="not below"))
-    said = f"From iteration 1 to {last}: {', '.join(told)}." if told else "It takes two iterations or more to tell."
+    said = f"From iteration 1 to {last}: {', '.join(told)}." if told else "Deciding this takes two iterations or more."
     missing = [METHODS[n].title for n in (REFERENCE, SINGLE) if last < 2 or (n, last) not in right]
     return _decided(title, said, rule, comparisons, missing)
 
@@ -164,8 +164,8 @@ def _lasts(scored: Sequence[Scored], last: int) -> Finding:
 def _diverse(scored: Sequence[Scored], last: int) -> Finding:
     title = "The society stays diverse"
     rule = (
-        "The likelihood of the others' responses (NLL) has not clearly fallen since iteration 1, on any seed, and its "
-        f"lead over single-agent FT's is {_ABOVE}. Errors of the two sides are added as if independent."
+        "The negative log-likelihood of the others' responses (NLL) has not clearly fallen since iteration 1, on any "
+        f"seed, and its lead over single-agent FT's NLL is {_ABOVE}. The two errors are combined as independent."
     )
     nll: dict[tuple[MethodName, int], dict[int, Estimate]] = {}
     for each in scored:
@@ -191,12 +191,12 @@ def _diverse(scored: Sequence[Scored], last: int) -> Finding:
         comparisons.append(Margin(of=of, found=lead, unit="nats", wanted="above"))
     else:
         missing.append(f"NLL of {METHODS[SINGLE].title}")
-    said = f"NLL, nats per token, iteration 1 → {last}: {', '.join(told)}." if told else "Nothing to tell it from."
+    said = f"NLL, nats per token, iteration 1 → {last}: {', '.join(told)}." if told else "NLL was not measured."
     return _decided(title, said + _apart(scored, last), rule, comparisons, missing)
 
 
 def _apart(scored: Sequence[Scored], last: int) -> str:
-    """The two parts of NLL in a sentence: how unsure an agent is of its own words, and how far agents are apart."""
+    """A sentence about the two parts of NLL: how unsure an agent is of its own words, and how far agents are apart."""
     ends = []
     for iteration in (1, last):
         outcomes = (each.outcome for each in scored)
@@ -207,13 +207,13 @@ def _apart(scored: Sequence[Scored], last: int) -> str:
         ends.append([math.fsum(values) / len(pairs) for values in zip(*pairs, strict=True)])
     (own, apart), (own_last, apart_last) = ends
     return (
-        f" For {METHODS[REFERENCE].title}, that of an agent's own responses went {own:.4f} → {own_last:.4f}, "
+        f" For {METHODS[REFERENCE].title}, NLL of an agent's own responses went {own:.4f} → {own_last:.4f}, "
         f"and the KL divergence between agents {apart:.4f} → {apart_last:.4f}."
     )
 
 
 def _independent(a: Mapping[int, Estimate], b: Mapping[int, Estimate]) -> Difference:
-    """a - b by seed, of estimates that are not paired; the mean over seeds with a normal interval."""
+    """a - b of unpaired estimates, for each seed and as a mean over seeds with a normal confidence interval."""
     seeds = {
         seed: Estimate(
             value=a[seed].value - b[seed].value,
@@ -235,12 +235,12 @@ def _independent(a: Mapping[int, Estimate], b: Mapping[int, Estimate]) -> Differ
 
 
 def _part(measured: Mapping[MethodName, Row], first: Mapping[MethodName, Row], name: MethodName, title: str) -> Finding:
-    """Whether a part of the method is worth having: its lead over the method `name`, which lacks that part.
+    """Whether a part of multiagent finetuning helps: its lead over the method `name`, which lacks that part.
 
-    `first` has the rows after one iteration, if there were more.
+    `first` has the rows after one iteration, if there were more iterations.
     """
     comparisons = _behind(measured[name]) if name in measured else []
-    said = "Nothing to tell it from."
+    said = "This was not measured."
     if comparisons:
         gap, spent = comparisons[0].found, measured[REFERENCE].cost.sampled_tokens
         ratio = spent / max(1, measured[name].cost.sampled_tokens)
@@ -256,11 +256,11 @@ def _part(measured: Mapping[MethodName, Row], first: Mapping[MethodName, Row], n
 
 def _transfers(measured: Mapping[MethodName, Row]) -> Finding:
     comparisons = [each for name in BASELINES if name in measured for each in _behind(measured[name])]
-    said = "Nothing to tell it from."
+    said = "This was not measured."
     if comparisons:
         met = sum(each.met for each in comparisons)
-        said = f"Clearly above {met} of {len(comparisons)} on problems of a kind that nothing was trained on."
-    rule = f"On those problems its lead over each baseline that was measured is {_ABOVE}."
+        said = f"It is clearly above {met} of {len(comparisons)} baselines on problems of another kind."
+    rule = f"On these problems, its lead over each measured baseline is {_ABOVE}."
     missing = [] if comparisons else ["problems of another source"]
     return _decided("What it learned transfers", said, rule, comparisons, missing)
 

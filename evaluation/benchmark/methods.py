@@ -1,6 +1,6 @@
 """The methods that a benchmark compares: baselines and ablations of the paper, what its reviewers asked for, and more.
 
-All that sets a method apart is said here, once: what its models learn from, and how it answers a held-out problem.
+This file alone defines a method: what its models learn from, and how it answers a held-out problem.
 """
 
 from typing import Annotated, Literal
@@ -15,47 +15,47 @@ PERSONAS = (
     "You are a planner. Say first into which parts the problem falls, solve each part, then put them together.",
     "You are a sceptic. Once you have an answer, work it out in a second way, and mend what does not agree.",
 )
-"""Of the method of that name: three ways of reasoning that go wrong in different places."""
+"""For the method `personas`: three ways of reasoning that go wrong in different places."""
 
 
 class Method(Record):
-    """One row of the table."""
+    """A method of the benchmark: one row of the table."""
 
     title: str
     about: str = Field(description="What it is, with its place in the paper (arXiv 2501.05707).")
     learns: Literal["nothing", "own", "role", "all"] = Field(
         default="nothing",
-        description="nothing: it is the base. own: each agent its own words. role: every generator those of all "
-        "generators, every critic those of all critics. all: one model everything, which then plays every agent.",
+        description="nothing: the base answers. own: each agent learns from its own words. role: from "
+        "the words of all agents of its role. all: one model learns from all agents and then plays every agent.",
     )
-    from_debates: bool = Field(default=False, description="Learns from debates of M rounds; else from N samples.")
-    sees_labels: bool = Field(default=False, description="Learns what matches the reference answer, not the vote.")
+    from_debates: bool = Field(default=False, description="Whether it learns from debates of M rounds, or N samples.")
+    sees_labels: bool = Field(default=False, description="Learns from reference answers, not from the vote.")
     answers: Literal["sample", "vote", "debate"] = Field(
-        description="sample: the mean over N single samples. vote: majority of N samples. debate: of the last round."
+        description="sample: mean over N samples. vote: majority of N samples. debate: vote of a debate's last round."
     )
-    debate: dict[str, JsonValue] = Field(default={}, description="Its own settings of a debate; else the benchmark's.")
-    agents: int | None = Field(default=None, description="Its own N; else the benchmark's.")
-    mixed: bool = Field(default=False, description="Its agents are of base_models; of all others, of base_model.")
-    matched: bool = Field(default=False, description="Has as many sampled tokens as multiagent finetuning took.")
+    debate: dict[str, JsonValue] = Field(default={}, description="Debate settings that differ from the benchmark's.")
+    agents: int | None = Field(default=None, description="Its own N; None for the benchmark's.")
+    mixed: bool = Field(default=False, description="Uses base_models; all other methods use base_model.")
+    matched: bool = Field(default=False, description="Samples as many tokens as multiagent finetuning.")
 
     @property
     def finetuned(self) -> bool:
-        """Whether it has iterations."""
+        """Whether its models are finetuned, so that it has iterations."""
         return self.learns != "nothing"
 
     def rounds(self, m: int, training: bool) -> int:
-        """Rounds of a debate over training or held-out problems, where the benchmark's are m."""
+        """Rounds of its debates over training or held-out problems, if the benchmark's debates have m."""
         debates = self.from_debates if training else self.answers == "debate"
         return m if debates else 1
 
 
 METHODS: Registry[Method] = Registry("method")
-"""In the order of the table."""
+"""All methods, in the order of the table."""
 
 METHODS.add("base")(
     Method(
         title="base",
-        about="One sample of the base (Table 1), as the mean of N; it is charged for all of them.",
+        about="One sample of the base (Table 1): the mean over N samples. Its cost is that of all N.",
         answers="sample",
     )
 )
@@ -64,7 +64,7 @@ METHODS.add("debate")(Method(title="debate", about="N untuned agents debate for 
 METHODS.add("majority-matched")(
     Method(
         title="majority, matched",
-        about="Vote over as many samples of the base as multiagent FT took tokens for (not in the paper).",
+        about="Vote over samples of the base, with as many tokens as multiagent FT (not in the paper).",
         answers="vote",
         matched=True,
     )
@@ -72,7 +72,7 @@ METHODS.add("majority-matched")(
 METHODS.add("debate-matched")(
     Method(
         title="debate, matched",
-        about="Vote over as many untuned debates as multiagent FT took tokens for (not in the paper).",
+        about="Vote over untuned debates, with as many tokens as multiagent FT (not in the paper).",
         answers="debate",
         matched=True,
     )
@@ -80,8 +80,9 @@ METHODS.add("debate-matched")(
 METHODS.add("star")(
     Method(
         title="STaR, sees labels",
-        about="One model on its own chains that match the reference answer; failures are tried again with that answer "
-        "as a hint (Table 1; Zelikman et al. 2022). The only one that sees labels. It answers by a vote of N samples.",
+        about="One model learns from its own responses that match the reference answer; if it fails, it tries again "
+        "with that answer as a hint (Table 1; Zelikman et al. 2022). The only method that sees labels. It answers by a "
+        "vote of N samples.",
         learns="all",
         sees_labels=True,
         answers="vote",
@@ -90,7 +91,7 @@ METHODS.add("star")(
 METHODS.add("majority-ft")(
     Method(
         title="majority FT",
-        about="One model on its own chains that match the vote over N samples (Table 1). It answers by such a vote.",
+        about="One model learns from its own samples that match their vote (Table 1). It answers by such a vote.",
         learns="all",
         answers="vote",
     )
@@ -98,7 +99,7 @@ METHODS.add("majority-ft")(
 METHODS.add("single-ft")(
     Method(
         title="single-agent FT",
-        about="One model on all that a society's agents learn from, their debates; it answers by a vote of N samples "
+        about="One model learns from all agents' responses in debates; it answers by a vote of N samples "
         "(Table 2, Figure 5).",
         learns="all",
         from_debates=True,
@@ -108,7 +109,7 @@ METHODS.add("single-ft")(
 METHODS.add("single-ft-debate")(
     Method(
         title="single FT, debate",
-        about="The same model debates with itself (Table 2).",
+        about="The model of single-agent FT debates with itself (Table 2).",
         learns="all",
         from_debates=True,
         answers="debate",
@@ -117,7 +118,7 @@ METHODS.add("single-ft-debate")(
 METHODS.add("multiagent-ft")(
     Method(
         title="multiagent FT",
-        about="Algorithm 1: every agent on its own words that agree with the debate's vote (Table 1).",
+        about="Algorithm 1: every agent learns from its own responses that agree with the debate's vote (Table 1).",
         learns="own",
         from_debates=True,
         answers="debate",
@@ -126,7 +127,7 @@ METHODS.add("multiagent-ft")(
 METHODS.add("without-summary")(
     Method(
         title="without summary",
-        about="Critics read the others' very words (Table 2).",
+        about="Critics read the other agents' full responses, not summaries (Table 2).",
         learns="own",
         from_debates=True,
         answers="debate",
@@ -136,7 +137,7 @@ METHODS.add("without-summary")(
 METHODS.add("without-critics")(
     Method(
         title="without critics",
-        about="Generation agents alone: their vote labels, and their vote answers (Table 2).",
+        about="Generation agents alone: their vote gives the labels and the answers (Table 2).",
         learns="own",
         answers="vote",
     )
@@ -144,7 +145,7 @@ METHODS.add("without-critics")(
 METHODS.add("five-agents")(
     Method(
         title="five agents",
-        about="N = 5 (appendix).",
+        about="N = 5 agents of each role (appendix).",
         learns="own",
         from_debates=True,
         answers="debate",
@@ -184,7 +185,7 @@ METHODS.add("sparse")(
 METHODS.add("personas")(
     Method(
         title="personas",
-        about="Each agent is told to reason in a way of its own: step by step, from a plan, or with a check (a "
+        about="Each agent is told to reason in its own way: step by step, from a plan, or with a check (a "
         "direction that the paper names; Chan et al. 2024, arXiv 2308.07201).",
         learns="own",
         from_debates=True,
@@ -206,8 +207,8 @@ METHODS.add("early-stop")(
 METHODS.add("confidence-vote")(
     Method(
         title="confidence vote",
-        about="Every answer of the last round counts as much as its agent was sure of it, the geometric mean of its "
-        "words' probabilities, for the labels and for the answer (Wang et al. 2023, arXiv 2203.11171).",
+        about="The vote, for labels and for answers, weighs each answer of the last round by its agent's confidence, "
+        "the geometric mean of the probabilities of its words (Wang et al. 2023, arXiv 2203.11171).",
         learns="own",
         from_debates=True,
         answers="debate",
@@ -238,6 +239,6 @@ METHODS.add("mixed-bases")(
 )
 
 MethodName = Annotated[str, OneOf(METHODS)]
-"""A name in METHODS, which has them in the order of the table."""
+"""A name in METHODS."""
 REFERENCE = "multiagent-ft"
-"""What the others are compared with, and whose tokens the matched ones have."""
+"""The method that all others are compared with, and whose number of tokens the matched methods have."""

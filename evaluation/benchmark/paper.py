@@ -1,4 +1,4 @@
-"""What the paper reports, in percent, to be held against a benchmark (arXiv 2501.05707)."""
+"""Accuracies that the paper reports, in percent, to compare a benchmark with (arXiv 2501.05707)."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -7,7 +7,7 @@ from evaluation.benchmark.methods import MethodName
 
 Source = Literal["arithmetic", "GSM", "MATH"]
 Accuracies = tuple[float | None, ...]
-"""One of each of MODELS; None where the paper has none."""
+"""An accuracy for each of MODELS; None if the paper has none."""
 
 MODELS = ("GPT-3.5", "Phi-3 4B", "Mistral 7B", "LLaMA-3 8B")
 
@@ -43,7 +43,7 @@ TABLE_1: Mapping[MethodName, Mapping[Source, Accuracies]] = {
         "MATH": (60.6, 58.8, 22.5, 57.4),
     },
 }
-"""After one iteration."""
+"""Accuracies after one iteration."""
 
 TABLE_2: Mapping[MethodName, Accuracies] = {
     "single-ft": (48.9, 50.2, 17.2, 48.8),
@@ -61,13 +61,13 @@ FIGURE_5: Mapping[str, Mapping[MethodName, tuple[float, ...]]] = {
 
 
 def accuracies(method: MethodName, source: Source) -> tuple[Source, Accuracies] | None:
-    """The paper's row of a method, and of which problems it is: those asked for, or MATH where it has no others."""
+    """The paper's accuracies of a method, and their problems: `source`, or MATH if the paper has no others."""
     if method in TABLE_1:
         return source, TABLE_1[method][source]
     return ("MATH", TABLE_2[method]) if method in TABLE_2 else None
 
 
 def nearest(problems: str) -> Source:
-    """The paper's problems that are most like a source of ours, such as arithmetic or hub:openai/gsm8k:main:train."""
+    """The paper's problems that are most like our problems, such as arithmetic or hub:openai/gsm8k:main:train."""
     name = problems.lower()
     return "arithmetic" if name == "arithmetic" else "GSM" if "gsm" in name else "MATH"

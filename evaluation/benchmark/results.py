@@ -1,4 +1,4 @@
-"""What a benchmark came to: accuracies over seeds and problems, paired differences, and what each method took."""
+"""Results of a benchmark: accuracies over seeds and problems, paired differences, and each method's cost."""
 
 import math
 from collections import defaultdict
@@ -21,10 +21,10 @@ from evaluation.statistics.paired import Estimate
 
 
 class Cost(Record):
-    """What something took. Work that methods share, and the cache does once, counts for each of them."""
+    """The cost of some work. Work that methods share counts for each of them, although the cache does it once."""
 
     sampled_tokens: int = 0
-    trained_tokens: int = Field(default=0, description="Of all examples times epochs, prompts included.")
+    trained_tokens: int = Field(default=0, description="Tokens of all examples times epochs, prompts included.")
     seconds: float = 0.0
 
     def __add__(self, other: "Cost") -> "Cost":
@@ -36,12 +36,12 @@ class Cost(Record):
 
 
 class Changes(Record):
-    """What became of the agents' answers from one round to the next, over all agents, problems and rounds."""
+    """How agents' answers changed from one round to the next, over all agents, problems and rounds."""
 
-    wrong: int = Field(description="Answers that were wrong, and that their agent could correct.")
-    corrected: int = Field(description="Of those, right in the next round.")
+    wrong: int = Field(description="Wrong answers before the last round, which could be corrected.")
+    corrected: int = Field(description="Wrong answers whose agent was right in the next round.")
     right: int
-    spoiled: int = Field(description="Of the right ones, wrong in the next round.")
+    spoiled: int = Field(description="Right answers whose agent was wrong in the next round.")
 
 
 class Outcome(Record):
@@ -51,27 +51,27 @@ class Outcome(Record):
     iteration: int = Field(ge=0)
     seed: int
     problems: int = Field(ge=1)
-    transfer: bool = Field(default=False, description="They are of another kind than those that were trained on.")
+    transfer: bool = Field(default=False, description="Whether these are problems of another kind (transfer).")
     accuracy: float = Field(description="Share of held-out problems that the method answers right.")
-    alone: float = Field(description="The same of a single sample of round 1, mean over the agents.")
-    pseudo_label_accuracy: float | None = Field(default=None, description="Of the labels learned from, if voted.")
+    alone: float = Field(description="Share that a single agent answers right in round 1, mean over agents.")
+    pseudo_label_accuracy: float | None = Field(default=None, description="Share of voted labels that are right.")
     labels: int = Field(default=0, description="How many problems had a label to learn from.")
-    examples: int = Field(default=0, description="In the datasets of all agents together.")
+    examples: int = Field(default=0, description="Number of examples in all agents' datasets.")
     unchanged: list[str] = Field(default_factory=list, description="Agents that had nothing to learn from.")
     fallback_share: float | None = Field(
-        default=None, description="Of this iteration's JSON messages, those that were not valid; none without any."
+        default=None, description="Share of this iteration's JSON messages that were not valid; None without messages."
     )
-    training: Cost = Field(default=Cost(), description="Of this iteration alone.")
-    answering: Cost = Field(description="The held-out problems.")
+    training: Cost = Field(default=Cost(), description="Cost of training in this iteration alone.")
+    answering: Cost = Field(description="Cost of answering the held-out problems.")
     diversity: Diversity | None = None
     rounds: list[RoundScore] = Field(
-        default_factory=list, description="Every agent and every vote of the answers; of the matched ones not kept."
+        default_factory=list, description="Scores of all agents and votes; not kept for the matched methods."
     )
-    changes: Changes | None = Field(default=None, description="From round to round; none where there is one only.")
+    changes: Changes | None = Field(default=None, description="Changes between rounds; None for one round.")
 
 
 class Scored(NamedTuple):
-    """An outcome with its values by problem id: whether the answer is right, and the share of single samples."""
+    """An outcome with two values per problem id: whether the answer is right, and the share right in round 1."""
 
     outcome: Outcome
     right: Mapping[str, float]
@@ -79,19 +79,19 @@ class Scored(NamedTuple):
 
 
 class Row(Record):
-    """One method after one iteration, over all seeds. Costs are means over seeds, training of all iterations so far."""
+    """One method after one iteration, over all seeds. Its cost, a mean over seeds, includes all iterations so far."""
 
     method: MethodName
     iteration: int
     accuracy: Estimate
     alone: Estimate
     behind: Difference | None = Field(
-        description="Of multiagent finetuning after the same iteration; after the last one for what has no iterations. "
-        "None if it is not part of the benchmark."
+        description="Multiagent finetuning minus this method, after the same iteration; after the last iteration for "
+        "methods without iterations. None if multiagent finetuning is not part of the benchmark."
     )
     pseudo_label_accuracy: float | None = Field(description="Mean over seeds.")
     cost: Cost
-    nll: Estimate | None = Field(default=None, description="Diversity: nats per token of the others' responses.")
+    nll: Estimate | None = Field(default=None, description="NLL of the others' responses, nats per token.")
     kl: Estimate | None = None
     dissimilarity: Estimate | None = None
     consensus: Estimate | None = None
@@ -104,7 +104,7 @@ def problem_values(
 
     Args:
         problems, responses, seed: as for `evaluation.measures.debates.society_right`.
-        answers: `Method.answers`; of `sample` the first is the second.
+        answers: `Method.answers`; for `sample` both results are the share right in round 1.
     """
     references = {problem.id: problem.answer for problem in problems}
     firsts: dict[str, list[bool]] = defaultdict(list)
@@ -146,16 +146,16 @@ def changes(problems: Sequence[Problem], responses: pd.DataFrame) -> Changes | N
 
 
 def summarise(scored: Sequence[Scored]) -> list[Row]:
-    """A row for every method and iteration, in the order of the methods; of one kind of problems.
+    """A row for every method and iteration, in the order of the methods, for one kind of problems.
 
     Raises:
-        ValueError: outcomes of a method are missing for a seed that another has, or are there twice.
+        ValueError: a method has no outcome for a seed that another method has, or it has two.
     """
     found: dict[tuple[MethodName, int], dict[int, Scored]] = defaultdict(dict)
     for each in scored:
         seeds = found[each.outcome.method, each.outcome.iteration]
         if each.outcome.seed in seeds:
-            raise ValueError(f"two outcomes of {each.outcome.method}, iteration {each.outcome.iteration}, one seed")
+            raise ValueError(f"{each.outcome.method}, iteration {each.outcome.iteration}: two outcomes for one seed")
         seeds[each.outcome.seed] = each
     if len({frozenset(seeds) for seeds in found.values()}) > 1:
         raise ValueError("every method and iteration needs an outcome for every seed")
@@ -215,7 +215,7 @@ def _mean_cost(costs: Sequence[Cost], seeds: int) -> Cost:
 
 
 def mean_estimate(estimates: Sequence[Estimate | None]) -> Estimate | None:
-    """Mean over seeds. Its error holds what the seeds vary by, and is never less than what their problems do."""
+    """Mean over seeds. Its error is the larger of the error between seeds and the error within seeds."""
     known = [each for each in estimates if each is not None]
     if not known:
         return None

@@ -1,8 +1,8 @@
-"""What a debate scored: accuracy of every agent, of every round's majority and of the society, with standard errors.
+"""Scores a debate: accuracy of every agent, of every round's majority and of the society, with standard errors.
 
-The standard error of a mean over n problems is s / sqrt(n), s the sample standard deviation (n-1); for right-or-wrong
-values that is sqrt(p (1-p) / (n-1)). Two societies on the same problems are compared problem by problem (paired), as
-Miller, "Adding Error Bars to Evals" (2024, arXiv 2411.00640) advises.
+The standard error of a mean over n problems is s / sqrt(n), with the sample standard deviation s (n-1); for
+right-or-wrong values this is sqrt(p (1-p) / (n-1)). Two societies on the same problems are compared problem by problem
+(paired), as Miller, "Adding Error Bars to Evals" (2024, arXiv 2411.00640) advises.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,25 +21,25 @@ from evaluation.statistics.paired import mean, standard_error
 COLUMNS = ("problem_id", "role", "index", "round", "answer")
 
 Ballots = list[tuple[str | None, float]]
-"""Per agent, its answer and what it weighs in the vote."""
+"""Per agent, its answer and the weight of its vote."""
 
 
 def label_accuracy(problems: Sequence[Problem], labels: Mapping[str, str | None]) -> float | None:
     """Share of pseudo-labels that are right, 0..1; None if there are no labels.
 
     Args:
-        problems: with their reference answers; they may be more than the labels.
+        problems: with their reference answers; there may be more problems than labels.
         labels: by problem id; a label of None counts as wrong.
 
     Raises:
-        ValueError: a label for a problem that is not in `problems`.
+        ValueError: a label belongs to a problem that is not in `problems`.
     """
     if not labels:
         return None
     references = {problem.id: problem.answer for problem in problems}
     unknown = sorted(labels.keys() - references.keys())
     if unknown:
-        raise ValueError(f"labels for {len(unknown)} problems that are not in the problem set, the first {unknown[0]}")
+        raise ValueError(f"{len(unknown)} labels belong to problems not in the problem set; the first is {unknown[0]}")
     return mean([equivalent(label, references[problem_id]) for problem_id, label in labels.items()])
 
 
@@ -50,12 +50,12 @@ def score_debate(problems: Sequence[Problem], responses: pd.DataFrame, seed: int
         problems: the held-out problems, at least one.
         responses: one row per problem, round and agent, in any order, with the columns problem_id (`Problem.id`),
             role (generator in round 1, critic afterwards), index (0..N-1), round (1..M) and answer (text; None, NaN
-            or blank for an unparsable one, which is wrong). With the column weight, votes are weighted by it, see
-            `evaluation.answers.vote.tally`. Other columns are left alone.
+            or blank for an unparsable one, which is wrong). A column weight, if there is one, weighs the votes, see
+            `evaluation.answers.vote.tally`. Other columns are ignored.
         seed: breaks ties of the majority votes, see `vote_seed`.
 
     Raises:
-        ValueError: a column or a row is missing or there twice, or a row is of a problem that is not in `problems`.
+        ValueError: a column or row is missing, a row is there twice, or a row belongs to a problem not in `problems`.
     """
     rounds = _ballots_by_round(problems, responses)
     scores: list[RoundScore] = []
@@ -90,10 +90,10 @@ def score_debate(problems: Sequence[Problem], responses: pd.DataFrame, seed: int
 
 
 def society_right(problems: Sequence[Problem], responses: pd.DataFrame, seed: int) -> list[bool]:
-    """Whether the society's answer, the vote of the last round, is right: one for each problem, in their order.
+    """For each problem, in order: whether the society's answer, the vote of the last round, is right.
 
     Args:
-        problems, responses, seed: as for `score_debate`, whose `accuracy` is the mean of these.
+        problems, responses, seed: as for `score_debate`, whose `accuracy` is the mean of the result.
 
     Raises:
         ValueError: as `score_debate`.
@@ -121,7 +121,7 @@ def _answer(value: object) -> str | None:
 def _ballots_by_round(
     problems: Sequence[Problem], responses: pd.DataFrame
 ) -> list[tuple[list[int], dict[str, Ballots]]]:
-    """Per round, the agents' indices and by problem id their ballots in that order, with nothing missing or twice."""
+    """Per round, the agents' indices and by problem id their ballots in that order, checked to be complete."""
     ids = [problem.id for problem in problems]
     _check_frame(ids, responses)
     table: dict[tuple[str, int, int], tuple[str | None, float]] = {}
@@ -132,7 +132,7 @@ def _ballots_by_round(
         if role != _role(key[1]):
             raise ValueError(f"a {role} answers in round {round}; generators answer in round 1 and critics afterwards")
         if key in table:
-            raise ValueError(f"two responses of {role} {index} to problem {problem_id} in round {round}")
+            raise ValueError(f"two responses by {role} {index} to problem {problem_id} in round {round}")
         table[key] = _answer(answer), weight
     indices = sorted({index for _, _, index in table})
     numbers = range(1, max(round for _, round, _ in table) + 1)
@@ -140,7 +140,7 @@ def _ballots_by_round(
     if missing:
         problem_id, round, index = missing[0]
         raise ValueError(
-            f"{len(missing)} responses are missing, the first of {_role(round)} {index} to problem {problem_id} in "
+            f"{len(missing)} responses are missing, the first by {_role(round)} {index} to problem {problem_id} in "
             f"round {round}; every agent must have answered every problem in every round"
         )
     return [(indices, {i: [table[i, r, n] for n in indices] for i in ids}) for r in numbers]
@@ -155,10 +155,10 @@ def _check_frame(ids: list[str], responses: pd.DataFrame) -> None:
     if not ids or responses.empty:
         raise ValueError(f"nothing to score: {len(ids)} problems and {len(responses)} responses")
     if len(set(ids)) < len(ids):
-        raise ValueError("a problem is there twice in the problem set")
+        raise ValueError("the problem set has a problem twice")
     strangers = set(responses["problem_id"]) - set(ids)
     if strangers:
         first = min(map(str, strangers))
-        raise ValueError(f"responses to {len(strangers)} problems that are not in the problem set, the first {first}")
+        raise ValueError(f"{len(strangers)} problems with responses are not in the problem set; the first is {first}")
     if int(responses["round"].min()) < 1:
-        raise ValueError("a response of a round before 1")
+        raise ValueError("a response has a round below 1")

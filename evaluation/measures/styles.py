@@ -1,11 +1,11 @@
-"""The style in which a response solves a+b*c+d-e*f, seen from its text alone, and how many styles a society has.
+"""Finds the style in which a response solves a+b*c+d-e*f, from its text alone, and counts a society's styles.
 
     products   both products are worked out before anything is added up
-    steps      from left to right: the first sum takes the first product in, the second product comes later
-    groups     gains apart from losses: the first sum leaves the first product out, the second product comes later
+    steps      from left to right: the first sum includes the first product, the second product comes later
+    groups     additions apart from subtractions: the first sum omits the first product, the second comes later
 
-A style is the order of the operations and not the words around them, so a model that was never taught the embedded
-model's phrases has one too. An operation is what stands before the first = of a chain such as 17*23=17*20+17*3=391.
+A style is the order of the operations, whatever the words around them. So a model that was never taught the embedded
+model's phrases has a style too. An operation is the term before the first = of a chain such as 17*23=17*20+17*3=391.
 """
 
 import math
@@ -25,17 +25,17 @@ _TIMES = re.compile(r"\\times|\\cdot|[\u00d7\u00b7\u2217]")
 _MINUS = re.compile("[\u2212\u2013]")
 _EMPHASIS = re.compile(r"\*\*|[$`]")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
-# Bounded, so that a long run of spaces or digits is not read again from each of its places.
+# Repeats are bounded, so that a long run of spaces or digits is not read again from each position.
 _SPACED = re.compile(r"[ \t]{0,3}([*+=-])[ \t]{0,3}")
 _CHAIN = re.compile(r"(?<![\d*+=/.^-])(-?\d{1,12}(?:[*+-]\d{1,12}){1,8})(=[-+*=\d]*)")
 
 
 class Styles(Record):
-    """The reasoning styles of a society's agents. An effective number counts the styles that are known, no others."""
+    """The reasoning styles of a society's agents. An effective number counts only known styles."""
 
-    shares: list[dict[str, float]] = Field(description="Per agent, of its responses, by style; `other` for none known.")
+    shares: list[dict[str, float]] = Field(description="Per agent, shares of its responses by style or as `other`.")
     effective: float = Field(description="Effective number of styles in the society, 1 to the number of styles.")
-    effective_alone: float = Field(description="The same within one agent, on average.")
+    effective_alone: float = Field(description="Effective number of styles in one agent, on average.")
 
 
 def reasoning_style(text: str) -> str | None:
@@ -51,13 +51,13 @@ def reasoning_style(text: str) -> str | None:
     if not early:
         return "products"
     _, gain = operations[products[0]]
-    # A lone summand may happen to be as large as the product; it is the product from which the next sum starts anew.
+    # A number in the first sum may equal the product by chance. This is so if the next sum starts with the product.
     starts_anew = early[1:] and early[1][0] == gain
     return "steps" if gain in early[0] and not starts_anew else "groups"
 
 
 def _operations(text: str) -> list[tuple[str, str]]:
-    """Every product or sum that is worked out, with its result: 17*23 and 391. What mixes both restates a problem."""
+    """Every product or sum that is worked out, with its result: 17*23 and 391; a mixed term only restates a problem."""
     text = _THOUSANDS.sub("", _EMPHASIS.sub("", _MINUS.sub("-", _TIMES.sub("*", text))))
     chains = _CHAIN.findall(_SPACED.sub(r"\1", text))
     return [
@@ -68,16 +68,16 @@ def _operations(text: str) -> list[tuple[str, str]]:
 def style_shares(styles: Sequence[Sequence[str | None]]) -> Styles | None:
     """Shares of the styles per agent, and their effective number: the exponential of the Shannon entropy.
 
-    That is the Hill number of order 1: as many styles, used equally, have the same entropy. Of the society it is taken
-    over the mean of the agents' shares, of an agent alone over the mean of their entropies; the quotient of the two, 1
-    to N, tells how far agents keep to styles of their own (Jost, "Entropy and diversity", Oikos 113, 2006, gamma,
-    alpha and beta; https://doi.org/10.1111/j.2006.0030-1299.14714.x).
+    The effective number is the Hill number of order 1: this many styles, used equally, have the same entropy. For the
+    society it is computed from the mean of the agents' shares, for one agent from the mean of the agents' entropies.
+    The quotient of the two, 1 to N, shows how much the agents' styles differ (gamma, alpha and beta in Jost, "Entropy
+    and diversity", Oikos 113, 2006; https://doi.org/10.1111/j.2006.0030-1299.14714.x).
 
     Args:
         styles: by agent, then by response; see `reasoning_style`.
 
     Returns:
-        None if no response has a style that is known. Agents without any are left out of the effective numbers.
+        None if no response has a known style. Agents without a known style are left out of the effective numbers.
     """
     counts = [Counter(each) for each in styles]
     known = [[count[style] for style in STYLES] for count in counts]

@@ -1,4 +1,4 @@
-"""Which debates are worth reading: where the critics changed the outcome, then where they could not."""
+"""Classifies debates by how they went, so that debates worth reading can be chosen."""
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -17,28 +17,28 @@ class Course(NamedTuple):
     """How the debate of one problem went."""
 
     kind: Kind
-    """corrected: the first vote was wrong, the last is right. spoiled: the first was right, the last is wrong. split:
-    else the agents of the last round differ. agreed: they do not. What was drawn by lot was not earned, so a tied last
-    vote is split whatever came out, and a tied first vote cannot be spoiled."""
+    """corrected: the first vote was wrong and the last is right. spoiled: the first vote was right and the last is
+    wrong. split: otherwise, if the agents of the last round differ. agreed: otherwise, if they agree. A tie is
+    broken at random, so a debate with a tied last vote is split, and one with a tied first vote is never spoiled."""
     right: bool
-    """Whether the last vote is."""
+    """Whether the last vote is right."""
     votes: list[Tally]
-    """One per round."""
+    """The vote of each round."""
 
     @property
     def vote(self) -> Tally:
-        """The last one, which is the society's answer."""
+        """The last vote, which is the society's answer."""
         return self.votes[-1]
 
 
 def course(rounds: Sequence[Ballots], problem_id: str, reference: str, seed: int) -> Course:
-    """How a debate went, by the same votes as in its scores.
+    """How a debate went, according to the same votes as its scores.
 
     Args:
         rounds: per round, from the first, the answer and the weight of each agent in order.
         problem_id: `Problem.id`, which breaks ties together with the seed.
         reference: the right answer.
-        seed: the run's.
+        seed: the run's seed.
     """
     votes = [count(ballots, vote_seed(seed, number, problem_id)) for number, ballots in enumerate(rounds, start=1)]
     first, last = votes[0], votes[-1]
@@ -54,5 +54,5 @@ def course(rounds: Sequence[Ballots], problem_id: str, reference: str, seed: int
 
 
 def in_turns(by_kind: Mapping[K, Sequence[T]], limit: int) -> list[T]:
-    """The first of each kind, then the second of each, at most `limit` in all; within a kind the order stays."""
+    """The first item of each kind, then the second of each, at most `limit` in all; the order in a kind stays."""
     return [each for turn in zip_longest(*by_kind.values()) for each in turn if each is not None][:limit]

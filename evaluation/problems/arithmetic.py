@@ -2,9 +2,9 @@
 
     What is the result of 5+17*23+8-12*9?      ->  296
 
-The embedded base model was trained on questions of this very form. So that neither finetuning nor evaluation ever
-meets a question of its pretraining, the questions are parted by their id: one in sixteen is `reserved` for runs, the
-others are free for pretraining.
+The embedded base model was trained on questions of this form. Questions are divided by their id, so that finetuning and
+evaluation never use a question of its pretraining: one in sixteen is `reserved` for runs, the others are free for
+pretraining.
 """
 
 import random

@@ -7,9 +7,9 @@
 
     The answer is the letter of the right choice.
 
-The choices are a list in the field `choices`, or stand in columns A, B, ... The answer is a letter, the number of the
-choice from 0, or its words. `evaluation.answers.extract` finds what a response chooses; letters are put to the vote as
-any answer is.
+The choices are a list in the field `choices`, or are in the columns A, B, ... The answer is a letter, the number of the
+choice from 0, or its words. `evaluation.answers.extract` finds the choice in a response; the vote treats a letter like
+any other answer.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ LETTERS = "ABCDEFGHIJ"
 
 
 def choices_of(row: Row, where: str) -> list[str]:
-    """The choices of a row, in their order; none for a problem of another kind.
+    """The choices of a row, in order; an empty list if the problem is not multiple choice.
 
     Raises:
-        ProblemFileError: fewer than 2, more than the letters that there are, or one that is no text or number.
+        ProblemFileError: there are fewer than 2 or too many choices, or one is neither text nor a number.
     """
     listed = row.get("choices")
     if not isinstance(listed, list):
@@ -42,7 +42,7 @@ def choices_of(row: Row, where: str) -> list[str]:
 
 
 def with_choices(question: str, choices: Sequence[str]) -> str:
-    """What the agents are asked."""
+    """The question that the agents are asked, with the choices."""
     listed = "\n".join(f"({letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
     return f"{question}\n\n{listed}\n\nThe answer is the letter of the right choice."
 
@@ -51,12 +51,12 @@ def letter_of(answer: object, choices: Sequence[str], where: str) -> str:
     """The letter of the right choice.
 
     Args:
-        answer: a number, as a number and not as text, is the place of the choice from 0.
+        answer: a letter, the words of a choice, or its place from 0 (a number, not text).
         choices: see `choices_of`.
-        where: names the field, for the message.
+        where: file, line and field, for the message.
 
     Raises:
-        ProblemFileError: it is none of these choices.
+        ProblemFileError: the answer is none of the choices.
     """
     letters = LETTERS[: len(choices)]
     text = str(answer).strip()
@@ -68,6 +68,6 @@ def letter_of(answer: object, choices: Sequence[str], where: str) -> str:
         if choices.count(text) == 1:
             return letters[list(choices).index(text)]
     raise ProblemFileError(
-        f"{where} is {text!r:.80}, which is none of {len(choices)} choices; it takes a letter from A to {letters[-1]}, "
+        f"{where} is {text!r:.80}, which is none of {len(choices)} choices; give a letter from A to {letters[-1]}, "
         "the number of the choice from 0, or its words"
     )

@@ -1,12 +1,12 @@
-r"""Problems from a file or a data set, one problem per line or row, in the forms in which they are published.
+r"""Reads problems from a file or data set, one problem per line or row, in the forms in which they are published.
 
     GSM8K  {"question": "Natalia sold clips to 48 of her friends ...", "answer": "Natalia sold 48/2 = 24 ... #### 72"}
     MATH   {"problem": "Compute ...", "solution": "... $\\boxed{3}$.", "level": "Level 2", "type": "Algebra"}
     MMLU   {"question": "Which of ...", "choices": ["0", "4", "2", "6"], "answer": 1, "subject": "abstract_algebra"}
 
-The answer may be the answer alone, GSM8K's worked solution with the answer after `####`, or a solution in the manner
-of MATH with the answer in \boxed{...}; of multiple choice, see `evaluation.problems.choices`. A fault is named with its
-file and line, and what would be right.
+The answer field may hold the answer alone, a worked solution with the answer after `####` (GSM8K), or a solution with
+the answer in \boxed{...} (MATH); for multiple choice, see `evaluation.problems.choices`. Error messages name the file
+and line, and what would be right.
 """
 
 import logging
@@ -26,24 +26,24 @@ log = logging.getLogger("maft.problems")
 
 MAX_REFERENCE_CHARS = 1_000
 PUBLISHED = {"question": "problem", "answer": "solution"}
-"""Where MATH has what others call so; looked for if the config leaves the name of the field as it is."""
+"""MATH's names for these fields, used if the config has the default name and the row has no such field."""
 
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+|[^\w\s]|_")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
 _ASIDE = frozenset('.,:;?"\u201c\u201d')
-# MATH has boxes without braces, up to the end of the formula.
+# MATH also has boxes without braces, which extend to the end of the formula.
 _OPEN_BOX = re.compile(r"\\(?:boxed|fbox)\s+([^$\n]*[^$\s])")
 
 
 class Located(NamedTuple):
-    """A problem and where it was read: FILE:LINE, for Parquet and data sets SOURCE:row N."""
+    """A problem and its place: FILE:LINE, or SOURCE:row N for Parquet and data sets."""
 
     problem: Problem
     where: str
 
 
 def same_question(question: str) -> str:
-    """A key that two questions share if they differ in case, spacing or punctuation at most.
+    """A key that is the same for questions that differ only in case, spacing or punctuation.
 
     Marks that carry meaning stay: operators, brackets, decimal points, the prime and the factorial.
     """
@@ -53,7 +53,7 @@ def same_question(question: str) -> str:
 
 
 def read_problems(path: str, question_field: str = "question", answer_field: str = "answer") -> list[Located]:
-    """All problems of a file, in its order.
+    """All problems of a file, in order.
 
     Args:
         path: ends in .jsonl (UTF-8, an object per line), .csv (UTF-8, with a header) or .parquet.
@@ -61,8 +61,8 @@ def read_problems(path: str, question_field: str = "question", answer_field: str
         answer_field: the same for the reference answer, text or a number.
 
     Raises:
-        ProblemFileError: no such file, or another kind of file; no problems in it; a line that cannot be read, lacks
-            a field or has it blank or too long; a question that is there twice (see `same_question`).
+        ProblemFileError: the file does not exist, is of another kind or has no problems; a line cannot be read; a field
+            is missing, blank or too long; a question is there twice (see `same_question`).
     """
     return located_problems(path, file_rows(path), question_field, answer_field)
 
@@ -73,27 +73,27 @@ def located_problems(
     """The problems of rows; fields and errors as for `read_problems`.
 
     Args:
-        source: what they are rows of.
-        repeats: of a question that is there more than once, take the first; else it is refused.
+        source: the name of the file or data set, for messages.
+        repeats: whether to keep the first of repeated questions; if not, they are refused.
     """
     located = [Located(_problem(row, where, question_field, answer_field), where) for where, row in rows]
     if not located:
-        raise ProblemFileError(f"{source}: no problems in it; it takes at least one line with a question and an answer")
+        raise ProblemFileError(f"{source}: no problems in it; it needs at least one line with a question and an answer")
     first: dict[str, Located] = {}
     for each in located:
         before = first.setdefault(same_question(each.problem.question), each)
         if before is not each and not repeats:
             raise ProblemFileError(
                 f"{each.where}: the same question as {before.where}: {each.problem.question[:80]!r}; "
-                "take one of the two out"
+                "remove one of the two"
             )
     if len(first) < len(located):
-        log.warning("%s: %d questions are asked again; the first of each is kept", source, len(located) - len(first))
+        log.warning("%s: %d questions are repeated; the first of each is kept", source, len(located) - len(first))
     return list(first.values())
 
 
 def _field(row: Row, name: str, where: str, role: str) -> str:
-    """The text of one field."""
+    """The text of one field of a row."""
     if name not in row:
         found = ", ".join(repr(str(key)) for key in list(row)[:20]) or "none"
         near = get_close_matches(name.lower(), {str(key).lower(): key for key in row}, n=1)
@@ -109,20 +109,20 @@ def _field(row: Row, name: str, where: str, role: str) -> str:
         raise ProblemFileError(f"{where}: {name!r} is {kind(value)}; the {role} must be text or a number")
     text = str(value).strip()
     if not text:
-        raise ProblemFileError(f"{where}: {name!r} is blank; every problem has its own")
+        raise ProblemFileError(f"{where}: {name!r} is blank; every problem needs one")
     if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
         raise ProblemFileError(f"{where}: {name!r} holds half a character (a lone surrogate); write the whole one")
     return text
 
 
 def reference(solution: str) -> str:
-    r"""The reference answer in a solution: what follows `####` (without commas), or is in \boxed{...}, or all of it."""
+    r"""The answer in a solution: the text after `####` (without commas), the content of \boxed{...}, or all of it."""
     answer = _final(solution)
     return solution.strip() if answer is None else answer
 
 
 def _final(solution: str) -> str | None:
-    """What a worked solution ends in, None if it is not marked."""
+    """The marked answer of a worked solution; None if no answer is marked."""
     _, mark, after = solution.rpartition("####")
     if mark:
         return after.replace(",", "").strip()
@@ -160,13 +160,13 @@ def _problem(row: Row, where: str, question_field: str, answer_field: str) -> Pr
 
 
 def _published(row: Row, configured: str) -> str | None:
-    """MATH's name for a field that is not there under the name of others; None for a row that is not MATH's."""
+    """MATH's name for a field, if the row has that and not the configured one; None for other rows."""
     name = PUBLISHED.get(configured)
     return name if name in row and configured not in row else None
 
 
 def overlap(train: list[Located], evaluation: list[Located]) -> list[tuple[Located, Located]]:
-    """The pairs of one training and one evaluation problem that ask the same, in the order of `evaluation`."""
+    """The pairs of one training and one evaluation problem that ask the same question, in the order of `evaluation`."""
     trained = {same_question(located.problem.question): located for located in train}
     keys = ((same_question(located.problem.question), located) for located in evaluation)
     return [(trained[key], located) for key, located in keys if key in trained]

@@ -1,4 +1,4 @@
-"""The first problems of a generated source, or an error where there are not as many."""
+"""Takes the first problems of a generated source, or raises an error if there are too few."""
 
 from itertools import islice
 
@@ -7,7 +7,7 @@ from evaluation.problems.source import GeneratedSource
 
 
 class TooFewProblemsError(ValueError):
-    """So small a max_value does not allow so many generated problems."""
+    """max_value is too small for the number of generated problems."""
 
 
 def generated_problems(
@@ -16,14 +16,14 @@ def generated_problems(
     """The first `wanted` problems of the stream, all different.
 
     Args:
-        source: what generates them.
-        wanted: how many.
-        seed: of the stream.
+        source: the source that generates them.
+        wanted: the number of problems.
+        seed: the seed of the stream.
         max_value: the largest value in a question.
         above: at least one value of each question is greater than this.
 
     Raises:
-        TooFewProblemsError: there are not as many; the stream by itself would search for ever.
+        TooFewProblemsError: there are too few problems; the stream alone would search forever.
     """
     available = source.available(max_value) - source.available(above)
     if wanted > available:

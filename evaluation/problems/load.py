@@ -1,9 +1,9 @@
-"""Which problems a run trains on and which it is measured on, and that the two never meet.
+"""Chooses the problems that a run trains on and those that it is measured on; no problem is in both.
 
-train=arithmetic                       the even and the odd ones of one stream of generated problems
-train=a.jsonl                          the two ends of one shuffled file
-train=a.jsonl, evaluation=b.jsonl      the first ones of each shuffled file; no question may be in both
-train=hub:org/name:train               as a file; what is asked twice there, or is held out too, is left out
+train=arithmetic                       one stream of generated problems, even ones to train on, odd ones held out
+train=a.jsonl                          one shuffled file, its back to train on, its front held out
+train=a.jsonl, evaluation=b.jsonl      the first problems of each shuffled file; no question may be in both
+train=hub:org/name:train               like a file; questions that are repeated or also held out are left out
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from evaluation.problems.selection import select
 from evaluation.problems.source import GeneratedSource, ListedSource, source_of
 from evaluation.record import Record
 
-# The settings ask for the sources' names when they are imported, and so for this package.
+# The settings read the names of the sources on import, and so import this package.
 if TYPE_CHECKING:
     from evaluation.problems.settings import Problems, Transfer
 
@@ -28,7 +28,7 @@ log = logging.getLogger("maft.problems")
 
 
 class OverlapError(ValueError):
-    """Training and evaluation share questions; the message lists them with file and line."""
+    """Training and evaluation problems share questions; the message lists them with file and line."""
 
 
 class ProblemSets(Record):
@@ -39,31 +39,32 @@ class ProblemSets(Record):
 
 
 class _Draw(NamedTuple):
-    """Which of a source's problems."""
+    """Which problems of a source to take."""
 
     seed: int
-    """Orders them."""
+    """The seed that orders the problems."""
     number: int = 0
-    """The portion of that order, from 0."""
+    """Number of the portion in that order, from 0."""
 
 
 def load_problems(config: "Problems", seed: int, draw: int = 0) -> ProblemSets:
     """The training and the held-out problems of a run.
 
-    The same config, files, seed and draw give the same problems. Which they are does not depend on the order of a
-    file, and the held-out ones do not depend on how many are trained on, nor the other way round (but where one file
-    is too small for both).
+    The same config, files, seed and draw give the same problems. The choice does not depend on the order of a file.
+    The held-out problems do not depend on the number of training problems, nor the other way round, unless one file is
+    too small for both.
 
     Args:
         config: sources and sizes.
         seed: orders the problems of every source.
-        draw: which portion of that order, from 0. Of one seed and the same sizes, another portion has other problems
-            until a file is used up, then it begins anew; no held-out problem of any is a training problem of any.
+        draw: number of the portion in that order, from 0. With one seed and the same sizes, every portion has new
+            problems until a file is used up; then the file starts again. No held-out problem of one portion is a
+            training problem of another.
 
     Raises:
         ProblemFileError: a file is faulty or has too few problems; see `read_problems`.
         OverlapError: training and evaluation share a question.
-        TooFewProblemsError: there are not as many generated problems of so small a max_value.
+        TooFewProblemsError: max_value is too small for so many generated problems.
     """
     place = _Draw(seed, draw)
     if config.evaluation is None or _same_problems(config.train, config.evaluation):
@@ -79,9 +80,9 @@ def load_problems(config: "Problems", seed: int, draw: int = 0) -> ProblemSets:
         else read[name]
         for size, name in named.items()
     )
-    # Whole files, so that whether a config is refused does not hang on the seed.
+    # Whole files are compared, so that the seed does not decide whether a config is refused.
     if _beyond_mending(config.train):
-        # Nobody can mend it, so what it shares with the held-out problems is not trained on.
+        # The user cannot edit it, so questions that are also held out are not trained on.
         train = _without(train, evaluation, config.train, "train", "are held out too, and are not trained on")
     _refuse_overlap(train, evaluation)
     return ProblemSets(
@@ -95,7 +96,7 @@ def load_held_out(config: "Problems", seed: int) -> list[Problem]:
 
     Raises:
         ProblemFileError: the file is faulty or has too few problems; see `read_problems`.
-        TooFewProblemsError: there are not as many generated problems of so small a max_value.
+        TooFewProblemsError: max_value is too small for so many generated problems.
     """
     name = config.evaluation or config.train
     source = source_of(name)
@@ -105,14 +106,15 @@ def load_held_out(config: "Problems", seed: int) -> list[Problem]:
 
 
 def load_transfer(config: "Transfer", problems: "Problems", seed: int) -> list[Problem]:
-    """Held-out problems of another kind than the training problems of `problems`, none of which is among them.
+    """Held-out problems of another kind than the training problems of `problems`, and not among them.
 
-    Of a generated source after itself at least one value is above the training problems' largest.
+    If a generated source is also the training source, each problem has a value above the training problems' largest.
 
     Raises:
         ProblemFileError: a file is faulty or has too few problems; see `read_problems`.
-        OverlapError: a file has a question that is trained on; of data sets they are left out, unless that is all.
-        TooFewProblemsError: there are not as many generated problems of such values.
+        OverlapError: a file has a question that is trained on, or a data set has no other questions. Otherwise a data
+            set's shared questions are left out.
+        TooFewProblemsError: there are too few generated problems with such values.
     """
     source = source_of(config.source)
     if isinstance(source, GeneratedSource):
@@ -144,7 +146,7 @@ def _beyond_mending(name: str) -> bool:
 
 
 def _read(config: "Problems | Transfer", *names: str) -> dict[str, list[Located]]:
-    """The problems of those sources that are listed, of the levels and subjects that the config chooses."""
+    """The problems of the listed sources among `names`, with the config's levels and subjects."""
     listed = {name: source for name in names if isinstance(source := source_of(name), ListedSource)}
     rows = {name: [*source.rows(name)] for name, source in listed.items()}
     chosen = select(rows, config.levels, config.subjects)
@@ -167,7 +169,7 @@ def _without(located: list[Located], others: list[Located], source: str, field: 
 
 
 def _shuffled(located: list[Located], seed: int) -> list[Problem]:
-    """Ordered by a digest of seed and id, so that a problem added to a file moves no other."""
+    """The problems, ordered by a digest of seed and id, so that a problem added to a file moves no other."""
 
     def rank(problem: Problem) -> str:
         return hashlib.sha256(f"problems:{seed}:{problem.id}".encode()).hexdigest()
@@ -188,7 +190,7 @@ def _take(
 
 
 def _portion(problems: list[Problem], size: int, draw: int) -> list[Problem]:
-    """`size` problems after those of the portions before; from the start again where they end."""
+    """Portion `draw` of `size` problems each; after the last problem it continues with the first."""
     first = draw * size
     return [problems[place % len(problems)] for place in range(first, first + min(size, len(problems)))]
 
@@ -220,8 +222,8 @@ def _split(config: "Problems", located: list[Located], draw: _Draw) -> ProblemSe
 
 
 def _alternate(config: "Problems", name: str, source: GeneratedSource, draw: _Draw) -> ProblemSets:
-    """Every other problem of the stream for each, so that the size of one set leaves the other as it is."""
-    select({name: []}, config.levels, config.subjects)  # refuses both: what is generated has neither
+    """Even problems of the stream to train on, odd ones held out, so that neither set depends on the other's size."""
+    select({name: []}, config.levels, config.subjects)  # raises if they are set: generated problems have neither
     wanted = 2 * max(config.train_size, config.evaluation_size)
     end = wanted * (draw.number + 1)
     stream = generated_problems(source, end, seed=draw.seed, max_value=config.max_value)[-wanted:]
@@ -232,7 +234,7 @@ def _alternate(config: "Problems", name: str, source: GeneratedSource, draw: _Dr
 
 
 def _generate(config: "Problems", name: str, source: GeneratedSource, size_field: str, draw: _Draw) -> list[Located]:
-    """The portion alone, which `_take` then takes whole."""
+    """One portion of generated problems, which `_take` then takes whole."""
     size: int = getattr(config, size_field)
     end = size * (draw.number + 1)
     return _located(generated_problems(source, end, seed=draw.seed, max_value=config.max_value)[-size:], name)

@@ -1,4 +1,4 @@
-"""A problem: a question, its reference answer, and the id that every seed and every split rests on."""
+"""A problem: a question, its reference answer, and an id, from which seeds and splits are derived."""
 
 import hashlib
 import unicodedata
@@ -9,11 +9,11 @@ MAX_QUESTION_CHARS = 20_000
 
 
 class ProblemFileError(ValueError):
-    """A problem file or data set that cannot be used, with the line at fault and what would be right."""
+    """A problem file or data set cannot be used; the message names the line and what would be right."""
 
 
 def normalized(question: str) -> str:
-    """The question with case, unicode form and white space folded: what "the same question" means here."""
+    """The question with case, unicode form and white space folded; equal results have the same id."""
     return " ".join(unicodedata.normalize("NFKC", question).casefold().split())
 
 
@@ -23,7 +23,7 @@ def question_id(question: str) -> str:
 
 
 class Problem(BaseModel):
-    """One question with its reference answer. The answer is for measuring only and never enters training."""
+    """One question with its reference answer. The answer is used to measure only, never in training."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Rows of a problem file, JSON Lines, CSV or Parquet, each with where it stands. A fault is named with its line."""
+"""Reads the rows of a problem file (JSON Lines, CSV or Parquet), each with its place. Errors name the line."""
 
 import csv
 import io
@@ -11,21 +11,21 @@ from evaluation.problems.source import Row
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 MMLU_COLUMNS = ["question", "A", "B", "C", "D", "answer"]
-"""Of MMLU's published CSV files, which have no header."""
+"""The columns of MMLU's published CSV files, which have no header."""
 
 
 class Written(str):
-    """A number as it was written in JSON: 1.50 is an answer, and so is an integer of any length."""
+    """A number as it is written in JSON, so that 1.50 and integers of any length are kept as answers."""
 
 
 def file_rows(path: str) -> Iterator[tuple[str, Row]]:
-    """Every row of a file, in its order, after where it is: FILE:LINE, for Parquet FILE:row N.
+    """Every row of a file, in order, each with its place: FILE:LINE, or FILE:row N for Parquet.
 
     Args:
         path: ends in .jsonl (UTF-8, an object per line), .csv (UTF-8, with a header unless it is MMLU's) or .parquet.
 
     Raises:
-        ProblemFileError: no such file, or another kind of file; a line that cannot be read.
+        ProblemFileError: the file does not exist or is of another kind, or a line cannot be read.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
@@ -49,7 +49,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _jsonl_rows(path: str) -> Iterator[tuple[str, Row]]:
-    # Not splitlines(), which also parts lines at characters that JSON leaves unescaped within a string.
+    # Not splitlines(), which also splits at characters that JSON leaves unescaped within a string.
     for number, line in enumerate(_text(path).split("\n"), start=1):
         where = f"{path}:{number}"
         if not line.strip():
@@ -69,7 +69,7 @@ def _csv_rows(path: str) -> Iterator[tuple[str, Row]]:
     line = 1
     try:
         for cells in reader:
-            # A quoted cell may span lines; a row is named by its first.
+            # A quoted cell may span lines; messages name the first line of a row.
             where, line = f"{path}:{line}", reader.line_num + 1
             if not cells:
                 continue
@@ -94,7 +94,7 @@ def _csv_rows(path: str) -> Iterator[tuple[str, Row]]:
 
 
 def _parquet_rows(path: str) -> Iterator[tuple[str, Row]]:
-    # Not at the top: the other kinds of file do not need it, and it takes its time to load.
+    # Not at the top: the other kinds of file do not need it, and it is slow to load.
     import pyarrow
     import pyarrow.parquet
 
@@ -107,6 +107,6 @@ def _parquet_rows(path: str) -> Iterator[tuple[str, Row]]:
 
 
 def kind(value: object) -> str:
-    """What a value is, for a message."""
+    """The type of a value in words, for a message."""
     names = {bool: "true or false", str: "text", Written: "text", list: "a list", dict: "an object", type(None): "null"}
     return names.get(type(value), type(value).__name__)

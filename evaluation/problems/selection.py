@@ -1,4 +1,4 @@
-"""Rows of some levels of difficulty and some subjects: `level` and `type` of MATH, `subject` of MMLU and others."""
+"""Selects rows by level of difficulty and by subject: `level` and `type` of MATH, `subject` of MMLU and others."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,13 +12,13 @@ Rows = list[tuple[str, Row]]
 def select(
     sources: Mapping[str, Rows], levels: Sequence[int] | None, subjects: Sequence[str] | None
 ) -> dict[str, Rows]:
-    """The rows of each source that are of these levels and subjects; None is for all. A generated source has no rows.
+    """The rows of each source that have one of these levels and subjects; None takes all. Generated sources have none.
 
-    A source whose rows have no level, or no subject, is taken whole, so that one may be trained on and another be
-    measured on; but one source must have what is chosen by.
+    A source whose rows have no level, or no subject, is taken whole, so that training and evaluation may use different
+    sources. But at least one source must have the field.
 
     Raises:
-        ProblemFileError: no source has levels, or subjects, or the one that is asked for; a source is left with none.
+        ProblemFileError: no source has the field or a chosen value, or no row of a source is left.
     """
     chosen = dict(sources)
     if levels is not None:
@@ -31,7 +31,7 @@ def select(
 def _of(
     name: str, field: str, sources: Mapping[str, Rows], wanted: Mapping[str, str], key: Callable[[Row], str | None]
 ) -> dict[str, Rows]:
-    """The rows whose key is wanted; `wanted` maps keys to what the config calls them."""
+    """The rows whose key is wanted; `wanted` maps keys to the names in the config."""
     keys = {source: [key(row) for _, row in rows] for source, rows in sources.items()}
     there = sorted({each for of_source in keys.values() for each in of_source if each})
     if not there:
@@ -49,7 +49,7 @@ def _of(
 
 
 def _level(row: Row) -> str | None:
-    """The number in 3, "3" or "Level 3", in columns with gaps 3.0; None for "Level ?"."""
+    """The number in 3, "3", "Level 3" or 3.0 (from a column with gaps); None for "Level ?"."""
     found = re.fullmatch(r"(?:level )?(\d{1,3})(?:\.0)?", str(row.get("level")).strip().casefold())
     return found and str(int(found[1]))
 
@@ -60,5 +60,5 @@ def _subject(row: Row) -> str | None:
 
 
 def _fold(subject: str) -> str:
-    """Counting & Probability and counting_and_probability are the same."""
+    """One spelling for each subject: Counting & Probability and counting_and_probability give the same."""
     return " ".join(subject.casefold().replace("&", " and ").replace("_", " ").split())

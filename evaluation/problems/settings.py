@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from evaluation.problems.source import GeneratedSource, forms, source_of
 
 ARITHMETIC = "arithmetic"
-"""The source of problems by default."""
+"""The default source of problems."""
 SIZES = ("train_size", "evaluation_size")
 
 
@@ -66,28 +66,28 @@ class Problems(BaseModel):
         default=None,
         min_length=1,
         title="Held-out problems",
-        description="The same for the problems that a society is measured on; none for other problems of the source "
-        "that train names. A question that is also in the training file is refused; of a training data set it is left "
-        "out.",
+        description="Source of the problems that a society is measured on; none for other problems of the training "
+        "source. A question that is also in the training file is refused; one that is also in a training data set is "
+        "not trained on.",
     )
     train_size: int = Field(
         default=300,
         ge=1,
         title="Number of training problems",
-        description="Drawn with the seed. Left unset, a file that has fewer gives all it has (half, where it serves "
-        "for evaluation too); set, it must have that many.",
+        description="Drawn with the seed. If unset, a file with fewer problems gives all of them (half, if it is used "
+        "for evaluation too). If set, the file must have that many.",
     )
     evaluation_size: int = Field(
         default=300,
         ge=1,
         title="Number of held-out problems",
-        description="The same for the held-out problems.",
+        description="As train_size, for the held-out problems.",
     )
     renew: bool = Field(
         default=False,
         title="New problems in every iteration",
-        description="Whether every iteration trains on problems that no iteration before it had, until a file is used "
-        "up; or all on the same (paper).",
+        description="Whether every iteration trains on new problems, until a file is used up. If not, all iterations "
+        "train on the same problems (paper).",
     )
     max_value: int = MAX_VALUE
     levels: Levels = None
@@ -97,13 +97,13 @@ class Problems(BaseModel):
 
     @model_serializer(mode="wrap")
     def _leave_unset_sizes_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out sizes that nobody set: after a way through JSON they would look as if somebody had."""
+        """Leave out sizes that nobody set, so that they do not look set when they are read back from JSON."""
         dumped = handler(self)
         return {key: value for key, value in dumped.items() if key not in SIZES or key in self.model_fields_set}
 
 
 class Transfer(BaseModel):
-    """Held-out problems of a kind that nothing is trained on."""
+    """Held-out problems of another kind than the training problems."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Transfer")
 
@@ -111,14 +111,14 @@ class Transfer(BaseModel):
         default=ARITHMETIC,
         min_length=1,
         title="Source",
-        description=f"{forms()}. A question that is trained on is refused, of a data set left out. Of arithmetic after "
-        "arithmetic, every question has a value above problems.max_value.",
+        description=f"{forms()}. A question that is also a training question is refused, or left out if a data set has "
+        "it. If training is on arithmetic too, every question has a value above problems.max_value.",
     )
     size: int = Field(
         default=300,
         ge=1,
         title="Number of problems",
-        description="Drawn with the seed. Left unset, a file that has fewer gives all; set, it must have that many.",
+        description="Drawn with the seed. If unset, a smaller file gives all of them. If set, it must have that many.",
     )
     max_value: int = MAX_VALUE
     levels: Levels = None
@@ -128,20 +128,20 @@ class Transfer(BaseModel):
 
     @property
     def in_words(self) -> str:
-        """Its source, such as arithmetic with values up to 40."""
+        """The source in words, such as arithmetic with values up to 40."""
         values = f" with values up to {self.max_value}" if isinstance(source_of(self.source), GeneratedSource) else ""
         return f"{self.source}{values}"
 
     def refuse_problems_of(self, problems: Problems) -> None:
-        """Refuse to measure on problems of the kind that is trained on.
+        """Refuse transfer problems of the same kind as the training problems.
 
         Raises:
-            ValueError: naming both fields.
+            ValueError: both are of the same kind; the message names both fields.
         """
         if self.source != problems.train:
             return
         if not isinstance(source_of(self.source), GeneratedSource):
-            raise ValueError(f"transfer.source is {self.source}, which problems.train is too; name another source")
+            raise ValueError(f"transfer.source is {self.source}, and so is problems.train; name another source")
         if self.max_value <= problems.max_value:
             raise ValueError(
                 f"transfer.max_value is {self.max_value}, but training problems have values up to "

@@ -1,7 +1,7 @@
-"""Sources of problems, a file each in `evaluation.problems.sources` or in a plugin (`evaluation.registry`).
+"""Sources of problems. Each is a file in `evaluation.problems.sources` or in a plugin (`evaluation.registry`).
 
-A source has a name by which a config calls it: `arithmetic`, `train.jsonl`, `hub:openai/gsm8k:main:train`. Each kind of
-source says which names are its own, and either lists the rows behind a name or generates problems without end:
+A config names a source: `arithmetic`, `train.jsonl`, `hub:openai/gsm8k:main:train`. Each kind
+of source says which names it owns, and either lists the rows behind a name or generates endless problems:
 
     def squares(name: str) -> Iterator[tuple[str, Row]]:
         for n in range(int(name.removeprefix("squares:"))):
@@ -20,51 +20,51 @@ from evaluation.problems.problem import Problem
 from evaluation.registry import Registry
 
 Row = dict[str, object]
-"""Fields of a problem as it is published, see `evaluation.problems.files`."""
+"""The fields of a problem as published, see `evaluation.problems.files`."""
 
 FALLBACK = "file"
-"""The source to which names belong that no other one owns."""
+"""The source that owns all names that no other source owns."""
 
 
 def every_name(name: str) -> bool:
-    """Owns all names; of the fallback."""
+    """True: the fallback source owns every name."""
     return True
 
 
 def same_name(name: str) -> object:
-    """Names mean the same source only if they are equal."""
+    """The default `identity`: two names mean the same problems only if they are equal."""
     return name
 
 
 @dataclass(frozen=True)
 class ListedSource:
-    """Problems that are listed somewhere: a file, a data set."""
+    """Problems that are listed in a file or a data set."""
 
     about: str
-    """Its names in words, for the config's descriptions and for messages: `the path of a .jsonl file`."""
+    """Its names in words, for descriptions and messages, such as `the path of a .jsonl file`."""
     owns: Callable[[str], bool]
     """Whether a name is one of this source's."""
     rows: Callable[[str], Iterable[tuple[str, Row]]]
-    """All rows behind a name, in their order, each after where it is, such as FILE:LINE. Raises ProblemFileError."""
+    """All rows behind a name, in order: pairs of a place, such as FILE:LINE, and a row. Raises ProblemFileError."""
     mendable: bool = False
-    """Whether the user can change the rows. If so, a question that is there twice, or held out too, is refused; else it
-    is left out with a warning."""
+    """Whether the user can edit the rows. If so, a question that is there twice, or is also held out, is refused; if
+    not, it is left out with a warning."""
     identity: Callable[[str], object] = same_name
-    """Two names with the same identity mean the same problems: two paths of one file."""
+    """Two names with the same identity mean the same problems, such as two paths of one file."""
 
 
 @dataclass(frozen=True)
 class GeneratedSource:
-    """Problems that are made up from a seed. Training has the even ones of one stream, evaluation the odd ones."""
+    """Problems generated from a seed. Training gets the even problems of a stream, evaluation the odd ones."""
 
     about: str
-    """As of ListedSource."""
+    """As in ListedSource."""
     owns: Callable[[str], bool]
-    """As of ListedSource."""
+    """As in ListedSource."""
     stream: Callable[[int, int, int], Iterator[Problem]]
-    """Distinct problems without end, by seed, largest value, and a value that one of each problem is greater than."""
+    """Endless distinct problems, by seed, largest value, and a bound that at least one value of each exceeds."""
     available: Callable[[int], int]
-    """How many problems of the stream there are, or a low estimate, by the largest value; 0 for 0."""
+    """Number of problems in the stream for a largest value, or a low estimate; 0 for 0."""
 
 
 Source = ListedSource | GeneratedSource
@@ -79,6 +79,6 @@ def source_of(name: str) -> Source:
 
 
 def forms() -> str:
-    """What a source may be called, in words: arithmetic, for generated problems, the path of ..., or ...."""
+    """All forms of a source's name, in words: arithmetic, for generated problems, the path of ..., or ...."""
     *others, last = (SOURCES[kind].about for kind in SOURCES.names())
     return f"{', '.join(others)}, or {last}"

@@ -12,13 +12,13 @@ from evaluation.reporting.markdown import escaped, markdown_table
 from evaluation.reporting.tables import percent
 
 MAX_ITERATIONS = 6
-"""Columns of the second table: the first and the last ones."""
+"""Most iterations in the table of iterations: the first one and the last ones."""
 TRANSFER = ("method", "one sample", "answer", "behind", "95 % interval")
-"""Columns of the third."""
+"""Columns of the table about problems of another kind."""
 
 
 def methods_table(rows: Sequence[Row], society: str) -> Table:
-    """A line per method after its last iteration: accuracy, how far behind multiagent finetuning, and what it took."""
+    """One line per method after its last iteration: accuracy, distance behind multiagent finetuning, and cost."""
     last = _last(rows)
     iterations = max(row.iteration for row in last)
     table = _table(f"{society}: accuracy after {_iterations(iterations)}, % ± standard error")
@@ -40,7 +40,7 @@ def methods_table(rows: Sequence[Row], society: str) -> Table:
 
 
 def iterations_table(rows: Sequence[Row], society: str) -> Table:
-    """A line per finetuned method: accuracy after every iteration; iteration 0 is before any finetuning."""
+    """One line per finetuned method: accuracy after every iteration; iteration 0 is before any finetuning."""
     iterations = sorted({row.iteration for row in rows})
     listed = iterations if len(iterations) <= MAX_ITERATIONS else [iterations[0], *iterations[1 - MAX_ITERATIONS :]]
     table = _table(f"{society}: accuracy after each iteration, %")
@@ -55,7 +55,7 @@ def iterations_table(rows: Sequence[Row], society: str) -> Table:
 
 
 def transfer_table(rows: Sequence[Row], society: str) -> Table:
-    """A line per method: accuracy on problems of another kind than those that were trained on."""
+    """One line per method: accuracy on problems of another kind than the training problems."""
     table = _table(f"{society}: accuracy on problems of another kind, % ± standard error")
     table.add_column("method", no_wrap=True)
     for heading in TRANSFER[1:]:
@@ -66,7 +66,7 @@ def transfer_table(rows: Sequence[Row], society: str) -> Table:
 
 
 def benchmark_markdown(rows: Sequence[Row], transfer: Sequence[Row], society: str, seeds: Sequence[int]) -> str:
-    """All tables for a web page, that of accuracies for all iterations."""
+    """All tables for a web page, with the accuracies after all iterations."""
     last = _last(rows)
     iterations = sorted({row.iteration for row in rows})
     told = f"{_iterations(iterations[-1])}, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"

@@ -1,4 +1,4 @@
-"""How a society fared over its generations, as a GitHub table for the pages of MLflow and Prefect."""
+"""A table of a society's generations in GitHub markdown, for the pages of MLflow and Prefect."""
 
 import re
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ def generations_markdown(generations: Sequence[GenerationScores], society: str) 
     """A heading line and a table with a row per generation, in percent with standard errors.
 
     Args:
-        generations: at least one, all of debates of the same M rounds.
+        generations: at least one, all with debates of the same number of rounds.
         society: its name.
 
     Raises:
-        ValueError: no generations, or of debates of different length.
+        ValueError: there are no generations, or their debates differ in length.
     """
     rounds = debate_rounds(generations)
     critics = [] if rounds == 1 else ["critics alone" if rounds == 2 else f"critics alone, round {rounds}"]
@@ -46,13 +46,13 @@ def generations_markdown(generations: Sequence[GenerationScores], society: str) 
 def markdown_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], names: int = 0, *, spaced: bool = False
 ) -> str:
-    """A GitHub table, a line per row, without an end of line after the last.
+    """A GitHub table, one line per row, without a line break at the end.
 
     Args:
         columns: the headings.
-        rows: the cells, which are markup already.
-        names: how many columns, from the first, hold text and are set to the left; the others are set to the right.
-        spaced: whether to put a wide space after each cell but the last, for MLflow, which sets columns without a gap.
+        rows: the cells, already as markup.
+        names: how many columns, from the first, hold text and are aligned left; the others are aligned right.
+        spaced: whether to put a wide space after each cell but the last, for MLflow, which shows columns without a gap.
     """
     gap = " &ensp;| " if spaced else " | "
     lines = [gap.join(cells) for cells in (columns, *rows)]
@@ -61,5 +61,5 @@ def markdown_table(
 
 
 def escaped(text: str) -> str:
-    """Any text on one line, to be read as it is: no markup, no HTML, no link, no end of a table's cell."""
+    """Any text on one line, escaped so that it has no markup, HTML or link, and does not end a table's cell."""
     return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))

@@ -1,7 +1,7 @@
-"""A benchmark as one HTML page that needs nothing else: no script, no font, no picture from elsewhere.
+"""Renders a benchmark as one HTML page, without scripts and without fonts or pictures from elsewhere.
 
-What models wrote, and all other text, goes through the template's escaping; only the plots, which hold none of it, are
-put in as they are.
+The template escapes all text, also text that models wrote. Only the plots, which contain no such text, are inserted
+without escaping.
 """
 
 import math
@@ -25,7 +25,7 @@ from evaluation.statistics.clustered import Difference
 
 TEMPLATE = "page.html"
 DEBATING: tuple[MethodName, ...] = (REFERENCE, "single-ft-debate")
-"""Whose changes of mind are shown: those of critics, and those of one model that debates with itself."""
+"""Methods whose changes of answers are shown: a society with critics, and one model that debates with itself."""
 
 
 class Making(Record):
@@ -34,11 +34,11 @@ class Making(Record):
     society: str
     base: str
     base_sha256: str
-    problems: str = Field(description="Where the training problems are from.")
-    transfer: str | None = Field(default=None, description="Where problems of another kind are from.")
-    begun: str = Field(description="Time, UTC.")
+    problems: str = Field(description="Source of the training problems.")
+    transfer: str | None = Field(default=None, description="Source of the problems of another kind.")
+    begun: str = Field(description="Time of the start, UTC.")
     ended: str
-    command: str = Field(description="Makes the same again.")
+    command: str = Field(description="The command that repeats the benchmark.")
     config: str = Field(description="All settings, as JSON.")
     versions: dict[str, str]
     run_id: str
@@ -46,13 +46,13 @@ class Making(Record):
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page shows."""
+    """Everything that the page shows."""
 
     rows: list[Row]
     scored: list[Scored]
     debates: list[Debate]
     transfer: list[Row]
-    """Rows on problems of another source than was trained on; none if that was not measured."""
+    """Rows for problems from another source than the training problems; empty if that was not measured."""
     making: Making
 
     @property
@@ -62,13 +62,13 @@ class Report:
 
 
 def render(report: Report) -> str:
-    """The page.
+    """The page as HTML.
 
     Raises:
         ValueError: the report has no rows.
     """
     if not report.rows:
-        raise ValueError("a report of a benchmark without rows")
+        raise ValueError("a report needs rows, but the benchmark has none")
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -83,7 +83,7 @@ def render(report: Report) -> str:
     outcomes = [each.outcome for each in report.scored]
     last = max(row.iteration for row in report.rows)
     source = nearest(report.making.problems)
-    # Made by us of our own words and numbers, so no part of it is anybody's input.
+    # Safe without escaping: the plots contain only our own words and numbers, and no input.
     drawn = {
         "accuracy": Markup(plots.accuracy_plot(report.rows) or "Not measured."),  # noqa: S704
         "paper": Markup(plots.paper_plot()),  # noqa: S704
@@ -113,7 +113,7 @@ def render(report: Report) -> str:
 
 
 def _table(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """A line per method after its last iteration."""
+    """One table line per method, after its last iteration."""
     last = {row.method: row for row in sorted(rows, key=lambda row: row.iteration)}
     return [
         {
@@ -132,7 +132,7 @@ def _table(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _paper(rows: Sequence[Row], source: Source) -> list[dict[str, Any]]:
-    """A line per method that the paper has too, after one iteration as there."""
+    """One table line per method that is also in the paper, after one iteration as in the paper."""
     first = {row.method: row for row in rows if row.iteration == (1 if METHODS[row.method].finetuned else 0)}
     lines = []
     for name in METHODS.names():
@@ -151,7 +151,7 @@ def _paper(rows: Sequence[Row], source: Source) -> list[dict[str, Any]]:
 
 
 def _agents(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
-    """Accuracy of every agent and vote of multiagent finetuning by round and iteration, mean over seeds, as shades."""
+    """Accuracy of every agent and vote of multiagent finetuning by round and iteration, mean over seeds, shaded."""
     values: dict[tuple[int, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for outcome in outcomes:
         for score in outcome.rounds if outcome.method == REFERENCE else ():
@@ -162,7 +162,7 @@ def _agents(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
         return None
     means = {key: {i: 100 * math.fsum(v) / len(v) for i, v in by.items()} for key, by in values.items()}
     every = [mean for by in means.values() for mean in by.values()]
-    # At least ten points from light to dark, or a difference of one would look like a world.
+    # At least ten points from light to dark, so that a difference of one point looks small.
     dark, light = max(every), min(*every, max(every) - 10)
     numbers = sorted({i for by in means.values() for i in by})
     rounds: dict[int, list[dict[str, Any]]] = defaultdict(list)
@@ -183,7 +183,7 @@ def _changes(outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
     numbers = sorted({i for _, i in sums})
     lines = [
         (kind, METHODS[name].title, [_share(*sums[name, i][place : place + 2]) for i in numbers])
-        for place, kind in ((0, "wrong ones corrected"), (2, "right ones spoiled"))
+        for place, kind in ((0, "wrong answers corrected"), (2, "right answers spoiled"))
         for name in DEBATING
         if any(method == name for method, _ in sums)
     ]

@@ -1,4 +1,4 @@
-"""How a society fared over its generations, as pictures: curves with error bars, and every agent in every round."""
+"""Pictures of a society's generations: accuracy curves with error bars, and a heatmap of every agent and round."""
 
 import io
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from evaluation.files import write_whole
 from evaluation.reporting.tables import debate_rounds
 from evaluation.scores import GenerationScores
 
-# matplotlib is imported where it is used: nothing but a finished job should wait for it.
+# matplotlib loads slowly, so it is imported where it is used: only a finished job waits for it.
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -18,26 +18,26 @@ MAX_DRAWN_AGENTS = 5
 MAX_TICKS = 12
 MAX_HEAT_COLUMNS = 32
 
-# Okabe and Ito's colours, told apart by all kinds of colour vision and on paper.
+# Okabe and Ito's colours, which can be told apart with all kinds of colour vision and on paper.
 SOCIETY, MAJORITY, GENERATORS, CRITICS = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 _AGENT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
 _MARKERS = "osD^v"
 _HEAT = "Blues"
-"""One hue from light to dark: takes no colour vision to read."""
+"""One hue from light to dark, which can be read without colour vision."""
 _GAP = 0.2
-"""Between generations, and between generators and critics, in cells."""
+"""Space between generations, and between generators and critics, in cells."""
 
 
 def generations_picture(generations: Sequence[GenerationScores], society: str, path: Path) -> None:
-    """Write a PNG of accuracy over generations: the society and its parts, and beside it each agent, if at most five.
+    """Write a PNG of accuracy over generations: the society and its parts, and each agent if there are at most five.
 
     Args:
-        generations: at least one, all of debates of the same M rounds.
+        generations: at least one, all with debates of the same number of rounds.
         society: its name, for the title.
-        path: of the PNG, in a folder that exists. The file is there whole or not at all.
+        path: path of the PNG, in an existing folder. The file is written whole or not at all.
 
     Raises:
-        ValueError: no generations, or of debates of different length.
+        ValueError: there are no generations, or their debates differ in length.
         OSError: the folder is missing or cannot be written.
     """
     from matplotlib.figure import Figure
@@ -58,19 +58,19 @@ def generations_picture(generations: Sequence[GenerationScores], society: str, p
 
 
 def agents_heatmap(generations: Sequence[GenerationScores], society: str, path: Path) -> None:
-    """Write a PNG of every agent's accuracy in every generation and round, in percent, a cell each.
+    """Write a PNG of every agent's accuracy in every generation and round, in percent, one cell each.
 
-    A row is an agent, generators above critics. A block of columns is a generation, in which a generator answers once,
-    in round 1, and a critic in rounds 2..M. Where that would be more than MAX_HEAT_COLUMNS, of each generation only
-    the first and the last round of the critics are shown, or only the last; the axis says which.
+    A row is an agent, generators above critics. A block of columns is a generation: a generator has one cell, for round
+    1, and a critic has one cell for each of rounds 2..M. If that makes more than MAX_HEAT_COLUMNS columns, only the
+    first and the last round of the critics are shown, or only the last; the axis says which.
 
     Args:
-        generations: at least one, all of debates of the same M rounds.
+        generations: at least one, all with debates of the same number of rounds.
         society: its name, for the title.
-        path: of the PNG, in a folder that exists. The file is there whole or not at all.
+        path: path of the PNG, in an existing folder. The file is written whole or not at all.
 
     Raises:
-        ValueError: no generations, or of debates of different length.
+        ValueError: there are no generations, or their debates differ in length.
         OSError: the folder is missing or cannot be written.
     """
     from matplotlib import colormaps
@@ -83,7 +83,7 @@ def agents_heatmap(generations: Sequence[GenerationScores], society: str, path: 
     shown = _shown_rounds(rounds, len(generations))
     width = max(1, len(shown))
     accuracies = [100 * agent.accuracy for scores in generations for one in scores.rounds for agent in one.agents]
-    # At least ten points from light to dark, or a difference of one would look like a world.
+    # At least ten points from light to dark, so that a difference of one point looks small.
     light, dark = min(*accuracies, max(accuracies) - 10), max(accuracies)
     rows = {name: row + (_GAP if name.startswith("critic") else 0) for row, name in enumerate(_agents(generations))}
     columns, height = len(generations) * (width + _GAP) - _GAP, max(rows.values()) + 1
@@ -93,7 +93,7 @@ def agents_heatmap(generations: Sequence[GenerationScores], society: str, path: 
     axes = figure.subplots()
     for place, scores in enumerate(generations):
         left = place * (width + _GAP)
-        # A generator's one answer is as wide as all that its critics say of it.
+        # A generator's one cell is as wide as all cells of a critic.
         cells = [(agent, left, width) for agent in scores.rounds[0].agents]
         cells += [(agent, left + i, 1) for i, m in enumerate(shown) for agent in scores.rounds[m - 1].agents]
         for agent, x, wide in cells:
@@ -122,7 +122,7 @@ def _agents(generations: Sequence[GenerationScores]) -> list[str]:
 
 
 def _label_generations(axes: "Axes", generations: Sequence[GenerationScores], shown: list[int], rounds: int) -> None:
-    """Generations above the cells, the critics' rounds below them."""
+    """Label the generations above the cells, and the critics' rounds below them."""
     width = max(1, len(shown))
     lefts = [place * (width + _GAP) for place in range(len(generations))]
     above = axes.secondary_xaxis("top")
@@ -141,7 +141,7 @@ def _label_generations(axes: "Axes", generations: Sequence[GenerationScores], sh
 
 
 def _draw_society(axes: "Axes", generations: Sequence[GenerationScores], rounds: int) -> None:
-    """Generators alone, their majority, critics alone in the last round, society; bars of one standard error."""
+    """Draw generators alone, their majority, critics alone in the last round, and the society, with error bars."""
     first = [scores.rounds[0] for scores in generations]
     last = [scores.rounds[-1] for scores in generations]
     majority = "majority of generators" if rounds > 1 else "society: majority of generators"
@@ -155,7 +155,7 @@ def _draw_society(axes: "Axes", generations: Sequence[GenerationScores], rounds:
         lines.append(("society", SOCIETY, "o-", [(s.accuracy, s.standard_error) for s in generations]))
     first_generation, last_generation = _ends(generations)
     for place, (label, colour, style, points) in enumerate(lines):
-        # A little apart, or bars of nearly equal scores would hide one another.
+        # Shifted a little, so that bars of nearly equal scores do not hide one another.
         shift = max(0.03, 0.006 * (last_generation - first_generation)) * (place - (len(lines) - 1) / 2)
         axes.errorbar(
             [scores.generation + shift for scores in generations],
@@ -171,7 +171,7 @@ def _draw_society(axes: "Axes", generations: Sequence[GenerationScores], rounds:
 
 
 def _draw_agents(axes: "Axes", generations: Sequence[GenerationScores], rounds: int) -> None:
-    """Each generation agent of round 1 and each critic agent of the last round."""
+    """Draw each generation agent in round 1 and each critic agent in the last round."""
     for number, style in ((1, "--"), (rounds, "-")) if rounds > 1 else ((1, "--"),):
         by_agent: dict[str, list[tuple[int, float]]] = {}
         for scores in generations:

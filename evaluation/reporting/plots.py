@@ -1,4 +1,4 @@
-"""The plots of a benchmark's page as inline SVG, in the page's own font and colours, so that they follow its scheme.
+"""The plots of a benchmark's page as inline SVG, with the page's font and its colours for light and dark.
 
 Lines are told apart by colour, dash and a label at their end. Bands and bars are one standard error.
 """
@@ -15,12 +15,12 @@ from evaluation.benchmark.paper import FIGURE_5
 from evaluation.benchmark.results import Row
 from evaluation.statistics.paired import Estimate
 
-# matplotlib is imported where it is used: nothing but a finished benchmark should wait for it.
+# matplotlib loads slowly, so it is imported where it is used: only a finished benchmark waits for it.
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Stand for the page's colours, which differ between light and dark: each becomes var(--NAME) in the SVG.
+# Placeholders for the page's colours, which differ between light and dark: each becomes var(--NAME) in the SVG.
 INK, FAINT, SOCIETY, AGENT, UNTUNED = "#010101", "#020202", "#030303", "#040404", "#050505"
 VARIABLES = {INK: "ink", FAINT: "rule", SOCIETY: "society", AGENT: "agent", UNTUNED: "untuned"}
 LINES: Mapping[MethodName, tuple[str, str]] = {
@@ -29,7 +29,7 @@ LINES: Mapping[MethodName, tuple[str, str]] = {
     "single-ft-debate": (INK, "^-."),
     "debate-matched": (UNTUNED, "D:"),
 }
-"""Colour, and marker with dash, of the methods that are followed over the iterations."""
+"""Colour, and marker with dash, of the methods that are plotted over the iterations."""
 MEASURES = {
     "nll": "NLL of the others' responses, nats per token",
     "kl": "KL divergence between agents, nats per token",
@@ -37,7 +37,7 @@ MEASURES = {
     "consensus": "consensus, % of agents with the majority",
 }
 WIDTH, HEIGHT, FONT = 4.6, 2.9, 10.0
-"""Inches and points: a plot fits a phone unshrunk."""
+"""Width and height in inches, font size in points; a plot fits a phone without being shrunk."""
 
 _STYLE = {
     "svg.fonttype": "none",
@@ -77,7 +77,7 @@ def paper_plot() -> str:
 
 
 def diversity_plots(rows: Sequence[Row]) -> list[str]:
-    """A plot for each measure of MEASURES that there is: multiagent and single-agent finetuning, with bands."""
+    """A plot for each of MEASURES that was measured: multiagent and single-agent finetuning, with bands."""
     plots = []
     for measure, label in MEASURES.items():
         series = {
@@ -90,7 +90,7 @@ def diversity_plots(rows: Sequence[Row]) -> list[str]:
 
 
 def cost_plot(rows: Sequence[Row]) -> str:
-    """Accuracy against sampled tokens, every method after its last iteration, and multiagent finetuning on its way."""
+    """Accuracy against sampled tokens: every method after its last iteration, multiagent finetuning after each."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     last = {row.method: row for row in sorted(rows, key=lambda row: row.iteration)}
@@ -117,13 +117,13 @@ def cost_plot(rows: Sequence[Row]) -> str:
 
 
 def pictures(rows: Sequence[Row]) -> dict[str, str]:
-    """Accuracy by iteration, where there is any, and against cost: SVG files of their own, in the page's colours."""
+    """The plots of accuracy by iteration (if there is one) and against cost as SVG files, in the page's colours."""
     drawn = {"accuracy.svg": accuracy_plot(rows), "cost.svg": cost_plot(rows)}
     return {name: _alone(svg) for name, svg in drawn.items() if svg}
 
 
 def _alone(svg: str) -> str:
-    """A plot as a file of its own, with the colours, paper and font that a page would give it."""
+    """A plot as a separate SVG file, with the page's colours, background and font."""
     schemes = (Path(__file__).parent / "colours.css").read_text("utf-8")
     style = (
         f"<style>{schemes}svg {{ background: var(--paper); }}\ntext {{ font-family: system-ui, sans-serif; }}</style>"
@@ -166,7 +166,7 @@ def _over_iterations(label: str, series: Mapping[str, tuple[tuple[str, str], dic
 
 
 def _label(axes: "Axes", labels: Mapping[str, tuple[float, float, str]]) -> None:
-    """Names right of the plot, at the height of their points but never closer than a line, with a thread to each."""
+    """Write names right of the plot, near the height of their points but not overlapping, with a line to each."""
     axes.margins(x=0.06, y=0.1)
     low, high = axes.get_ylim()
     points = axes.bbox.height / axes.figure.dpi * 72
@@ -175,7 +175,7 @@ def _label(axes: "Axes", labels: Mapping[str, tuple[float, float, str]]) -> None
     by_height = sorted(labels.items(), key=lambda item: item[1][1])
     for _, (_, y, _) in by_height:
         places.append(max(y, places[-1] + gap) if places else y)
-    # Those that have grown over the top go down again, and push what is in their way.
+    # Names above the top move down again, and push down the names below them.
     ceiling = high
     for place in reversed(range(len(places))):
         places[place] = ceiling = min(places[place], ceiling)
@@ -194,7 +194,7 @@ def _label(axes: "Axes", labels: Mapping[str, tuple[float, float, str]]) -> None
 
 
 def _plot(title: str, draw: Callable[["Axes"], None], height: float) -> str:
-    """One SVG, which needs nothing from elsewhere and shares no id with another plot of the page."""
+    """One SVG, which loads nothing from elsewhere and shares no id with another plot of the page."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -215,17 +215,17 @@ def _plot(title: str, draw: Callable[["Axes"], None], height: float) -> str:
 def _inline(figure: "Figure", title: str) -> str:
     """The figure as an element of a page: with the page's font and colours, and without ids that two plots share.
 
-    matplotlib writes colours as hexadecimal numbers, names a font in every text, and an id in every group, whatever its
-    settings are. So these are changed in what it wrote.
+    Whatever its settings are, matplotlib writes colours as hexadecimal numbers, a font in every text and an id in every
+    group. So this function changes them in its output.
     """
     file = io.BytesIO()
     figure.patch.set_visible(False)
     for axes in figure.axes:
         axes.patch.set_visible(False)
     figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Type", "Format", "Creator")))
-    svg = ElementTree.fromstring(file.getvalue())  # noqa: S314, of our own making
+    svg = ElementTree.fromstring(file.getvalue())  # noqa: S314, our own output
     for element in svg.iter():
-        # A page needs no namespaces: it is HTML, which knows svg, and href without a prefix.
+        # An HTML page needs no namespaces: HTML knows svg, and href without a prefix.
         element.tag = _local(element.tag)
         element.attrib = {_local(name): value for name, value in element.attrib.items()}
         if element.tag == "g":
@@ -238,12 +238,12 @@ def _inline(figure: "Figure", title: str) -> str:
 
 
 def _local(name: str) -> str:
-    """A name of XML without its {namespace}."""
+    """An XML name without its {namespace}."""
     return name.rpartition("}")[2]
 
 
 def _themed(style: str) -> str:
-    """Declarations of CSS without a font, and with the variables that the colours stand for."""
+    """CSS declarations without fonts, and with the page's variables for the placeholder colours."""
     declared = [each.strip() for each in style.split(";") if not each.strip().startswith("font-family:")]
     text = "; ".join(each for each in declared if each)
     for colour, name in VARIABLES.items():

@@ -1,4 +1,4 @@
-"""How a society fared over its generations, as a table for the terminal."""
+"""A table of a society's generations, for the terminal."""
 
 from collections.abc import Sequence
 
@@ -15,11 +15,11 @@ def debate_rounds(generations: Sequence[GenerationScores]) -> int:
     """M, the number of rounds, which is the same for all generations.
 
     Raises:
-        ValueError: no generations, or of debates of different length.
+        ValueError: there are no generations, or their debates differ in length.
     """
     lengths = {len(scores.rounds) for scores in generations}
     if len(lengths) != 1:
-        raise ValueError(f"the generations of one society have the same number of rounds, not {sorted(lengths)}")
+        raise ValueError(f"the generations of one society must have the same number of rounds, not {sorted(lengths)}")
     return lengths.pop()
 
 
@@ -38,19 +38,19 @@ def _alone(score: RoundScore) -> str:
 
 
 def _listed_critic_rounds(rounds: int) -> list[int]:
-    """The rounds of critics that get a column: all, or of long debates the first and the last."""
+    """The rounds of critics that get a column: all, or the first and the last of long debates."""
     return list(range(2, rounds + 1)) if rounds <= MAX_LISTED_ROUNDS else [2, rounds]
 
 
 def generations_table(generations: Sequence[GenerationScores], society: str) -> Table:
-    """A row per generation, in percent with standard errors; 80 columns suffice for any number of rounds.
+    """A row per generation, in percent with standard errors; 80 columns are enough for any number of rounds.
 
     Args:
-        generations: at least one, all of debates of the same M rounds.
+        generations: at least one, all with debates of the same number of rounds.
         society: its name, for the title.
 
     Raises:
-        ValueError: no generations, or of debates of different length.
+        ValueError: there are no generations, or their debates differ in length.
     """
     rounds = debate_rounds(generations)
     listed = _listed_critic_rounds(rounds)

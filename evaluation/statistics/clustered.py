@@ -1,18 +1,18 @@
 """Means over seeds and problems, and their paired differences, with standard errors and confidence intervals.
 
-Values are x[s, p]: of the held-out problem p, under the seed s. A seed draws problems of its own from a generator or a
-large file, so problems are nested in seeds; a small file has the same problems for every seed. Either way the variance
-of the mean of n values has two sources, and is estimated as
+A value x[s, p] belongs to the held-out problem p under the seed s. A generator or a large file gives every seed its own
+problems, so problems are nested in seeds; a small file gives all seeds the same problems. In both cases the variance of
+the mean of n values has two sources, and is estimated as
 
     V = V_p + max(0, V_s - V_x)
 
 where V_g = G / (G-1) * sum over groups of (sum of residuals in the group)^2 / n^2, and the groups are the problems (p),
 the seeds (s), or single values (x): Cameron, Gelbach & Miller, "Robust Inference With Multiway Clustering", J. Business
-& Economic Statistics 29 (2011), 238-249, eq. 2.11. Of problems nested in seeds this is the nested analysis of variance,
-max(MS_seeds, MS_total) / n. Of one seed V_s is not known, and V is s^2 / n. The degrees of freedom of a confidence
-interval are Satterthwaite's: V^2 / (V_p^2 / (P-1) + (V - V_p)^2 / (S-1)) for P problems and S seeds. A few seeds tell
-little of how much seeds differ: with three, simulated 95 % intervals hold the truth in 92 to 96 % of cases as long as
-seeds differ no more than chance in the problems makes them, and in 86 % where they differ twice as much
+& Economic Statistics 29 (2011), 238-249, eq. 2.11. For problems nested in seeds this is the nested analysis of
+variance, max(MS_seeds, MS_total) / n. With one seed V_s is unknown, and V is s^2 / n. The degrees of freedom of a
+confidence interval are Satterthwaite's: V^2 / (V_p^2 / (P-1) + (V - V_p)^2 / (S-1)) for P problems and S seeds. A few
+seeds show little of how much seeds differ: with three, simulated 95 % intervals contain the true value in 92 to 96 % of
+cases if seeds differ no more than their random problems explain, and in 86 % if they differ twice as much
 (`tests/evaluation/test_clustered.py`).
 """
 
@@ -26,31 +26,31 @@ from evaluation.record import Record
 from evaluation.statistics.paired import Estimate
 
 LEVEL = 0.95
-"""Of the confidence intervals."""
+"""Level of the confidence intervals."""
 
 Values = Mapping[int, Mapping[str, float]]
 """A value in 0..1 by seed and problem id."""
 
 
 class Difference(Record):
-    """Multiagent finetuning minus the method, on the same problems."""
+    """A difference of means on the same problems, such as multiagent finetuning minus another method."""
 
     value: float
     standard_error: float
-    low: float = Field(description=f"Of the {100 * LEVEL:.0f} % confidence interval.")
+    low: float = Field(description=f"Lower end of the {100 * LEVEL:.0f} % confidence interval.")
     high: float
-    seeds: dict[int, Estimate] = Field(description="The same for each seed alone.")
+    seeds: dict[int, Estimate] = Field(description="The difference for each seed alone.")
 
 
 def estimate(values: Values) -> tuple[Estimate, float]:
-    """Mean over seeds and problems with its standard error, and the degrees of freedom of that (see above).
+    """Mean over seeds and problems with its standard error, and the error's degrees of freedom (see above).
 
     Raises:
         ValueError: no values.
     """
     cells = [(seed, id_, value) for seed, by_id in values.items() for id_, value in by_id.items()]
     if not cells:
-        raise ValueError("no values, so no mean and no standard error of one")
+        raise ValueError("no values to take a mean of")
     mean = math.fsum(value for _, _, value in cells) / len(cells)
     if len(cells) == 1:
         return Estimate(value=mean, standard_error=0.0), math.inf
@@ -66,7 +66,7 @@ def estimate(values: Values) -> tuple[Estimate, float]:
 
 
 def half_interval(standard_error: float, freedom: float = math.inf) -> float:
-    """Half the width of the confidence interval of LEVEL: Student's t with these degrees of freedom, inf for normal."""
+    """Half the width of the confidence interval: Student's t with these degrees of freedom, normal for inf."""
     from scipy.special import ndtri, stdtrit
 
     above = 0.5 + LEVEL / 2
@@ -87,10 +87,10 @@ def difference(a: Values, b: Values) -> Difference:
     """The mean of a - b, taken problem by problem, with its error and confidence interval.
 
     Raises:
-        ValueError: the two are not of the same seeds and problems, or empty.
+        ValueError: a and b have different seeds or problems, or are empty.
     """
     if {seed: set(by_id) for seed, by_id in a.items()} != {seed: set(by_id) for seed, by_id in b.items()}:
-        raise ValueError("a paired difference is one of the same problems under the same seeds")
+        raise ValueError("a paired difference needs the same problems under the same seeds")
     gains = {seed: {id_: by_id[id_] - b[seed][id_] for id_ in by_id} for seed, by_id in a.items()}
     found, freedom = estimate(gains)
     half = half_interval(found.standard_error, freedom)

@@ -1,8 +1,8 @@
 """Did the candidate beat the champion? McNemar's exact test over the same problems.
 
-Problems that both answer rightly or both wrongly say nothing about which is better. Of the b + c others, b won by the
-candidate (it right, the champion wrong) and c lost, each is won with probability 1/2 if the two are equally good; p is
-the probability of a split at least as uneven as the one seen, either way.
+Problems that both answer rightly or both wrongly say nothing about which is better. Of the others, the candidate wins b
+(only it is right) and loses c (only the champion is right). If the two are equally good, it wins each with probability
+1/2; p is the probability of a split at least as uneven as the observed one, in either direction.
 
 Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
 Psychometrika 12 (1947) 153-157; the exact form: A. Agresti, "Categorical Data Analysis", 3rd ed. (2013), section 11.1.
@@ -31,16 +31,16 @@ class Comparison(Record):
     losses: int = Field(ge=0, description="c: problems that the candidate has wrong and the champion right.")
     p: float = Field(ge=0, le=1, description="Two-sided p-value of McNemar's exact test; 1 without wins and losses.")
     difference: float = Field(description="Accuracy of the candidate minus that of the champion.")
-    standard_error: float = Field(description="Of the difference, paired.")
-    level: float = Field(gt=0, lt=1, description="The level of significance that p must be below.")
+    standard_error: float = Field(description="Standard error of the difference, paired by problem.")
+    level: float = Field(gt=0, lt=1, description="Level of significance: p must be below it for a gain or a loss.")
     verdict: Verdict
 
     def describe(self, candidate: str, champion: str) -> str:
         """One line for people, such as: generation 3 beats generation 2: 97.0 % against 95.3 %, 9 problems won, ...
 
         Args:
-            candidate: what to call it, such as generation 3.
-            champion: the same.
+            candidate: name of the candidate, such as generation 3.
+            champion: name of the champion.
         """
         accuracies = f"{100 * self.candidate_accuracy:.1f} % against {100 * self.champion_accuracy:.1f} %"
         count = f"{self.wins} problem{'' if self.wins == 1 else 's'} won, {self.losses} lost"
@@ -49,13 +49,13 @@ class Comparison(Record):
 
 
 def compare(candidate: Sequence[bool], champion: Sequence[bool], level: float) -> Comparison:
-    """Compare the two, paired: candidate[i] and champion[i] say whether each has problem i right.
+    """Compare two societies: candidate[i] and champion[i] say whether each has problem i right.
 
     Args:
-        level: a gain or a loss is one if p is below it, 0 < level < 1.
+        level: the verdict is a gain or a loss only if p is below it, 0 < level < 1.
 
     Raises:
-        ValueError: the two differ in length or are empty, or the level is no such number.
+        ValueError: the two differ in length or are empty, or the level is out of range.
     """
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; a level of significance is above 0 and below 1, such as 0.05")

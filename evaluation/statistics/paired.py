@@ -10,13 +10,13 @@ from evaluation.record import Record
 
 
 def standard_error(values: Sequence[float]) -> float:
-    """s / sqrt(n) of the mean of n values, with the n-1 estimate of s; 0 for one value, of which s is not known.
+    """Standard error s / sqrt(n) of the mean of n values, with the n-1 estimate of s; 0 for one value.
 
     Raises:
         ValueError: no values.
     """
     if not len(values):
-        raise ValueError("no values, so no mean and no standard error of one")
+        raise ValueError("no values to take a mean of")
     if len(values) == 1:
         return 0.0
     return float(np.std(np.asarray(values, dtype=float), ddof=1)) / math.sqrt(len(values))
@@ -36,7 +36,7 @@ def difference(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Their mean, summed exactly, so that their order does not matter."""
+    """Mean of the values, summed exactly, so that their order does not matter."""
     return math.fsum(values) / len(values)
 
 

@@ -1,4 +1,4 @@
-"""`maft ask`: one question to a registered society, and its debate on the terminal."""
+"""`maft ask`: asks a registered society one question, and prints the debate."""
 
 from collections.abc import Mapping
 from tempfile import TemporaryDirectory
@@ -16,13 +16,13 @@ def ask_society(society: str, which: str, question: str, seed: int) -> dict[str,
     """Put a question to a version of a society.
 
     Args:
-        society: its name.
+        society: the society's name.
         which: champion, candidate, or the number of a version.
-        question: as long as a problem's may be.
-        seed: of every random choice; the same seed, the same answer.
+        question: at most as long as the question of a problem.
+        seed: decides every random choice; the same seed gives the same answer.
 
     Returns:
-        society, version, generation, seed, and the fields of `agents.ask.Answer`.
+        A dictionary with society, version, generation, seed, and the fields of `agents.ask.Answer`.
 
     Raises:
         UserError: the question is blank or too long, or there is no such version.
@@ -39,7 +39,7 @@ def ask_society(society: str, which: str, question: str, seed: int) -> dict[str,
         )
     from mlflow.pyfunc import load_model
 
-    # The model reads its adapters when their agent speaks, so the folder stays for as long as it answers.
+    # The model reads an agent's adapter only when the agent speaks, so the folder must exist until it has answered.
     with TemporaryDirectory() as folder:
         model: Any = load_model(f"models:/{society}/{found.version}", dst_path=folder)
         (answer,) = model.predict([question], params={"seed": seed}).to_dict("records")
@@ -71,7 +71,7 @@ def show_answer(console: Console, answer: Mapping[str, Any]) -> None:
 
 
 def _print(console: Console, text: str, indent: int = 0, style: str = "") -> None:
-    """Print what a model or a user wrote: no markup is read in it, and no command to the terminal is left in it."""
+    """Print text of a model or a user; markup is not interpreted, and control characters are replaced."""
     shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text.expandtabs(4))
     for line in Text(shown, style=style).wrap(console, console.width - indent):
         indented = Text(" " * indent) + line

@@ -1,4 +1,4 @@
-"""A finished benchmark as files of one folder: what a README or a paper shows of it, and the numbers behind that."""
+"""Writes a finished benchmark to a folder: the page, tables and pictures for a README or a paper, and the numbers."""
 
 import tempfile
 from pathlib import Path
@@ -17,13 +17,13 @@ def export(report: Report, folder: Path) -> list[Path]:
     """Write the page, its tables in markdown, two pictures (SVG), and the run's data; each file whole or not at all.
 
     Args:
-        folder: made if it is not there; files of these names in it are replaced.
+        folder: created if it is missing; files of the same names in it are replaced.
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
-        UserError: one cannot be written.
+        UserError: the folder or a file cannot be written.
     """
     from mlflow.artifacts import download_artifacts
 
@@ -41,7 +41,7 @@ def export(report: Report, folder: Path) -> list[Path]:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be made: {error.strerror or error}") from error
+        raise UserError(f"{folder}: cannot be created: {error.strerror or error}") from error
     for name, content in files.items():
         write(folder / name, content)
     return [folder / name for name in files]

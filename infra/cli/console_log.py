@@ -7,10 +7,10 @@ from prefect.logging.handlers import PrefectConsoleHandler
 
 
 class BriefConsoleHandler(PrefectConsoleHandler):
-    """Prefect's own, without tracebacks: `maft` says a fault in its one line, and Prefect's pages keep the rest."""
+    """Prefect's handler without tracebacks: `maft` prints an error as one line, and Prefect's pages have the rest."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record's line, styled as Prefect does."""
+        """The record as Prefect formats it, without the traceback."""
         if record.exc_info:
             record = copy.copy(record)
             record.exc_info = record.exc_text = None

@@ -1,4 +1,4 @@
-"""Commands over what was made: compare, report, ask, promote, rollback."""
+"""Commands that use finished generations and benchmarks: compare, report, ask, promote, rollback."""
 
 import getpass
 import json
@@ -61,18 +61,18 @@ def report(
     run_id: Annotated[
         str | None, typer.Argument(metavar="[RUN_ID]", help="MLflow run of a benchmark; default: newest finished.")
     ] = None,
-    society: Annotated[str, typer.Option(help="Whose newest benchmark, where no run is named.")] = "arith",
+    society: Annotated[str, typer.Option(help="The society whose newest benchmark is read without RUN_ID.")] = "arith",
     output: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Where to write the page; default: in the home.")
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write the page, tables in markdown, pictures and the data there too."),
+        typer.Option(metavar="FOLDER", help="Also write the page, tables (markdown), pictures and data to a folder."),
     ] = None,
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,
 ) -> None:
-    """Tell of a finished benchmark on one HTML page: which of the paper's findings hold, by how much, at what cost."""
+    """Write a finished benchmark as one HTML page: which of the paper's findings hold, by how much, at what cost."""
     with faults():
         if output and not output.absolute().parent.is_dir():
             raise UserError(f"--output {output}: there is no folder {output.absolute().parent}")
@@ -81,7 +81,7 @@ def report(
         if output and output.suffix != ".html":
             raise UserError(f"--output {output}: the page is HTML; name a file that ends in .html")
         if folder and not (folder.is_dir() or (folder.absolute().parent.is_dir() and not folder.exists())):
-            raise UserError(f"--folder {folder}: neither a folder nor a new name in one")
+            raise UserError(f"--folder {folder}: name a folder, or a new folder in one that exists")
         servers = serve(home)
         from infra.cli import benchmark_folder
         from infra.lineage import benchmark
@@ -116,7 +116,7 @@ def ask(
     question: Annotated[str, typer.Argument(help="What to ask, such as 'What is the result of 3+4*5+6-7*8?'.")],
     society: Annotated[str, typer.Option(help="Name of the society.")] = "arith",
     version: Annotated[str, typer.Option(help="champion, candidate, or a version number.")] = "champion",
-    seed: Annotated[int, typer.Option(min=0, help="Root of what is sampled.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the sampled responses.")] = 0,
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,
 ) -> None:
@@ -158,7 +158,7 @@ def rollback(
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,
 ) -> None:
-    """Make the champion before the present one the champion again."""
+    """Make the previous champion the champion again."""
     with faults():
         serve(home)
         from infra.lineage import champion
@@ -167,7 +167,7 @@ def rollback(
 
 
 def _show_move(move: "Move", as_json: bool) -> None:
-    """Say what moved, or that nothing had to."""
+    """Print the move, or that no move was needed."""
     if as_json:
         print(json.dumps(move.model_dump(mode="json")))
     else:

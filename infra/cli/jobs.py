@@ -1,6 +1,6 @@
 """Commands that compute: run, evaluate, benchmark, pretrain. They start flows by entrypoint, as a deployment does.
 
-Each loads its config and refuses what cannot be run before anything is started or written.
+Each command with a config loads it and refuses what cannot run, before it starts or writes anything.
 """
 
 import json
@@ -31,29 +31,29 @@ if TYPE_CHECKING:
     from infra.config.benchmark import Benchmark
     from infra.config.job import Config, Measurement
 
-VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show Prefect's log as well.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Also show Prefect's log.")]
 
 
 @dataclass(frozen=True)
 class Computed:
-    """A flow that has come to its end."""
+    """The outcome of a finished flow."""
 
     result: Any
-    """What the flow returned."""
+    """The value that the flow returned."""
     cached: int
-    """Tasks whose results were there already."""
+    """The number of tasks whose results came from the cache."""
     computed: int
     seconds: float
-    """Since the command began."""
+    """The time since the command began."""
 
 
 def _compute(flow: str, config: "Config | Measurement | Benchmark", started: float) -> Computed:
-    """Run a flow, with a bar for each of its steps; the servers must be up.
+    """Run a flow, with a progress bar for each of its steps; the servers must be up.
 
     Args:
         flow: its entrypoint, MODULE.NAME.
         config: the flow's only argument.
-        started: when the command began, by `time.monotonic`.
+        started: the time when the command began, from `time.monotonic`.
     """
     result = _run_flow(flow, config)
     from infra.home.cache import served
@@ -63,7 +63,7 @@ def _compute(flow: str, config: "Config | Measurement | Benchmark", started: flo
 
 
 def _show_end(done: Computed) -> None:
-    """The last lines for people: the page of the job's MLflow run, and what it took."""
+    """Print the last lines: the page of the job's MLflow run, the time, and the number of tasks."""
     from infra.lineage.runs import run_url
 
     out.print(f"MLflow   {run_url(done.result.job)}", soft_wrap=True)
@@ -71,7 +71,7 @@ def _show_end(done: Computed) -> None:
 
 
 def _require_generation(society: str, which: str) -> None:
-    """Refuse a generation that is not there before there is a flow run to fail."""
+    """Refuse a generation that does not exist before a flow run starts, since that flow run would fail."""
     from infra.lineage import champion
 
     champion.generation(society, which)
@@ -97,7 +97,7 @@ def run(
 ) -> None:
     """Run the main job: finetune a society for L iterations and evaluate every generation.
 
-    Started again after a kill it goes on where it was cut off; finished, it samples and trains nothing.
+    After a kill, the same command continues where the job stopped; after the end, it samples and trains nothing.
     """
     started = time.monotonic()
     with faults():
@@ -106,7 +106,7 @@ def run(
         from infra.config.file import load_config
 
         config = load_config(config_file, assignments or [])
-        load_problems(config.problems, config.seed)  # Refused before anything is started or written.
+        load_problems(config.problems, config.seed)  # Refuses bad problems before anything is started or written.
         base_model.check_all(config.bases)
         config.engine.check()
         servers = serve(home, verbose)
@@ -148,7 +148,7 @@ def evaluate(
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,
 ) -> None:
-    """Measure one generation on any problems; nothing is learned or promoted.
+    """Measure one generation on any problems; nothing is trained or promoted.
 
     --set takes size, max_value, seed, question_field, answer_field, engine.* and runner.*.
     """
@@ -175,7 +175,7 @@ def evaluate(
 
 
 def _check(config: "Benchmark") -> None:
-    """Refuse a benchmark that cannot be run before anything is started or written."""
+    """Refuse a benchmark that cannot run, before anything is started or written."""
     from agents.engines import base_model
     from agents.judging.embedding import Encoder
     from evaluation.problems.sources import load_problems, load_transfer
@@ -201,7 +201,7 @@ def benchmark(
 ) -> None:
     """Compare multiagent finetuning with the paper's baselines and ablations, on the same problems and seeds.
 
-    Started again after a kill it goes on where it was cut off; finished, it samples and trains nothing.
+    After a kill, the same command continues where it stopped; after the end, it samples and trains nothing.
     """
     started = time.monotonic()
     with faults():
@@ -242,9 +242,9 @@ def benchmark(
 
 @app.command(rich_help_panel=JOBS)
 def pretrain(
-    seed: Annotated[int, typer.Option(help="Root of the training data and of the first weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides the training data and the initial weights.")] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="Folder to copy the finished model to; default: it stays in the home.")
+        Path | None, typer.Option(help="Folder to copy the finished model to; default: the model stays in the home.")
     ] = None,
     home: HomeOption = Path(DEFAULT),
 ) -> None:

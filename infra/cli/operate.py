@@ -1,4 +1,4 @@
-"""Commands that operate the surroundings: up, down, status, prune."""
+"""Commands that operate a home: up, down, status, prune."""
 
 import json
 from dataclasses import asdict
@@ -15,14 +15,14 @@ KINDS = {
     "result": "records of finished tasks",
     "frame": "responses, votes, data sets",
     "folder": "adapters",
-    "leftover": "left by kills",
+    "leftover": "left by killed runs",
 }
-"""The kinds of garbage that `infra.operation.prune` finds, in words."""
+"""Titles of the kinds of garbage that `infra.operation.prune` finds."""
 
 
 @app.command(rich_help_panel=OPERATION)
 def up(home: HomeOption = Path(DEFAULT)) -> None:
-    """Start servers, worker and deployments, unless they run already."""
+    """Start the servers and the worker, and register the deployments, unless this is done already."""
     with faults():
         from infra.operation.up import operate
 
@@ -32,7 +32,7 @@ def up(home: HomeOption = Path(DEFAULT)) -> None:
 
 @app.command(rich_help_panel=OPERATION)
 def down(home: HomeOption = Path(DEFAULT)) -> None:
-    """Stop what `maft up` or `maft run` started for this home."""
+    """Stop the servers and the worker that maft started for this home."""
     with faults():
         from infra.operation.servers import down as stop
 
@@ -42,11 +42,11 @@ def down(home: HomeOption = Path(DEFAULT)) -> None:
 
 @app.command(rich_help_panel=OPERATION)
 def status(
-    society: Annotated[str, typer.Option(help="Whose champion to tell.")] = "arith",
+    society: Annotated[str, typer.Option(help="The society whose champion is shown.")] = "arith",
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what runs, where, since when; the next nightly run; the champion. Starts nothing."""
+    """Show the servers and the worker, the next nightly run, and the champion. Starts nothing."""
     with faults():
         from infra.operation import servers
         from infra.operation.up import due_runs, worker_status
@@ -83,16 +83,16 @@ def status(
         if champion:
             out.print(f"champion      {society} version {champion.version}, generation {champion.generation}")
         elif len(answers) == len(found):
-            out.print(f"champion      {society} has none: the untuned base")
+            out.print(f"champion      {society} has none; the untuned base is used")
 
 
 @app.command(rich_help_panel=OPERATION)
 def prune(
-    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only show.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without --yes, only show.")] = False,
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,
 ) -> None:
-    """Show, then delete, what no registered generation, data set or unfinished run refers to."""
+    """Show stored data that no registered generation, data set or unfinished run refers to; with --yes, delete it."""
     with faults():
         serve(home)
         from infra.operation.prune import carry_out, plan
@@ -119,4 +119,4 @@ def prune(
             deleted = carry_out(planned)
             out.print(f"deleted {len(deleted):,}, {sum(item.bytes for item in deleted) / 1e6:,.1f} MB")
         elif planned.garbage:
-            out.print("nothing was deleted; --yes deletes, and a finished job that is run again computes it anew")
+            out.print("nothing was deleted; --yes deletes, and a finished job that runs again then computes it again")

@@ -1,4 +1,4 @@
-"""The parts that all commands of `maft` share: the app, options, servers, and how a fault ends a command."""
+"""The parts that the commands of `maft` share: the app, options, the start of the servers, and error messages."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ out = Console()
 err = Console(stderr=True)
 
 HomeOption = Annotated[
-    Path, typer.Option("--home", envvar="MAFT_HOME", help="Folder of everything that is written.", show_default=True)
+    Path, typer.Option("--home", envvar="MAFT_HOME", help="Folder that maft writes everything to.", show_default=True)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object; logs go to standard error.")]
 SetOption = Annotated[
@@ -41,12 +41,12 @@ JOBS, GENERATIONS, OPERATION = "Jobs", "Generations", "Operation"
 
 
 def say(line: str) -> None:
-    """A line for people, beside what the command is asked for."""
+    """Print a line for people to standard error, apart from the command's output."""
     err.print(f"[dim]{line}[/dim]", soft_wrap=True, highlight=False)
 
 
 def serve(home: Path, verbose: bool = False) -> "Servers":
-    """Start the servers and have this process use them; call it before Prefect or MLflow is imported."""
+    """Start the servers and make this process use them; call it before Prefect or MLflow is imported."""
     from infra.operation.servers import up
 
     opened = Home.open(home)
@@ -56,7 +56,7 @@ def serve(home: Path, verbose: bool = False) -> "Servers":
 
 
 def use_servers(home: Home, servers: "Servers", verbose: bool = False) -> None:
-    """Have this process use these servers; call it before Prefect or MLflow is imported."""
+    """Make this process use these servers; call it before Prefect or MLflow is imported."""
     from infra.operation.environment import apply_environment
 
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if verbose else "WARNING")
@@ -66,7 +66,7 @@ def use_servers(home: Home, servers: "Servers", verbose: bool = False) -> None:
 
 
 def mlflow_of(servers: "Servers", job: "JobRun") -> dict[str, str]:
-    """Where a job's run is, as the field `mlflow` of a JSON answer."""
+    """The server, experiment and id of a job's MLflow run, for the field `mlflow` of a command's JSON output."""
     return {"tracking_uri": servers.mlflow_tracking_uri, "experiment_id": job.experiment_id, "run_id": job.run_id}
 
 
@@ -79,10 +79,10 @@ def show(generations: "Sequence[GenerationScores]", society: str) -> None:
 
 @contextmanager
 def faults() -> Iterator[None]:
-    """A fault of the input or the surroundings ends the command with its one line and status 2."""
+    """Print an error that the user can fix as a message without a traceback, and exit with status 2."""
     from evaluation.registry import PluginError
 
-    # Plugins first: what they add is part of the config.
+    # Errors of plugins come first, since importing the other error classes loads the plugins.
     kinds: tuple[type[Exception], ...] = UserError, PluginError
     try:
         kinds = *kinds, *_faults_of_the_core()
@@ -93,7 +93,7 @@ def faults() -> Iterator[None]:
 
 
 def _faults_of_the_core() -> tuple[type[Exception], ...]:
-    """What the core says of bad input. Imported late, since these modules read the registries."""
+    """The core's errors about bad input; imported late, since their modules read the registries."""
     from agents.engines.base_model import BaseModelError
     from agents.engines.protocol import EngineError
     from agents.judging.embedding import EncoderError

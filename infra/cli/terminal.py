@@ -11,10 +11,10 @@ from infra.home.progress import listeners
 
 @contextmanager
 def progress_bars(console: Console) -> Iterator[None]:
-    """Show every step of this process as a bar; a finished one leaves a line. Without a terminal, only the lines.
+    """Show every step of this process as a bar, and a line when it is done; without a terminal, show only the lines.
 
     Raises:
-        SystemExit: 130, interrupted from the keyboard; said that nothing finished is lost.
+        SystemExit: with status 130 after Ctrl-C, when a line has said that finished steps are kept.
     """
     bars = Progress(
         TextColumn("{task.description:<44}"),
@@ -42,7 +42,7 @@ def progress_bars(console: Console) -> Iterator[None]:
         with bars:
             yield
     except KeyboardInterrupt as interrupted:
-        console.print("interrupted; the same command goes on after the last step above", highlight=False)
+        console.print("interrupted; the same command continues after the last step above", highlight=False)
         raise SystemExit(130) from interrupted
     finally:
         listeners.remove(listen)

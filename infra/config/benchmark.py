@@ -1,4 +1,4 @@
-"""The config tree of a benchmark: a job's, but for the methods, the seeds, and what only a registered society needs."""
+"""The config tree of a benchmark: a job's config with methods and several seeds, without promotion and `start_from`."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -46,14 +46,14 @@ class Benchmark(BaseModel):
         default=[name for name in METHODS.names() if not METHODS[name].mixed],
         min_length=1,
         title="Methods",
-        description="What is compared; all of them unless some are named, but mixed-bases only where base_models are.",
+        description="The methods to compare. Default: all of them; mixed-bases only if base_models is set.",
     )
     seeds: list[Seed] = Field(
         default=[1, 2, 3],
         min_length=1,
         max_length=100,
         title="Seeds",
-        description="Each the root of every random choice of one repetition, problems included.",
+        description="The benchmark is repeated with each seed, which decides every random choice, problems included.",
     )
     iterations: int = Field(
         default=5, ge=1, le=100, title="Iterations", description="L, the number of finetuning iterations (paper: 5)."
@@ -64,8 +64,8 @@ class Benchmark(BaseModel):
     transfer: Transfer | None = Field(
         default=None,
         title="Transfer",
-        description="Problems of another kind, on which every method is measured too after its last iteration; none "
-        "leaves that out.",
+        description="Problems of another kind, on which every method is also measured after its last iteration. None: "
+        "no such measurement.",
     )
     agents: int = AGENTS
     debate: Annotated[DebateSettings, folded(DebateSettings)] = DEBATE
@@ -73,8 +73,8 @@ class Benchmark(BaseModel):
         default=MINILM,
         min_length=1,
         title="Sentence encoder",
-        description="For the dissimilarity of the agents' responses: all-minilm-l6-v2, which comes with maft, a "
-        "folder, or a hub id; none leaves it out.",
+        description="The model that measures the dissimilarity of the agents' responses: all-minilm-l6-v2, which "
+        "comes with maft, a folder, or a hub id. None: not measured.",
     )
     sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
     finetune: Annotated[FinetuneSettings, Kinds(TRAINING, tag="method", default="sft")] = FINETUNE
@@ -98,8 +98,8 @@ class Benchmark(BaseModel):
         sure = [name for name in self.methods if VOTES[self._debate(METHODS[name]).vote].reads_likelihoods]
         if sure and not self.engine.reads_likelihoods:
             raise ValueError(
-                f"methods has {sure[0]}, which is read off the local model, but engine.name is {self.engine.name}; "
-                f"leave {sure[0]} out of methods, or set engine.name to transformers"
+                f"methods has {sure[0]}, which needs the likelihoods of a local model, but engine.name is "
+                f"{self.engine.name}; leave {sure[0]} out of methods, or set engine.name to transformers"
             )
         for name in ("methods", "seeds"):
             values = getattr(self, name)
@@ -120,7 +120,7 @@ class Benchmark(BaseModel):
         return self
 
     def job(self, method: Method, seed: int) -> Config:
-        """One method under one seed, as the config of a job."""
+        """The config of the job that runs one method under one seed."""
         fields = Config.model_fields.keys() & type(self).model_fields.keys()
         shared = {name: getattr(self, name) for name in fields - {"base_model" if method.mixed else "base_models"}}
         return Config(
@@ -128,5 +128,5 @@ class Benchmark(BaseModel):
         )
 
     def _debate(self, method: Method) -> DebateSettings:
-        """How a method debates: as the benchmark says, but for what sets the method apart."""
+        """The benchmark's settings of the debate, with the changes that the method makes."""
         return DebateSettings(**{**self.debate.model_dump(), **method.debate})

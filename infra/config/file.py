@@ -1,4 +1,4 @@
-"""Reading the config tree from a YAML file and from `--set key.path=value`, with faults named by line and field."""
+"""Reads a config from a YAML file and from `--set key.path=value`; its errors name the line and the field."""
 
 import difflib
 import json
@@ -24,19 +24,23 @@ T = TypeVar("T", bound=BaseModel)
 
 
 def load_config(path: Path | None, assignments: list[str]) -> Config:
-    """The config of a job, from a file (defaults without one) with assignments such as `finetune.rank=8` laid over it.
+    """Read the config of a job.
+
+    Args:
+        path: a YAML file; None for the defaults.
+        assignments: such as `finetune.rank=8`; they override the file.
 
     Raises:
-        UserError: naming the file and line, or the assignment, and what would be right.
+        UserError: the config is wrong; the message names the file and line, or the assignment, and what would be right.
     """
     return load(Config, path, assignments)
 
 
 def load(model: type[T], path: Path | None, assignments: list[str]) -> T:
-    """As `load_config`, for any tree of settings.
+    """Do the same as `load_config` for any tree of settings.
 
     Raises:
-        UserError: naming the file and line, or the assignment, and what would be right.
+        UserError: as in `load_config`.
     """
     tree, lines = _read(path) if path else ({}, {})
     for assignment in assignments:
@@ -48,12 +52,12 @@ def load(model: type[T], path: Path | None, assignments: list[str]) -> T:
 
 
 def assignments(config: BaseModel) -> list[str]:
-    """What `load` makes the same config of, without a file: KEY.PATH=VALUE for all that is not as by default.
+    """The assignments, KEY.PATH=VALUE, from which `load` makes the same config without a file.
 
-    What changes no result is left out.
+    Fields with their default value and fields that change no result are left out.
     """
     own, usual = (leaves(material(each)) for each in (config, type(config)()))
-    # JSON is YAML; of what could be read as something else, only the quotes tell that it is a text.
+    # JSON is also YAML. A text such as "true" or "12" is quoted, so that YAML does not read it as another type.
     return [
         f"{key}={value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)}"
         for key, value in own.items()
@@ -64,7 +68,7 @@ def assignments(config: BaseModel) -> list[str]:
 def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     """The file's tree, and the line of every key in it."""
     if not path.is_file():
-        raise UserError(f"{path}: no such config file; a YAML file is needed, or none for the defaults")
+        raise UserError(f"{path}: no such config file; name a YAML file, or no file for the defaults")
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise UserError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes; this is not a config file")
     try:
@@ -95,7 +99,7 @@ def _note_lines(node: yaml.Node | None, place: tuple[str, ...], lines: dict[tupl
 
 
 def _assign(tree: dict[str, Any], assignment: str) -> None:
-    """Lay `key.path=value` over the tree; the value is read as YAML."""
+    """Set `key.path=value` in the tree; the value is read as YAML."""
     path, equals, text = assignment.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
@@ -119,7 +123,7 @@ def _explained(
     lines: dict[tuple[str, ...], int],
     assignments: list[str],
 ) -> str:
-    """One clear line per fault: where it stands, the field, the value, and what would be right."""
+    """One line per fault: its place, the field, the value, and what would be right."""
     faults = []
     for fault in error.errors():
         place, value, message = _plainly(model, fault)
@@ -139,7 +143,7 @@ def _explained(
 
 
 def _plainly(model: type[BaseModel], fault: "ErrorDetails") -> tuple[tuple[str, ...], Any, str]:
-    """Where a fault is, without the kinds that pydantic puts into the place; the value; and what it says."""
+    """The keys that lead to a fault (without the kinds that pydantic adds to them), the value and the message."""
     place = tuple(str(part) for part in fault["loc"])
     section = kinds_of(model, place[0]) if place else None
     if section and fault["type"] == "union_tag_invalid":
@@ -151,13 +155,13 @@ def _plainly(model: type[BaseModel], fault: "ErrorDetails") -> tuple[tuple[str, 
 
 
 def _kind(model: type[BaseModel], fault: "ErrorDetails") -> str | None:
-    """The kind of the section in which a fault is, such as openai of an engine."""
+    """The kind of the section that has the fault, such as openai for an engine."""
     place = fault["loc"]
     return str(place[1]) if len(place) > 1 and kinds_of(model, str(place[0])) else None
 
 
 def _needed(model: type[BaseModel], fault: "ErrorDetails") -> str:
-    """By which kind of a section a field is needed, and what it is."""
+    """Says which kind of a section needs the field, and what the field is."""
     name, *_, field = map(str, fault["loc"])
     section, kind = kinds_of(model, name), _kind(model, fault)
     if section is None or kind is None:
@@ -167,7 +171,7 @@ def _needed(model: type[BaseModel], fault: "ErrorDetails") -> str:
 
 
 def _nearest(model: type[BaseModel], place: tuple[str, ...], kind: str | None) -> str:
-    """What to write in place of an unknown key: the kind that has it, the nearest one, or one of a list."""
+    """Says what may be meant by an unknown key: a key of another kind, a key that moved, or a known key."""
     section = kinds_of(model, place[0])
     if section and kind:
         model = section.registry[kind]
@@ -182,7 +186,7 @@ def _nearest(model: type[BaseModel], place: tuple[str, ...], kind: str | None) -
             model = inner
         moved = [name for name, info in model.model_fields.items() if place[-1] in _fields_of(info.annotation)]
         if moved:
-            return f"; it is {'.'.join([*place[:-1], moved[0], place[-1]])} now"
+            return f"; it is now {'.'.join([*place[:-1], moved[0], place[-1]])}"
     known = list(model.model_fields)
     close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
     prefix = "".join(f"{part}." for part in place[:-1])
@@ -190,5 +194,5 @@ def _nearest(model: type[BaseModel], place: tuple[str, ...], kind: str | None) -
 
 
 def _fields_of(annotation: Any) -> Collection[str]:
-    """Of a section."""
+    """The names of a section's fields; empty if the annotation is not a section."""
     return annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else ()

@@ -1,6 +1,7 @@
-"""The one config tree, the same from YAML, the command line (`--set key.path=value`) and Prefect parameters.
+"""The config of a job and of an evaluation, read from YAML, the command line (`--set key.path=value`) or Prefect.
 
-The run form of the Prefect UI is drawn from it: fields in the order written here, the ones that people change first.
+The Prefect UI makes its run form from these classes and shows the fields in the order written here. Fields that people
+change often come first.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ SOCIETY = Field(
     description="Name of the society; its adapters are registered as SOCIETY-generator-0, SOCIETY-critic-0, ...",
 )
 WHICH = r"^(base|champion|candidate|[1-9][0-9]{0,8})$"
-"""How a generation of a society is referred to: the number is a version of the society's registered model."""
+"""The names of a generation of a society; a number is a version of the society's registered model."""
 
 
 class Promotion(BaseModel):
@@ -51,9 +52,9 @@ class Promotion(BaseModel):
 
 CLOSED: dict[str, JsonValue] = {"default": None}
 NOT_IN_CACHE_KEY: frozenset[str] = frozenset({"runner"})
-"""What changes no result, in every tree."""
+"""Fields that change no result, in every config."""
 
-# Fields of several trees.
+# Fields that several configs have.
 PROBLEMS: Any = Field(default_factory=Problems, title="Problems", description="Where questions and answers come from.")
 AGENTS = Field(
     default=3, ge=1, le=64, title="Agents", description="N generation agents and N critic agents (paper: 3)."
@@ -73,13 +74,13 @@ FINETUNE: Any = Field(
 ENGINE: Any = Field(
     default_factory=TransformersSettings,
     title="Engine",
-    description="What the agents speak through. None: the defaults.",
+    description="The program that runs the agents' models. None: the defaults.",
     json_schema_extra=CLOSED,
 )
 RUNNER: Any = Field(
     default_factory=Runner,
     title="Runner",
-    description="Where and in what portions the work is done. None: the defaults.",
+    description="The device that does the work, and how many rows at once. None: the defaults.",
     json_schema_extra=CLOSED,
 )
 
@@ -93,25 +94,26 @@ DEBATE: Any = Field(
 
 
 def check_engine(engine: EngineSettings, *, vote: str, base_models: Sequence[str], agents: int) -> None:
-    """Refuse what an engine cannot do, and base models of which no agent would be.
+    """Refuse a vote or base models that the engine cannot serve, and more base models than agents.
 
     Raises:
-        ValueError: naming both fields.
+        ValueError: the fields contradict each other; the message names both.
     """
     if VOTES[vote].reads_likelihoods and not engine.reads_likelihoods:
         raise ValueError(
-            f"debate.vote is {vote}, which is read off the local model, but engine.name is {engine.name}; "
+            f"debate.vote is {vote}, which needs the likelihoods of a local model, but engine.name is {engine.name}; "
             f"set debate.vote to majority, or engine.name to {_that(lambda kind: kind.reads_likelihoods)}"
         )
     if len(base_models) > agents:
         raise ValueError(
-            f"base_models names {len(base_models)}, but only agents={agents} are to be of one each; "
-            "name at most as many base models as there are agents"
+            f"base_models names {len(base_models)} base models, but agents is {agents}, and each agent has one base "
+            "model; name at most as many base models as there are agents"
         )
     if len(set(base_models)) > 1 and not engine.mixes_bases:
         raise ValueError(
-            f"base_models names {len(set(base_models))} different ones, but engine.name is {engine.name}, which has "
-            f"one; set engine.name to {_that(lambda kind: kind.mixes_bases)}, or base_model instead of base_models"
+            f"base_models names {len(set(base_models))} different ones, but engine.name is {engine.name}, which can "
+            f"have only one; set engine.name to {_that(lambda kind: kind.mixes_bases)}, or set base_model instead of "
+            "base_models"
         )
 
 
@@ -120,10 +122,10 @@ def _that(can: Callable[[type[EngineSettings]], bool]) -> str:
 
 
 def check_votes(finetune: FinetuneSettings, agents: int) -> None:
-    """Refuse to ask for more votes than there are.
+    """Refuse a `finetune.min_votes` above the number of agents that vote.
 
     Raises:
-        ValueError: naming both fields.
+        ValueError: min_votes is too high; the message names both fields.
     """
     if finetune.min_votes > agents:
         raise ValueError(
@@ -149,7 +151,7 @@ class Config(BaseModel):
     iterations: int = Field(
         default=2, ge=1, le=100, title="Iterations", description="L, the number of finetuning iterations."
     )
-    seed: int = Field(default=1, ge=0, lt=2**31, title="Seed", description="Root of every random choice of the run.")
+    seed: int = Field(default=1, ge=0, lt=2**31, title="Seed", description="Decides every random choice of the run.")
     base_model: str = BASE_MODEL
     base_models: list[BaseModelName] = BASE_MODELS
     problems: Problems = PROBLEMS
@@ -177,12 +179,12 @@ class Config(BaseModel):
 
     @property
     def bases(self) -> list[str]:
-        """What its agents are of: agent n of the one at n modulo their number."""
+        """The names of the agents' base models; of k base models, agent n has the one at index n modulo k."""
         return self.base_models or [self.base_model]
 
     @property
     def settings(self) -> Settings:
-        """What Algorithm 1 goes by."""
+        """The settings that Algorithm 1 reads."""
         return Settings(seed=self.seed, debate=self.debate, sampling=self.sampling, finetune=self.finetune)
 
 
@@ -210,7 +212,8 @@ class Measurement(BaseModel):
         default=300,
         ge=1,
         title="Number of problems",
-        description="Drawn with the seed. Left unset, a file that has fewer gives all; set, it must have that many.",
+        description="The problems are drawn with the seed. If this is unset, a shorter file gives all its problems; if "
+        "it is set, the file must have that many.",
     )
     max_value: int = Field(
         default=30,
@@ -221,7 +224,9 @@ class Measurement(BaseModel):
     )
     levels: Levels = None
     subjects: Subjects = None
-    seed: int = Field(default=1, ge=0, lt=2**31, title="Seed", description="Of the problems and of every sample.")
+    seed: int = Field(
+        default=1, ge=0, lt=2**31, title="Seed", description="Decides the draw of problems and every sampled response."
+    )
     question_field: str = Field(
         default="question",
         min_length=1,
@@ -232,14 +237,14 @@ class Measurement(BaseModel):
         default="answer",
         min_length=1,
         title="Answer field",
-        description="Field or column with the reference answer.",
+        description="Field or column of the file that holds the reference answer.",
     )
     engine: Annotated[EngineSettings, Kinds(ENGINES, tag="name", default="transformers")] = ENGINE
     runner: Annotated[Runner, folded(Runner)] = RUNNER
 
     @property
     def held_out(self) -> Problems:
-        """The same as a config's problems, all of them held out."""
+        """The problems to measure on, in the form that a job's config has them."""
         sizes = {"evaluation_size": self.size} if "size" in self.model_fields_set else {}
         return Problems(
             evaluation=self.problems,

@@ -1,4 +1,4 @@
-"""Sections of a config: closed in the run form until they are opened, and some of one kind among several."""
+"""Sections of a config: the run form shows them closed, and some of them have one of several kinds."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Union
@@ -10,15 +10,15 @@ from evaluation.registry import Registry
 
 
 def folded(model: Any) -> BeforeValidator:
-    """Lets a section be None, which means its defaults: the run form then shows it closed."""
+    """Let a section be None, which means its defaults; the run form then shows it closed."""
     return BeforeValidator(lambda value: {} if value is None else value, json_schema_input_type=model | None)
 
 
 class Kinds:
-    """A section whose fields depend on one of them, the tag, which names a kind in a registry.
+    """A section with one of several kinds of settings; its field `tag` names the kind in a registry.
 
     `engine: Annotated[EngineSettings, Kinds(ENGINES, tag="name", default="transformers")]` takes the settings of any
-    engine. Without the tag, it is the default's; None is the default's defaults, as of `folded`.
+    engine. A section without the tag is of the kind `default`; None means the defaults of that kind.
     """
 
     def __init__(self, registry: Registry[Any], *, tag: str, default: str) -> None:
@@ -26,7 +26,7 @@ class Kinds:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """A tagged union of all kinds."""
-        # The run form shows the first one first.
+        # The run form shows the kinds in this order.
         names = sorted(self.registry.names(), key=lambda name: name != self.default)
         kinds = {name: self.registry[name] for name in names}
         union = Union[tuple(Annotated[kind, Tag(name)] for name, kind in kinds.items())]  # type: ignore[valid-type]  # noqa: UP007
@@ -43,18 +43,18 @@ class Kinds:
         return str(getattr(given, self.tag, self.default))
 
     def having(self, field: str) -> list[str]:
-        """The kinds that have a field."""
+        """The kinds that have this field."""
         return [name for name in self.registry.names() if field in self.registry[name].model_fields]
 
 
 def kinds_of(model: type[BaseModel], field: str) -> Kinds | None:
-    """The kinds of a section; None for a field that is no such section."""
+    """The kinds that a field of `model` may have; None if the field is not a section of several kinds."""
     info = model.model_fields.get(field)
     return next((each for each in info.metadata if isinstance(each, Kinds)), None) if info else None
 
 
 def material(settings: BaseModel) -> dict[str, JsonValue]:
-    """What of a tree of settings decides results, as JSON: all but what its classes name in NOT_IN_CACHE_KEY."""
+    """The settings that decide results, as JSON: all fields except those in NOT_IN_CACHE_KEY of their class."""
     tree: dict[str, JsonValue] = settings.model_dump(mode="json")
     for field in getattr(settings, "NOT_IN_CACHE_KEY", ()):
         tree.pop(field, None)

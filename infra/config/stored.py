@@ -1,4 +1,4 @@
-"""Configs that a run left in MLflow, read back though they may be of an earlier version of maft."""
+"""Reads the config that a run stored in MLflow, also if an earlier version of maft stored it."""
 
 import json
 from typing import Any, TypeVar
@@ -12,12 +12,12 @@ T = TypeVar("T", bound=BaseModel)
 
 
 def read_stored(model: type[T], text: str) -> T:
-    """The config that `text`, JSON, holds.
+    """Read a config from JSON text.
 
-    Until version 0.2 the fields of a debate lay at the top, and an engine had the fields of all engines.
+    Before version 0.2, the fields of the debate were at the top level, and an engine had the fields of all engines.
 
     Raises:
-        pydantic.ValidationError: it is no such config.
+        pydantic.ValidationError: the text is not a config of this class.
     """
     tree: dict[str, Any] = json.loads(text)
     flat = {name: tree.pop(name) for name in DebateSettings.model_fields if name in tree}

@@ -1,11 +1,11 @@
-"""A tree of settings as a list of its leaves."""
+"""Turns a tree of settings into a flat dictionary."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every value of nested settings, by its dotted key; an empty group is a value too.
+    """Every value of nested settings by its dotted key; an empty dictionary counts as a value.
 
     Args:
         tree: settings as JSON values, such as `{"finetune": {"rank": 8}}`, which gives `{"finetune.rank": 8}`.

@@ -1,8 +1,8 @@
-"""Caching and retrying of tasks: what makes a killed run resume and a finished one cost nothing.
+"""Caches and retries tasks, so that a killed run resumes and a finished run computes nothing again.
 
 The key of a task is a digest of its parameters and of the code that it calls (`infra.home.sources`); parameters name
-their inputs by SHA-256, never by path. A hit is trusted only after its artifacts were compared with
-their digests; otherwise the record is removed, which makes it a miss.
+their inputs by SHA-256, never by path. Before a stored result is used, its artifacts are compared with their digests.
+If one is damaged, the result is removed and computed again.
 """
 
 import hashlib
@@ -31,14 +31,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 served: Counter[str] = Counter()
-"""Task runs of this process by outcome: `cached` or `computed`."""
+"""The number of task runs of this process by outcome, `cached` or `computed`."""
 
 
 def step(*, name: str) -> "Callable[[Callable[P, R]], Task[P, R]]":
-    """Makes a function a Prefect task that is cached by content and retried after transient faults.
+    """Make a function a Prefect task that is cached by content and retried after transient faults.
 
     Args:
-        name: task run name, a template over the parameters.
+        name: template of the task run's name; it may use the parameters.
     """
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
@@ -60,7 +60,7 @@ def step(*, name: str) -> "Callable[[Callable[P, R]], Task[P, R]]":
 
 
 def is_transient(task: Any, run: Any, state: Any) -> bool:
-    """Whether trying again may help: a lost connection, a time-out, a server that is down for a moment."""
+    """Whether another try may help: a lost connection, a time-out, or a server that is down for a moment."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError):
         return True
@@ -73,7 +73,7 @@ def _count(task: Any, run: Any, state: Any) -> None:
 
 
 def _checked_key(run: TaskRunContext, given: dict[str, Any], module: str) -> str:
-    """The task's key; a record under it whose artifacts are not whole is removed first."""
+    """The task's key; removes the result stored under it if that is damaged."""
     key = cache_key(run.task.name, given, modules={module})
     home = current_home()
     record = home.results / key
@@ -86,13 +86,14 @@ def _checked_key(run: TaskRunContext, given: dict[str, Any], module: str) -> str
 
 
 def cache_key(name: str, given: Mapping[str, Any], *, modules: set[str]) -> str:
-    """A digest of all that decides a step's result.
+    """A digest of everything that decides a step's result.
 
     Args:
-        name: of the step.
-        given: its parameters. A record's fields that change no result are named in its class's NOT_IN_CACHE_KEY.
-        modules: the dotted name of the module of the step's function. Its code counts, and that of all that it
-            imports; the modules of the parameters' classes and of what they name in a registry are added.
+        name: name of the step.
+        given: the step's parameters. A class names its fields that change no result in NOT_IN_CACHE_KEY.
+        modules: dotted name of the module of the step's function. This set is extended with the modules of the
+            parameters' classes and of the registry entries that they name; the code of all these modules and of
+            their imports counts.
     """
     plain = {field: _plain(value, modules) for field, value in given.items()}
     text = json.dumps([name, plain, source_digest(modules)], sort_keys=True)
@@ -100,19 +101,19 @@ def cache_key(name: str, given: Mapping[str, Any], *, modules: set[str]) -> str:
 
 
 def _fault(record: Path, store: Store) -> str | None:
-    """What is wrong with a stored record, or None."""
+    """The fault of a stored result; None if it is whole."""
     try:
         result = json.loads(json.loads(record.read_text("utf-8"))["result"])
     except (ValueError, KeyError, TypeError) as error:
         return f"its stored result is not readable ({type(error).__name__})"
     for artifact in _artifacts(result):
         if not store.whole(artifact):
-            return f"{artifact.path} is missing or is not what was stored"
+            return f"{artifact.path} is missing or has changed since it was stored"
     return None
 
 
 def _artifacts(value: Any) -> Iterator[Artifact]:
-    """Every artifact that a JSON value holds."""
+    """Every artifact in a JSON value."""
     if isinstance(value, dict):
         if set(value) == set(Artifact.model_fields):
             yield Artifact(**value)
@@ -125,7 +126,7 @@ def _artifacts(value: Any) -> Iterator[Artifact]:
 
 
 def _plain(value: Any, modules: set[str]) -> Any:
-    """A parameter as JSON; the modules that give it its meaning are added to `modules`."""
+    """A parameter as JSON; adds the modules of its class and of the registry entries that it names to `modules`."""
     if isinstance(value, BaseModel):
         infos = type(value).model_fields
         named = {field: [each for each in info.metadata if isinstance(each, OneOf)] for field, info in infos.items()}
@@ -142,7 +143,7 @@ def _plain(value: Any, modules: set[str]) -> Any:
 
 
 def _fields(value: Any, registries: Mapping[str, Sequence[OneOf]], modules: set[str]) -> dict[str, Any]:
-    """A record's fields; `registries` has the names of all, each with the registries that it names an entry of."""
+    """A record's fields as JSON; `registries` maps each field to the registries in which it names an entry."""
     modules.add(type(value).__module__)
     own = {}
     for field in registries.keys() - getattr(value, "NOT_IN_CACHE_KEY", frozenset()):

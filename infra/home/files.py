@@ -1,4 +1,4 @@
-"""Writing a file that the user has named."""
+"""Writes a file that the user has named."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from infra.errors import UserError
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole, or not at all.
+    """Write a file completely, or not at all.
 
     Raises:
         UserError: it cannot be written.

@@ -1,11 +1,11 @@
-"""The home folder: everything that maft writes, and nothing outside it.
+"""The home folder, which holds everything that maft writes.
 
 prefect/         database, settings and web pages of the Prefect server
 mlflow/          database and artifacts of the MLflow server
-results/         records of finished tasks; what makes a killed run resume
+results/         results of finished tasks, from which a killed run resumes
 artifacts/       datasets, transcripts and adapters by SHA-256
 pictures/        plots, and the pages of benchmarks
-slots/           which process is at work on a society
+slots/           notes that say which process works on a society
 logs/            output of the servers and of the worker
 servers.json     the servers and the worker that run for this home
 """
@@ -21,19 +21,19 @@ DEFAULT = ".maft"
 
 @dataclass(frozen=True)
 class Home:
-    """Names of what lies under one folder. `Home.open` also makes sure that it can be written to."""
+    """The paths in a home folder. `Home.open` also checks that the folder can be written to."""
 
     path: Path
 
     @classmethod
     def open(cls, path: str | Path) -> "Home":
-        """The home at `path`, created with its folders where they are missing.
+        """The home at `path`; missing folders are created.
 
         Args:
-            path: the folder, absolute or relative to the working folder; `~` is the user's own.
+            path: the folder, absolute or relative to the working folder; `~` is the user's home directory.
 
         Raises:
-            UserError: it is no folder, cannot be created or not be written to. Nothing is left behind then.
+            UserError: the path is not a folder, or cannot be created or written to. No new folders are left behind.
         """
         try:
             home = cls(Path(path).expanduser().resolve())
@@ -86,12 +86,12 @@ class Home:
 
     @property
     def mlflow_artifacts(self) -> Path:
-        """Where the MLflow server keeps what runs and models upload."""
+        """The folder where the MLflow server stores the files of runs and models."""
         return self.mlflow / "artifacts"
 
     @property
     def results(self) -> Path:
-        """Results that Prefect persists, one JSON file a task."""
+        """The results that Prefect stores, one JSON file per task."""
         return self.path / "results"
 
     @property
@@ -106,7 +106,7 @@ class Home:
 
     @property
     def slots(self) -> Path:
-        """Notes of `infra.operation.one_run_per_society`, one file per society that is at work."""
+        """The notes of `infra.operation.one_run_per_society`, one file per society that has a run."""
         return self.path / "slots"
 
     @property
@@ -116,12 +116,12 @@ class Home:
 
     @property
     def servers_file(self) -> Path:
-        """The servers that `infra.operation.servers.up` started, as JSON; missing while there are none."""
+        """The running servers and worker of this home, as JSON; missing while none run."""
         return self.path / "servers.json"
 
     @property
     def servers_lock(self) -> Path:
-        """Locked while servers of this home are started or stopped."""
+        """A file that is locked while servers of this home are started or stopped."""
         return self.path / "servers.lock"
 
 
@@ -129,7 +129,7 @@ def current_home() -> Home:
     """The home of this process: MAFT_HOME, or `.maft` in the working folder.
 
     Raises:
-        UserError: as `Home.open`.
+        UserError: as in `Home.open`.
     """
     return Home.open(os.environ.get("MAFT_HOME") or DEFAULT)
 

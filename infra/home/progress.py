@@ -1,4 +1,4 @@
-"""Progress of long steps: to whoever listens in this process (the terminal) and to the Prefect UI."""
+"""Reports the progress of long steps to listeners in this process (the terminal) and to the Prefect UI."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,18 +8,18 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import TaskRunContext
 
 UI_SECONDS = 3.0
-"""The UI hears of a step that lasts longer than this, and then this often."""
+"""A step that lasts longer than this is shown in the Prefect UI, which is updated at this interval."""
 
 
 Listener = Callable[[str, int, int], None]
-"""Hears of every step of this process: label, done, total."""
+"""A function that is called with the progress of every step of this process: label, done, total."""
 
 listeners: list[Listener] = []
 
 
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Gives the callback that a long step calls with (done, total).
+    """Give the callback that a long step calls with (done, total).
 
     Args:
         label: iteration and stage, such as `iteration 2 · debate · round 2`.

@@ -1,8 +1,8 @@
-"""Which modules decide a result, read off the import graph: nothing is forgotten, and nothing else counts.
+"""Finds the modules that decide a result in the import graph, and computes a digest of their code.
 
-A module decides what a function returns if the function's module imports it, at its top or inside of a function,
-directly or through other modules of this project. Imports for type checkers alone do not count. The digest is of the
-code itself: comments, docstrings and formatting change no result.
+A module decides what a function returns if the function's module imports it, at its top or inside a function,
+directly or through other modules of this project. Imports for type checkers alone do not count. The digest ignores
+comments, docstrings and formatting, which change no result.
 """
 
 import ast
@@ -17,14 +17,13 @@ ROOMS = frozenset({"flows", "tasks", "infra", "agents", "evaluation"})
 
 
 def source_digest(modules: Iterable[str]) -> str:
-    """SHA-256 of the code of these modules and of all that they import of this project.
+    """SHA-256 of the code of these modules and of all modules of this project that they import.
 
     Args:
-        modules: dotted names; a module outside of this project, such as a plugin, counts with its own code and with
-            what it imports of this project.
+        modules: dotted names; a module outside this project, such as a plugin, may be among them.
 
     Raises:
-        ModuleNotFoundError: there is no source of a module.
+        ModuleNotFoundError: a module has no source.
     """
     return _digest(frozenset(modules))
 
@@ -38,7 +37,7 @@ def _digest(modules: frozenset[str]) -> str:
 
 
 def imported_by(modules: Iterable[str]) -> set[str]:
-    """These modules and all modules of this project that they import, followed to the end."""
+    """These modules and all modules of this project that they import, directly or indirectly."""
     found: set[str] = set()
     waiting = [name for module in modules for name in _with_parents(module)]
     while waiting:
@@ -51,12 +50,12 @@ def imported_by(modules: Iterable[str]) -> set[str]:
 
 @functools.cache
 def _imports(module: str) -> tuple[str, ...]:
-    """What a module imports of this project; of a package, its `__init__` does."""
+    """The modules of this project that a module imports; for a package, those that its `__init__` imports."""
     return tuple(dict.fromkeys(name for found in _statements(_tree(module)) for name in _with_parents(found)))
 
 
 def _statements(tree: ast.AST) -> Iterator[str]:
-    """Modules of this project that are named in import statements, but for those under `if TYPE_CHECKING`."""
+    """The modules of this project that import statements name, except those under `if TYPE_CHECKING`."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and _is_type_checking(node.test):
             yield from (name for branch in node.orelse for name in _statements(ast.Module([branch], [])))
@@ -75,14 +74,14 @@ def _is_type_checking(test: ast.expr) -> bool:
 
 
 def _with_parents(module: str) -> Iterator[str]:
-    """A module and the packages around it, whose `__init__` is run before it."""
+    """A module and the packages that contain it, since their `__init__` runs before it."""
     parts = module.split(".")
     for end in range(len(parts), 0, -1):
         yield ".".join(parts[:end])
 
 
 def _file(module: str) -> Path | None:
-    """The source of a module of this project, if it is one."""
+    """The source file of a module of this project; None for any other name."""
     place = ROOT.joinpath(*module.split("."))
     return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
 
@@ -93,7 +92,7 @@ def _tree(module: str) -> ast.Module:
     if file is None:
         spec = importlib.util.find_spec(module)
         if spec is None or not spec.has_location or spec.origin is None:
-            raise ModuleNotFoundError(f"{module}: no source to key a cache on")
+            raise ModuleNotFoundError(f"{module}: the module has no source file, so no cache key can be made from it")
         file = Path(spec.origin)
     return ast.parse(file.read_bytes())
 
@@ -103,7 +102,7 @@ def _code_digest(module: str) -> str:
     tree = _tree(module)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            # Any text that stands as a statement is documentation.
+            # A string that stands alone as a statement is documentation.
             node.body = [each for each in node.body if not _is_text(each)]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 

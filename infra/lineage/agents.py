@@ -1,7 +1,7 @@
 """Adapters in MLflow's model registry: one registered model per agent of a society, one version per generation.
 
-A version is the plain PEFT folder, under an MLflow LoggedModel that the agent's scores hang on. A kill between any two
-steps leaves nothing that the next call would make a second time, see `infra.lineage.versions`.
+A version holds the PEFT folder of the adapter. Its files are in an MLflow LoggedModel, which also has the agent's
+scores. After a kill, the next call completes the registration and makes nothing twice, see `infra.lineage.versions`.
 """
 
 import shutil
@@ -53,22 +53,22 @@ def register_adapter(
     examples: int,
     unchanged: bool,
 ) -> RegisteredAdapter:
-    """Register an agent as it is after `generation` finetuning iterations; called again, give what is there.
+    """Register an agent after `generation` finetuning iterations; a second call returns the registered version.
 
-    An agent that has no adapter, since it never had data to learn from, is still a version, so that every generation
-    is complete in the registry: its files are a README that says it is the base, its adapter_sha256 is "none".
+    An agent without an adapter, which never had data to learn from, is registered too, so that every generation is
+    complete in the registry. Its only file is a README that says that it equals the base; its adapter_sha256 is "none".
 
     Args:
         job: The job's run.
-        generation: 1 or more.
-        agent: Its role and index.
+        generation: Number of the generation, 1 or more.
+        agent: The agent, by role and index.
         adapter_folder: PEFT folder with adapter_config.json and adapter_model.safetensors; None for no adapter.
         adapter_sha256: Digest of the adapter; None for no adapter.
-        parent_version: Version of the previous generation of the same job; None for the base.
-        dataset_sha256: Digest of the data set it learned from.
-        base_model: Name of the base model the adapter belongs to.
-        examples: Rows of that data set.
-        unchanged: It kept the adapter of the previous generation for want of data.
+        parent_version: Version of the agent in the previous generation of the same job; None for the base.
+        dataset_sha256: Digest of the data set that the agent learned from.
+        base_model: Name of the adapter's base model.
+        examples: Number of rows of the data set.
+        unchanged: Whether the agent kept the adapter of the previous generation, since it had no data.
     Raises:
         ValueError: only one of adapter_folder and adapter_sha256 is given.
         FileNotFoundError: adapter_folder lacks one of the two files.
@@ -94,7 +94,7 @@ def register_adapter(
     parent = model_id(client().get_model_version(name, parent_version)) if parent_version else None
     link(run, model, parent, [data])
     client().set_terminated(run.info.run_id)
-    if parent_version is None:  # otherwise there is a version already, and so a model
+    if parent_version is None:  # Otherwise the parent's version exists, so the registered model exists too.
         create_model(name, _about(job.society, agent), {"role": agent.role, "index": str(agent.index)})
     page = version_page(_summary(tags), _facts(name, tags) | origin(job.experiment_id, run.info.run_id, model))
     return _registered(create_version(name, run, model, tags, page))
@@ -156,16 +156,16 @@ def _readme(name: str, tags: dict[str, str]) -> str:
 
 
 def fetch_adapter(store: Store, name: str, version: str, sha256: str) -> None:
-    """Put the adapter of a registered agent into the store, unless it is there whole.
+    """Put the adapter of a registered agent into the store, unless a complete copy is there.
 
     Args:
-        store: of the home.
-        name: of the registered model, such as arith-critic-0.
-        version: of it.
+        store: the home's store.
+        name: name of the registered model, such as arith-critic-0.
+        version: version of the registered model.
         sha256: digest of the adapter's folder, by which agents refer to it.
 
     Raises:
-        UserError: what the registry has is not that adapter.
+        UserError: the registry has another adapter under this version.
     """
     if store.whole_folder(sha256):
         return

@@ -1,6 +1,6 @@
 """Reads a finished benchmark back from MLflow, and publishes its page.
 
-Nothing but MLflow is read, so the page can be made on another machine than the one that computed.
+Only MLflow is read, so the page can be made on a machine other than the one that computed the benchmark.
 """
 
 import json
@@ -49,11 +49,11 @@ def read_benchmark(society: str, run_id: str | None = None) -> Report:
     """Read a finished benchmark.
 
     Args:
-        society: its name; a run id is enough without it.
-        run_id: of the benchmark's run; by default the newest of the society that is finished.
+        society: name of the society; not used if `run_id` is given.
+        run_id: id of the benchmark's run; default: the newest finished benchmark of the society.
 
     Raises:
-        UserError: there is none at the tracking server, or what it has there is not that of a benchmark.
+        UserError: the tracking server has no such run, or the run is not a finished and complete benchmark.
     """
     run = _given(run_id) if run_id else _newest(society)
     job = run.info.run_id
@@ -78,7 +78,7 @@ def read_benchmark(society: str, run_id: str | None = None) -> Report:
 
 
 def page_of(home: Home, job: JobRun) -> Path:
-    """Where the page of a benchmark is written unless another file is named."""
+    """The default path of a benchmark's page."""
     return home.pictures / f"{job.society}-{job.job}.html"
 
 
@@ -96,7 +96,7 @@ def job_run(report: Report) -> JobRun:
 
 
 def publish(report: Report, path: Path) -> None:
-    """Write the page, whole or not at all, and log it to the benchmark's run as PAGE.
+    """Write the page, completely or not at all, and log it to the benchmark's run as PAGE.
 
     Raises:
         UserError: the file cannot be written.

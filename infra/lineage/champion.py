@@ -1,10 +1,10 @@
-"""Moves of `champion`, the best proven generation: on the society's registered model and on its 2N agents' together.
+"""Moves the alias `champion`, the best proven generation, on the society's registered model and those of its agents.
 
-MLflow has no transactions, so a move is first written down in the tag `champion.moving` of the society's registered
-model. Then the agents' aliases move, and then the society's, which is the one that counts. The move becomes history (a
-tag `champion.move.0001`, ... of the registered model, and of the version that was promoted or rolled back), and
-`champion.moving` goes. Whoever finds that tag finishes the move first: `promote`, `rollback` and `champion` do. Every
-step can be done again. One move at a time: two at once could leave agents of both.
+MLflow has no transactions, so a move is first stored in the tag `champion.moving` of the society's registered model.
+Then the agents' aliases move, and last the society's alias, which is the one that counts. Then the move is added to the
+history: as a tag `champion.move.0001`, ... of the registered model, and of the version that was promoted or rolled
+back. Last, `champion.moving` is deleted. `promote`, `rollback` and `champion` first finish a move whose tag they find;
+every step can be repeated. Only one move may run at a time, since two could mix the agents of both targets.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ from infra.lineage.versions import find_model
 
 MOVING = "champion.moving"
 MAX_CHARS = 1000
-"""Of who and why; some databases take no tag over 5000 characters."""
+"""The limit for `who` and for `why`; some databases take no tag over 5000 characters."""
 
 
 class Move(Record):
-    """One move of `champion`. A version of None is the untuned base."""
+    """One move of `champion`; None as source or target is the untuned base."""
 
-    number: int = Field(ge=1, description="1 for the society's first.")
+    number: int = Field(ge=1, description="Number of the move; the society's first is 1.")
     kind: Literal["promotion", "rollback"]
     society: str
     source: str | None = Field(description="The champion before.")
@@ -39,12 +39,12 @@ class Move(Record):
     why: str
     at: str = Field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
-        description="ISO 8601, UTC; by default the present.",
+        description="Time of the move, ISO 8601, UTC; default: now.",
     )
-    moved: bool = Field(default=True, description="False: the target was the champion already, since this move.")
+    moved: bool = Field(default=True, description="False if this earlier move already made the target the champion.")
 
     def summary(self) -> str:
-        """One line for people."""
+        """The move as one sentence for people."""
         did = "promoted" if self.kind == "promotion" else "rolled back"
         move = f"from {_called(self.source)} to {_called(self.target)}, by {self.who} at {self.at}: {self.why}"
         if not self.moved:
@@ -53,17 +53,18 @@ class Move(Record):
 
 
 def promote(society_name: str, version: str, who: str, why: str) -> Move:
-    """Make a generation the champion; if it is that already, nothing moves but agents' aliases that had gone astray.
+    """Make a generation the champion; if it is the champion already, only wrong aliases of its agents are corrected.
 
     Args:
-        society_name: Which society.
+        society_name: Name of the society.
         version: Number of a version, or candidate.
-        who: Whoever decides it, such as a user or a flow run, at most 1000 characters.
+        who: The user or flow run that decides the move, at most 1000 characters.
         why: The reason, at most 1000 characters.
     Returns:
-        The move; where there was none to make, the one that made it the champion, with `moved` False.
+        The move; if none was needed, the earlier move that made the generation the champion, with `moved` False.
     Raises:
-        UserError: no such society or version, a version of one of its agents is gone, or who or why is empty or long.
+        UserError: the society or version does not exist, a version of one of its agents was deleted, or who or why is
+            empty or too long.
     """
     _require_reason(who, why)
     finish_interrupted_move(society_name)
@@ -78,7 +79,7 @@ def promote(society_name: str, version: str, who: str, why: str) -> Move:
         if last == source:
             move_alias(society_name, "champion", target, target)
             return moves[-1].model_copy(update={"moved": False})
-        source = last  # somebody set the alias by hand: the agents' follow, and the record too
+        source = last  # Somebody set the alias by hand: move the agents' aliases too, and record the move.
     _require_agents(target)
     return _begin(
         Move(
@@ -94,13 +95,14 @@ def promote(society_name: str, version: str, who: str, why: str) -> Move:
 
 
 def rollback(society_name: str, who: str, why: str) -> Move:
-    """Undo the last promotion that is not undone yet: the champion before the present one is the champion again.
+    """Undo the last promotion that is not undone yet, so that the previous champion is the champion again.
 
-    Where there was none before, that is the untuned base, and the alias is removed. A rollback that was cut off is
-    finished, and that is all.
+    If there was no previous champion, the alias is removed, and the untuned base is the champion. If a rollback was cut
+    off, this call finishes it and does nothing else.
 
     Raises:
-        UserError: no champion, the one before is gone from the registry, or who or why is empty or long.
+        UserError: there is no champion, the previous one was deleted from the registry, or who or why is empty or too
+            long.
     """
     _require_reason(who, why)
     finished = finish_interrupted_move(society_name)
@@ -115,7 +117,7 @@ def rollback(society_name: str, who: str, why: str) -> Move:
         target = find_society(society_name, before)
         if target is None:
             raise UserError(
-                f"the champion before was version {before}, but {_known(society_name)}; promote one of them"
+                f"the previous champion was version {before}, but {_known(society_name)}; promote one of them"
             )
         _require_agents(target)
     return _begin(
@@ -137,7 +139,7 @@ def finish_interrupted_move(society_name: str) -> Move | None:
     Returns:
         The move; None if there was none to finish.
     Raises:
-        UserError: the move cannot be finished, since what it goes to was deleted from the registry.
+        UserError: the move cannot be finished, since its target was deleted from the registry.
     """
     model = find_model(society_name)
     if model is None or MOVING not in model.tags:
@@ -146,20 +148,21 @@ def finish_interrupted_move(society_name: str) -> Move | None:
 
 
 def champion(society_name: str) -> SocietyVersion | None:
-    """The champion, once no move is under way; None while the untuned base is.
+    """Finish a move that was cut off, then return the champion; None for the untuned base.
 
     Raises:
-        UserError: see `finish_interrupted_move`.
+        UserError: as in `finish_interrupted_move`.
     """
     finish_interrupted_move(society_name)
     return find_society(society_name, "champion")
 
 
 def generation(society_name: str, which: str) -> SocietyVersion | None:
-    """The generation of a society that is asked for; None for the untuned base.
+    """Find a generation of a society by its name; None for the untuned base.
 
     Args:
-        which: base, champion (the base before there is another), candidate or the number of a version.
+        society_name: Name of the society.
+        which: base, champion (the base until a generation is promoted), candidate or the number of a version.
     Raises:
         UserError: there is no such generation.
     """
@@ -175,7 +178,7 @@ def generation(society_name: str, which: str) -> SocietyVersion | None:
 
 
 def history(society_name: str) -> list[Move]:
-    """All moves, oldest first."""
+    """All moves of the society, oldest first."""
     model = find_model(society_name)
     tags = model.tags if model else {}
     moves = [Move.model_validate_json(value) for key, value in tags.items() if key.startswith(MOVE)]
@@ -183,18 +186,18 @@ def history(society_name: str) -> list[Move]:
 
 
 def _number(moves: Sequence[Move]) -> int:
-    """The number of the move that follows these."""
+    """The number of the next move."""
     return moves[-1].number + 1 if moves else 1
 
 
 def _begin(move: Move) -> Move:
-    """Write the intent down, then make the move."""
+    """Store the planned move in the tag `champion.moving`, then make the move."""
     client().set_registered_model_tag(move.society, MOVING, move.model_dump_json(exclude={"moved"}))
     return _finish(move)
 
 
 def _finish(move: Move) -> Move:
-    """Every step from the intent on, each of which may have been done before."""
+    """Do all steps of a planned move; steps that were done before are repeated, which does no harm."""
     from mlflow.exceptions import MlflowException
 
     mlflow, name = client(), move.society
@@ -219,7 +222,7 @@ def _finish(move: Move) -> Move:
 
 
 def _before(moves: Sequence[Move]) -> str | None:
-    """The version to which the last promotion that is not undone goes back."""
+    """The champion before the last promotion that is not undone; None for the untuned base."""
     sources: list[str | None] = []
     for move in moves:
         if move.kind == "promotion":
@@ -242,7 +245,7 @@ def _require_agents(version: SocietyVersion) -> None:
 def _require_reason(who: str, why: str) -> None:
     for field, text in (("who", who), ("why", why)):
         if not text.strip() or len(text) > MAX_CHARS:
-            raise UserError(f"{field} has {len(text)} characters; a move is recorded with 1 to {MAX_CHARS} of them")
+            raise UserError(f"{field} has {len(text)} characters; it must have 1 to {MAX_CHARS}, and not only spaces")
 
 
 def _called(version: str | None) -> str:
@@ -252,12 +255,12 @@ def _called(version: str | None) -> str:
 def _stuck(move: Move, reason: str) -> UserError:
     return UserError(
         f"society {move.society!r} cannot move its champion from {_called(move.source)} to {_called(move.target)}: "
-        f"{reason}; delete the tag {MOVING} of its registered model in MLflow, then promote a version that is whole"
+        f"{reason}; delete the tag {MOVING} of its registered model in MLflow, then promote a complete version"
     )
 
 
 def _known(name: str) -> str:
-    """The versions that the society does have, in words."""
+    """A sentence that lists the society's versions."""
     versions = [version.version for version in list_societies(name)]
     if not versions:
         return f"no society {name!r} is registered at {client().tracking_uri}"
@@ -265,14 +268,14 @@ def _known(name: str) -> str:
 
 
 def record_verdict(name: str, version: str, champion: str | None, comparison: Comparison, text: str) -> None:
-    """Write a verdict down; `verdict` comes last, since it is what says that the rest is there.
+    """Store a verdict in tags of the judged version; the tag `verdict` comes last and says that the others are there.
 
     Args:
-        name: of the society.
-        version: of its registered model, the one that was judged.
+        name: name of the society.
+        version: version of the society's registered model that was judged.
         champion: the version that it was compared with; None for the untuned base.
-        comparison: the test and its numbers.
-        text: one sentence for people.
+        comparison: the statistical test and its numbers.
+        text: the verdict as one sentence for people.
     """
     mlflow = client()
     numbers = {f"gate.{key}": str(value) for key, value in comparison.model_dump().items() if key != "verdict"}
@@ -283,5 +286,5 @@ def record_verdict(name: str, version: str, champion: str | None, comparison: Co
 
 
 def was_judged(name: str, version: str) -> bool:
-    """Whether this version was judged already."""
+    """Whether this version has a verdict already."""
     return "verdict" in client().get_model_version(name, version).tags

@@ -1,7 +1,7 @@
-"""The client of the MLflow server, and asking it for something that may not be there.
+"""The client of the MLflow server, and a call that returns None for something that does not exist.
 
-mlflow is imported inside the functions: whichever door one takes (`mlflow`, `mlflow.tracking`, mlflow-skinny), its
-`__init__` loads everything, about 1.6 s, which `maft --help` and a fully cached flow should not wait for.
+mlflow is imported inside the functions, since importing any part of it (also `mlflow.tracking` and mlflow-skinny)
+loads all of it, which takes 1.6 s; `maft --help` and a fully cached flow should not wait for that.
 """
 
 import os
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Set before mlflow is imported: it would otherwise report usage to its makers, and print two lines (at the price of
-# two more requests) for every run it ends.
+# Set before mlflow is imported. Otherwise mlflow reports usage to its makers, and for every run that ends it sends two
+# more requests and prints two lines.
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -33,7 +33,7 @@ def client() -> "MlflowClient":
 
 
 def find(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-    """Call a method of the client that reads one thing; None if that is not there, or if no thing can have this name.
+    """Call a method of the client that reads one object; None if the object does not exist or its name is not valid.
 
     Raises:
         MlflowException: the server could not answer.

@@ -1,6 +1,6 @@
-"""What an MLflow run holds besides metrics: params, data sets, files and tables of debates.
+"""Logs the contents of an MLflow run other than metrics: params, data sets, files and tables of debates.
 
-Logging the same again changes nothing, so a job that was killed can log everything once more.
+Logging the same contents again changes nothing, so a job that was killed can log everything again.
 """
 
 import json
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def log_params(run_id: str, params: Mapping[str, Any]) -> None:
-    """Log settings as params; those that are there stay, since MLflow lets no param change."""
+    """Log settings as params; existing params stay, since MLflow does not let a param change."""
     from mlflow.entities import Param
 
     mlflow = client()
@@ -27,12 +27,12 @@ def log_params(run_id: str, params: Mapping[str, Any]) -> None:
 
 
 def log_datasets(run_id: str, datasets: Sequence[DatasetRef], models: Sequence[str] = ()) -> None:
-    """Record what a run read. The same data set (by name and digest) is recorded once, however often it is logged.
+    """Record the inputs of a run; a data set that is logged twice (the same name and digest) is recorded once.
 
     Args:
-        run_id: Any run.
-        datasets: What it read.
-        models: Ids of logged models it started from; these MLflow does not deduplicate.
+        run_id: Id of any run.
+        datasets: The data sets that the run read.
+        models: Ids of the logged models that the run started from; logged twice, they are recorded twice.
     """
     from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput
 
@@ -56,23 +56,23 @@ def log_artifacts(run_id: str, files: Sequence[Path], folder: str) -> None:
     """Upload files into a folder of the run's artifacts; a file of the same name is replaced.
 
     Raises:
-        FileNotFoundError: one of the files is not there; nothing was uploaded.
+        FileNotFoundError: one of the files is missing; nothing was uploaded.
     """
     for file in files:
         if not file.is_file():
-            raise FileNotFoundError(f"{file} is not there to be logged")
+            raise FileNotFoundError(f"{file} is missing, so it cannot be logged")
     mlflow = client()
     for file in files:
         mlflow.log_artifact(run_id, str(file), folder)
 
 
 def log_text(run_id: str, text: str, file: str) -> None:
-    """Write a text among the run's artifacts; one of the same name is replaced."""
+    """Write a text file to the run's artifacts; a file of the same name is replaced."""
     client().log_text(run_id, text, file)
 
 
 def read_text(run_id: str, file: str) -> str:
-    """Read back what `log_text` wrote."""
+    """Read a text file that `log_text` wrote."""
     from mlflow.artifacts import load_text
 
     return str(load_text(f"runs:/{run_id}/{file}"))
@@ -81,19 +81,19 @@ def read_text(run_id: str, file: str) -> str:
 def log_transcripts(
     run_id: str, frame: "pd.DataFrame", by: str, debates: int = 50, file: str = "transcripts.json"
 ) -> None:
-    """Show debates as a table in the UI: the file that `mlflow.load_table` reads.
+    """Log debates as a table that the MLflow UI shows and `mlflow.load_table` reads.
 
-    MLflow's own `log_table` appends to a table that is there, so a resumed job would show every debate twice; this
-    replaces it.
+    MLflow's own `log_table` appends to an existing table, so a resumed job would show every debate twice; this function
+    replaces the table.
 
     Args:
-        run_id: Any run.
+        run_id: Id of any run.
         frame: One row per turn, or per debate.
         by: The column that tells debates apart, such as the problem's id.
-        debates: How many debates to keep, in the order of the frame; all their rows.
-        file: Path of the table among the run's artifacts.
+        debates: The largest number of debates to log; they are the first of the frame, with all their rows.
+        file: Path of the table in the run's artifacts.
     Raises:
-        KeyError: the frame has no such column.
+        KeyError: the frame has no column `by`.
     """
     kept = frame[frame[by].isin(frame[by].drop_duplicates().head(debates))]
     mlflow = client()

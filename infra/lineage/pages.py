@@ -1,7 +1,7 @@
-"""Descriptions of registered models: where a version comes from, and how the generations went.
+"""Writes the descriptions of registered models and of their versions that the MLflow UI shows.
 
-Descriptions are markdown, and their links are paths within the MLflow UI (`#/...`), so they hold under any address.
-MLflow's databases other than SQLite take no description over 5000 characters; older generations are left out then.
+Descriptions are markdown. Their links are paths within the MLflow UI (`#/...`), so they work at any address. Databases
+other than SQLite limit a description to 5000 characters, so a long table leaves its oldest rows out.
 """
 
 import json
@@ -19,21 +19,21 @@ MOVE = "champion.move."
 """Prefix of the registered model's tags that record the moves of `champion`, see `infra.lineage.champion`."""
 
 TABLE_CHARS = 2200
-"""The most that either table takes, which leaves room for the rest."""
+"""The largest size of each of the two tables of a description."""
 
 
 def version_link(name: str, version: str, text: str | None = None) -> str:
-    """A link to the page of a version; by default its text is `version N`."""
+    """A link to the page of a version; the default text is `version N`."""
     return f"[{text or f'version {version}'}](#/models/{name}/versions/{version})"
 
 
 def version_page(summary: str, facts: Mapping[str, str]) -> str:
-    """The description of a version: a sentence about it, then what it came from, as `key: markdown`."""
+    """The description of a version: a sentence, then a list of facts, each as `key: markdown`."""
     return "\n".join([summary, "", *(f"- {key}: {value}" for key, value in facts.items())])
 
 
 def origin(experiment_id: str, run_id: str, model_id: str) -> dict[str, str]:
-    """The facts of a version that lead to its run and to its LoggedModel."""
+    """Links to the run and the LoggedModel of a version, as facts for `version_page`."""
     return {
         "run": f"[{run_id}](#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning)",
         "logged model": f"[{model_id}](#/experiments/{experiment_id}/models/{model_id}?workflowType=machine_learning)",
@@ -44,8 +44,8 @@ def society_page(model: "RegisteredModel", versions: "Sequence[ModelVersion]") -
     """The description of a society's registered model: its generations and the moves of `champion`, newest first.
 
     Args:
-        model: With its tags and aliases.
-        versions: Newest first.
+        model: The registered model, with its tags and aliases.
+        versions: All its versions, newest first.
     """
     text = f"The society **{model.name}**, one version per generation. Generation 0 is the untuned base.\n\n"
     text += _table(
@@ -60,7 +60,7 @@ def society_page(model: "RegisteredModel", versions: "Sequence[ModelVersion]") -
 
 
 def plain(text: str) -> str:
-    """Any text as one line of a table or a list, shown as it is: nothing in it is markdown, HTML or a link."""
+    """A text as one line, escaped so that markdown shows it as it is, without formatting, HTML or links."""
     return "".join(c if c.isalnum() or c in " .,%+-" else f"&#{ord(c)};" for c in " ".join(text.split()))
 
 
@@ -96,10 +96,10 @@ def _to(name: str, version: str | None) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of at most TABLE_CHARS, and how many rows that leaves out."""
+    """A markdown table of at most TABLE_CHARS characters, and below it the number of rows left out, if any."""
     table = markdown_table(head, rows, names=len(head)) + "\n"
     columns, rules, *cells = table.splitlines(keepends=True)
-    # MLflow sets the columns without a gap. No cell has a bar in it: `plain` sees to that.
+    # MLflow shows columns without a gap between them. No cell contains a bar, since `plain` escapes it.
     spaced = [line.replace(" | ", " &ensp;| ") for line in (columns, *cells)]
     lines = [spaced[0], rules, *spaced[1:]]
     shown = sum(size <= TABLE_CHARS for size in accumulate(map(len, lines)))

@@ -1,8 +1,7 @@
 """The runs of jobs in MLflow: one experiment per society, and runs that nest job -> generation -> agent.
 
-Every run is looked for by its tags before it is made, so a job that was killed, retried or started again continues
-the runs it has; nothing here is ever written twice. Adapters are in `infra.lineage.agents`, scores in
-`infra.lineage.scores`.
+A run is searched by its tags before it is created, so a job that was killed, retried or started again continues its
+own runs, and no run is created twice. Adapters are in `infra.lineage.agents`, scores in `infra.lineage.scores`.
 """
 
 from collections.abc import Mapping
@@ -24,16 +23,16 @@ def experiment_name(society: str) -> str:
 
 
 def run_url(job: JobRun) -> str:
-    """The page of the job's run in the MLflow UI, among runs and models rather than traces of a GenAI app."""
+    """The address of the job's run in the MLflow UI, in its view of runs and models, not its view of traces."""
     page = f"#/experiments/{job.experiment_id}/runs/{job.run_id}?workflowType=machine_learning"
     return f"{client().tracking_uri.rstrip('/')}/{page}"
 
 
 def generations_url(job: JobRun) -> str:
-    """The page that lists all generations of the society, of whatever job, the best first: to tick and to compare."""
+    """The address of the MLflow page that lists the generations of all jobs of the society, the best first."""
     shown = {
         "searchFilter": "tags.`maft.kind` = 'generation'",
-        # In the order of time they would be hidden below their jobs.
+        # In order of time, the page would hide generations below their jobs.
         "orderByKey": "metrics.`accuracy/society`",
         "orderByAsc": "false",
         "workflowType": "machine_learning",
@@ -43,7 +42,7 @@ def generations_url(job: JobRun) -> str:
 
 
 def artifact_url(job: JobRun, file: str) -> str:
-    """Where a browser gets one of the job's artifacts."""
+    """The address from which a browser downloads one of the job's artifacts."""
     return f"{client().tracking_uri.rstrip('/')}/get-artifact?path={quote(file)}&run_uuid={job.run_id}"
 
 
@@ -56,16 +55,17 @@ def open_job(
     first_generation: int = 1,
     kind: Literal["job", "evaluation", "benchmark"] = "job",
 ) -> JobRun:
-    """The parent run of a job, RUNNING: made on the first call, found by its `maft.job` tag on every later one.
+    """Create the parent run of a job, or find it by its `maft.job` tag, and set its status to RUNNING.
 
     Args:
         society: Name of the society; its experiment is `maft/SOCIETY`.
         job: Digest of everything that determines the job's results.
-        name: Of the run.
-        config: Nested settings, logged as params with dotted keys. Params are immutable: those that are there stay.
-        tags: Set on every call, such as prefect.flow_run_id of the flow run now at work.
-        first_generation: The first that the job makes.
-        kind: An evaluation or a benchmark registers nothing.
+        name: Name of the run.
+        config: Nested settings, logged as params with dotted keys. Existing params stay, since MLflow cannot change
+            them.
+        tags: Tags to set on every call, such as prefect.flow_run_id of the present flow run.
+        first_generation: The first generation that the job makes.
+        kind: Kind of the run; an evaluation or a benchmark registers no models.
     Raises:
         UserError: the society's experiment was deleted, but not yet purged.
     """
@@ -105,42 +105,42 @@ def find_job(society: str, tags: Mapping[str, str]) -> "Run | None":
 
 
 def job_of(run_id: str) -> "Run":
-    """The job's run that a generation's run belongs to."""
+    """The run of the job to which a generation's run belongs."""
     mlflow = client()
     return mlflow.get_run(mlflow.get_run(run_id).data.tags["mlflow.parentRunId"])
 
 
 def describe(run_id: str, markdown: str) -> None:
-    """Set what the run's page says of it."""
+    """Set the description on the run's page."""
     client().set_tag(run_id, "mlflow.note.content", markdown)
 
 
 def open_generation(job: JobRun, generation: int) -> str:
-    """The id of the run of one generation (0: the untuned base), below the job's run; made if it is not there."""
+    """The id of the run of one generation (0: the untuned base), below the job's run; created if it is missing."""
     return str(generation_run(job, generation).info.run_id)
 
 
 def open_agent(job: JobRun, generation: int, agent_name: str) -> str:
-    """The id of the run of one agent (generator-0, critic-2) in one generation; both made if they are not there."""
+    """The id of the run of one agent (such as generator-0), below its generation's run; both created if missing."""
     return str(agent_run(job, generation, agent_name).info.run_id)
 
 
 def generation_run(job: JobRun, generation: int) -> "Run":
-    """As `open_generation`, but the whole run, with the metrics, inputs and outputs it has so far."""
+    """The run of one generation, as in `open_generation`, with its present metrics, inputs and outputs."""
     tags = {"mlflow.parentRunId": job.run_id, "maft.kind": "generation", "maft.generation": str(generation)}
     again = ", measured again" if 0 < generation < job.first_generation else ""
     return open_nested(job, f"{job.society} · generation {generation}{again}", tags)
 
 
 def agent_run(job: JobRun, generation: int, agent_name: str) -> "Run":
-    """As `open_agent`, but the whole run."""
+    """The run of one agent, as in `open_agent`."""
     parent = open_generation(job, generation)
     tags = {"mlflow.parentRunId": parent, "maft.kind": "agent", "maft.agent": agent_name}
     return open_nested(job, agent_name, tags)
 
 
 def close_job(job: JobRun, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
-    """End the job's run, and with the same status whichever of its generations and agents have not ended."""
+    """End the job's run and those runs of its generations and agents that still run, all with the same status."""
     mlflow = client()
     running = f"attributes.status = 'RUNNING' AND tags.`maft.job` = '{job.job}' AND tags.`maft.kind` != 'job'"
     for run in mlflow.search_runs([job.experiment_id], running, max_results=10_000):
@@ -151,7 +151,7 @@ def close_job(job: JobRun, status: Literal["FINISHED", "FAILED", "KILLED"]) -> N
 def find_run(
     experiment_id: str, tags: Mapping[str, str], newest: bool = False, status: str | None = None
 ) -> "Run | None":
-    """The oldest (or the newest) run with these tags, deleted ones aside; only of this status if one is given."""
+    """The oldest (or newest) run that has these tags and, if given, this status; deleted runs do not count."""
     conditions = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
     wanted = " AND ".join([*conditions, *([f"attributes.status = '{status}'"] if status else [])])
     order = f"attributes.start_time {'DESC' if newest else 'ASC'}"
@@ -160,10 +160,10 @@ def find_run(
 
 
 def get_experiment(society: str) -> "Experiment | None":
-    """The society's experiment, if it has one.
+    """The society's experiment; None if it has none.
 
     Raises:
-        UserError: it was deleted, but not yet purged.
+        UserError: the experiment was deleted, but not yet purged.
     """
     mlflow = client()
     experiment = mlflow.get_experiment_by_name(experiment_name(society))
@@ -182,17 +182,17 @@ def _open_experiment(society: str) -> str:
     if experiment is not None:
         return str(experiment.experiment_id)
     try:
-        # The kind keeps the UI on runs, metrics and models, without asking what the experiment is.
+        # With this tag, the UI shows runs, metrics and models, and does not ask for the kind of the experiment.
         kind = {"mlflow.experimentKind": "custom_model_development", "maft.society": society}
         return str(client().create_experiment(experiment_name(society), tags=kind))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-        return _open_experiment(society)  # another job of the society was faster
+        return _open_experiment(society)  # Another job of the society has just created it.
 
 
 def open_nested(job: JobRun, name: str, tags: dict[str, str]) -> "Run":
-    """A run below the job's, found by its tags or made; open again if it had failed."""
+    """A run below the job's run, found by its tags or created; a failed or killed run is set to RUNNING again."""
     run = find_run(job.experiment_id, tags)
     if run is None:
         return client().create_run(job.experiment_id, run_name=name, tags={**tags, "maft.job": job.job})

@@ -1,8 +1,8 @@
-"""Scores of generations in MLflow: every number a metric, and back again to the very same `GenerationScores`.
+"""Logs the scores of generations as MLflow metrics, and reads them back as equal `GenerationScores`.
 
-A metric's step is the generation. The job's run has them all, which gives curves; each generation's run has its own,
-which lets generations and jobs be compared side by side, and is what `read_generations` reads, since one search returns
-them all where the curves would take one request per metric.
+A metric's step is the generation. The job's run has the metrics of all generations, which MLflow shows as curves. Each
+generation's run has its own metrics, so that MLflow can compare generations and jobs side by side. `read_generations`
+reads these, since one search returns them all, while the curves would take one request per metric.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from infra.lineage.runs import experiment_name, find_run, generation_run, get_ex
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
 
-# A metric's name up to the slash is its section among the charts of a run; sections are in the order of the alphabet.
+# MLflow groups the charts of a run by the part of the metric's name before the slash, in alphabetical order.
 ACCURACY, STANDARD_ERROR = "accuracy/society", "standard-error/society"
 _METRIC_OF_FIELD = {
     "accuracy": ACCURACY,
@@ -56,20 +56,20 @@ def log_scores(
     registered: Mapping[str, RegisteredAdapter],
     evaluation: DatasetRef | None = None,
 ) -> None:
-    """Log a generation's scores on the job's run, on the generation's and on its agents'; then end the generation's.
+    """Log a generation's scores to the runs of the job, the generation and its agents; then end the generation's run.
 
-    Logging the same again changes nothing: all points of a generation carry the time at which its run began, and MLflow
-    keeps a point once. Should a job that lost its cache come to other numbers (seconds will differ), these are logged
-    at the present time, and the newest is what is read back.
+    Logging the same scores again changes nothing: all points of a generation have the start time of its run, and MLflow
+    stores equal points once. If a job that lost its cache gets other numbers (seconds will differ), these are logged
+    with the present time, and `read_generations` reads the newest.
 
     Args:
         job: The job's run.
-        scores: What the generation scored; rounds ascending, generators before critics, indices ascending.
-        registered: The generation's adapters by agent name; none for generation 0. Each agent's own scores are
+        scores: The generation's scores; rounds ascending, generators before critics, indices ascending.
+        registered: The generation's adapters by agent name; empty for generation 0. Each agent's own scores are
             also metrics of its LoggedModel.
-        evaluation: The held-out problems, for the LoggedModels' metrics to refer to.
+        evaluation: The held-out problems, to which the LoggedModels' metrics refer.
     Raises:
-        ValueError: the scores could not be read back as they are, so nothing was logged.
+        ValueError: the scores could not be read back unchanged; nothing was logged.
     """
     from mlflow.entities import Metric, RunTag
 
@@ -77,8 +77,8 @@ def log_scores(
     finite = all(math.isfinite(number) for number in numbers.values())
     if not finite or _scores(scores.generation, numbers, scores.unchanged) != scores:
         raise ValueError(
-            f"scores of generation {scores.generation} would not come back from MLflow as they are: rounds must "
-            "ascend, generators come before critics, indices ascend, and no number may be NaN or infinite"
+            f"scores of generation {scores.generation} could not be read back from MLflow unchanged: rounds and "
+            "indices must ascend, generators must come before critics, and no number may be NaN or infinite"
         )
     run = generation_run(job, scores.generation)
     digest = hashlib.sha256(scores.model_dump_json().encode()).hexdigest()
@@ -93,18 +93,18 @@ def log_scores(
     for agent_name, adapter in registered.items():
         mlflow.log_batch(adapter.run_id, metrics=_agent_metrics(agent_name, adapter, scores, at, evaluation))
     mlflow.set_terminated(run.info.run_id)
-    # Last, since it is what says that the generation is complete.
+    # The tags come last, since they say that the generation is complete.
     tags = [RunTag(_UNCHANGED, json.dumps(scores.unchanged)), RunTag(_SCORED, digest)]
     mlflow.log_batch(run.info.run_id, tags=tags)
 
 
 def log_society(run_id: str, model_id: str, scores: GenerationScores, evaluation: DatasetRef) -> None:
-    """Hang a generation's main scores on the society's LoggedModel, as `log_scores` does for its agents.
+    """Log a generation's main scores as metrics of the society's LoggedModel, as `log_scores` does for its agents.
 
     Args:
-        run_id: the generation's run.
-        model_id: of the society's LoggedModel.
-        scores: what the generation scored.
+        run_id: id of the generation's run.
+        model_id: id of the society's LoggedModel.
+        scores: the generation's scores.
         evaluation: the held-out problems.
     """
     from mlflow.entities import Metric
@@ -118,7 +118,7 @@ def log_society(run_id: str, model_id: str, scores: GenerationScores, evaluation
 
 
 def log_numbers(run_id: str, scores: GenerationScores) -> None:
-    """The same metrics on any run, such as that of an evaluation, at the time when it began."""
+    """Log the scores as metrics of any run, such as an evaluation's, with the start time of the run."""
     from mlflow.entities import Metric
 
     mlflow = client()
@@ -128,11 +128,11 @@ def log_numbers(run_id: str, scores: GenerationScores) -> None:
 
 
 def read_generations(society: str, job_run_id: str | None = None) -> tuple[JobRun, list[GenerationScores]]:
-    """The scores of a job by generation, exactly as they were logged; generations not yet complete are left out.
+    """Read the scores of a job in the order of generations, as they were logged; incomplete generations are left out.
 
     Args:
         society: Name of the society.
-        job_run_id: The run of one of its jobs; by default the job that was started last.
+        job_run_id: Id of the run of one of its jobs; default: the job that was started last.
     Raises:
         UserError: there is no such society, job or complete generation at the tracking server.
     """
@@ -177,7 +177,7 @@ def _read(run: "Run") -> GenerationScores:
 
 
 def _numbers(scores: GenerationScores) -> dict[str, float]:
-    """Every number of the scores by metric name; a None has no metric. What people look at first is there twice."""
+    """All numbers of the scores by metric name; None has no metric, and the main accuracies have two names."""
     first, last = scores.rounds[0], scores.rounds[-1]
     numbers: dict[str, float] = {
         "accuracy/generators": first.mean_accuracy,
@@ -196,7 +196,7 @@ def _numbers(scores: GenerationScores) -> dict[str, float]:
 
 
 def _scores(generation: int, numbers: Mapping[str, float], unchanged: list[str]) -> GenerationScores:
-    """The inverse of `_numbers`."""
+    """Make scores from metrics; the inverse of `_numbers`."""
     fields: dict[str, Any] = {field: numbers.get(metric) for field, metric in _METRIC_OF_FIELD.items()}
     sizes = {key.removeprefix(_EXAMPLES): size for key, size in numbers.items() if key.startswith(_EXAMPLES)}
     seconds = {key.removeprefix(_SECONDS): value for key, value in numbers.items() if key.startswith(_SECONDS)}
@@ -224,7 +224,7 @@ def _scores(generation: int, numbers: Mapping[str, float], unchanged: list[str])
 def _agent_metrics(
     agent_name: str, adapter: RegisteredAdapter, scores: GenerationScores, at: int, evaluation: DatasetRef | None
 ) -> "list[Metric]":
-    """Accuracy in every round the agent takes part in, and in its last round under the plain name `accuracy`."""
+    """The agent's accuracy in each of its rounds; that of its last round also has the name `accuracy`."""
     from mlflow.entities import Metric
 
     numbers: dict[str, float] = {}

@@ -1,9 +1,9 @@
-"""Societies in MLflow's model registry: a registered model named as the society, one version per generation.
+"""Societies in MLflow's model registry: a registered model with the society's name, one version per generation.
 
-A version is the whole society as a model that answers questions, and its tags name the versions of its agents, so one
-number stands for all 2N of them. What a society is, is read from these tags only. The aliases `candidate` and
-`champion` of its agents' models follow those of the society, for whoever loads an agent by itself; they move first and
-the society's last, so what it says always holds, and says whether the others have moved.
+A version is the whole society as a model that answers questions. Its tags name the versions of its 2N agents, and a
+society is read from these tags only. The agents' models have the aliases `candidate` and `champion` too, for users who
+load a single agent. An alias moves on the agents' models first and on the society's model last, so the society's alias
+is always valid, and once it has moved, all have moved.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ Alias = Literal["candidate", "champion"]
 ALIASES = ("candidate", "champion")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
 AGENTS = "agents"
-"""The tag that makes a version a society: JSON, agent name -> {version, adapter_sha256}."""
+"""The tag that every version of a society has: JSON, agent name -> {version, adapter_sha256}."""
 
 
 class SocietyVersion(Record):
@@ -70,25 +70,26 @@ def register_society(
     model_folder: Path,
     description: str,
 ) -> SocietyVersion:
-    """Register a generation as a version, and make it the candidate; called again, give what is there.
+    """Register a generation as a version and make it the candidate; a second call returns the registered version.
 
-    The candidate is the newest version, so a generation that was registered before a newer one does not take it back.
+    The candidate is always the newest version: registering an older generation again does not change it.
 
     Args:
-        job: The job's run; the generation's accuracy is taken from its run, where it was logged before.
-        society: The generation, 1 or more.
-        registered: Its agents' versions, by agent name.
-        parent_version: Version of the society it was made from; None for the base.
-        base_model: Name of the base model; of several, one a line, for `agents.engines.base_model.Bases.read`.
-        base_sha256: Digest of the base model; of several, one a line.
-        model_folder: An MLflow model as `infra.lineage.model.save.save` writes it; it must hold MLmodel.
+        job: The job's run; the generation's accuracy must have been logged to the generation's run before.
+        society: The society of generation 1 or later.
+        registered: The versions of its agents, by agent name.
+        parent_version: Version of the society that it was made from; None for the base.
+        base_model: Name of the base model; several names are separated by line breaks, as
+            `agents.engines.base_model.Bases.read` reads them.
+        base_sha256: Digest of the base model; several digests are separated by line breaks.
+        model_folder: An MLflow model, written by `infra.lineage.model.save.save`; it must contain MLmodel.
         description: A sentence for the version's page, markdown.
     Raises:
         FileNotFoundError: model_folder has no MLmodel.
         KeyError: an agent is not registered.
     """
     if not (model_folder / "MLmodel").is_file():
-        raise FileNotFoundError(f"{model_folder / 'MLmodel'} is missing: the folder is no MLflow model")
+        raise FileNotFoundError(f"{model_folder / 'MLmodel'} is missing: the folder is not an MLflow model")
     agents = {
         agent.name: {"version": registered[agent.name].version, "adapter_sha256": agent.adapter}
         for agent in society.agents
@@ -110,16 +111,16 @@ def register_society(
 
 
 def find_society(name: str, which: str) -> SocietyVersion | None:
-    """A generation of a society; None if there is no such society, alias or version.
+    """Find a generation of a society; None if the society, alias or version does not exist.
 
-    A move of the champion that was cut off shows as done or not begun, never as half done; whoever goes by the
-    champion finishes it first, with `infra.lineage.champion.finish_interrupted_move`.
+    If a move of the champion was cut off, this gives the old or the new champion. Code that needs the new one first
+    calls `infra.lineage.champion.finish_interrupted_move`.
 
     Args:
-        name: Of the society.
+        name: Name of the society.
         which: champion, candidate or the number of a version.
     Raises:
-        UserError: `which` is something else.
+        UserError: `which` is none of these.
     """
     if which not in ALIASES and not VERSION.fullmatch(which):
         raise UserError(
@@ -132,7 +133,7 @@ def find_society(name: str, which: str) -> SocietyVersion | None:
 
 
 def list_societies(name: str) -> list[SocietyVersion]:
-    """Every generation of a society in the order of versions; empty for a society that is not there."""
+    """All generations of a society in the order of versions; empty if the society does not exist."""
     if find_model(name) is None:
         return []
     versions = client().search_model_versions(f"name = '{name}'", order_by=["version_number ASC"])
@@ -140,18 +141,18 @@ def list_societies(name: str) -> list[SocietyVersion]:
 
 
 def next_generation(name: str) -> int:
-    """The number of the next generation: one more than the highest that the society has, 1 if it has none."""
+    """The number of the society's next generation: its highest plus one; 1 if it has none."""
     return 1 + max((version.generation for version in list_societies(name)), default=0)
 
 
 def move_alias(name: str, alias: Alias, old: SocietyVersion | None, new: SocietyVersion | None) -> None:
-    """Have an alias of the society and of all its agents at one generation; called again after a kill, complete it.
+    """Move an alias of the society and of all its agents to one generation; a call after a kill completes the move.
 
     Args:
-        name: Of the society.
-        alias: Which.
-        old: Where it is now; agents that the new generation does not have, lose it.
-        new: Where it goes; None removes it everywhere.
+        name: Name of the society.
+        alias: The alias to move.
+        old: The generation that has the alias now; agents that are not in the new generation lose it.
+        new: The generation that gets the alias; None removes the alias everywhere.
     """
     mlflow = client()
     agents = new.agent_versions if new else {}
@@ -167,7 +168,7 @@ def move_alias(name: str, alias: Alias, old: SocietyVersion | None, new: Society
 
 
 def update_page(name: str) -> None:
-    """Bring the page of the society's registered model up to date with its versions, verdicts, aliases and moves."""
+    """Update the description of the society's registered model with its versions, verdicts, aliases and moves."""
     mlflow = client()
     model = mlflow.get_registered_model(name)
     versions = mlflow.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"])
@@ -187,7 +188,7 @@ def _create(
 
     model = open_model(job, f"{name}-generation-{generation}", run, key, tags, "maft-society", upload)
     link(run, model, None if parent == BASE else model_id(client().get_model_version(name, parent)))
-    if parent == BASE:  # otherwise there is a version already, and so a model
+    if parent == BASE:  # Otherwise the parent's version exists, so the registered model exists too.
         create_model(name, f"The society **{name}**, one version per generation.", {"role": "society"})
     facts = _facts(job, tags) | origin(job.experiment_id, run.info.run_id, model)
     page = version_page(f"Generation {generation}: {description}", facts)
@@ -221,7 +222,7 @@ def _read(version: "ModelVersion") -> SocietyVersion:
 
 
 def _accuracy(run: "Run") -> dict[str, str]:
-    """Tags with the generation's accuracy on the held-out problems, if it was logged."""
+    """Tags with the generation's accuracy on the held-out problems and its standard error, if they were logged."""
     numbers = {
         key: run.data.metrics.get(of) for key, of in (("accuracy", ACCURACY), ("standard_error", STANDARD_ERROR))
     }

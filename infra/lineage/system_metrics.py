@@ -1,4 +1,4 @@
-"""Logs what a job takes of its machine (processors, memory, disk, network, GPUs) to its MLflow run."""
+"""Logs a job's use of its machine (processors, memory, disk, network, GPUs) to its MLflow run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +10,14 @@ INTERVAL_SECONDS = 10.0
 
 @contextmanager
 def watched(run_id: str) -> Iterator[None]:
-    """Log system metrics to a run, every INTERVAL_SECONDS as long as the block works; a resumed job's go on in steps.
+    """Log system metrics to a run every INTERVAL_SECONDS inside the `with` block.
 
-    A server that does not answer ends the logging, with a warning, and never the work. GPUs are seen where the package
-    nvidia-ml-py is installed. MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets other seconds.
+    A resumed job continues the steps of its earlier metrics. If the server does not answer, the logging ends with a
+    warning and the work goes on. GPUs are measured if the package nvidia-ml-py is installed.
+    MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets another interval, in seconds.
 
     Args:
-        run_id: A run that is RUNNING; the logging ends with it.
+        run_id: Id of a run with status RUNNING; the logging ends when the run ends.
     """
     tracking_uri = client().tracking_uri
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor

@@ -1,14 +1,14 @@
-"""A sample of held-out debates as MLflow traces, whose spans read like the debate.
+"""Logs a sample of held-out debates as MLflow traces, with a span for each turn.
 
     debate                          question -> the society's answer, the reference, right or wrong
-      round 1 · generator-0         question -> what it wrote, its answer
-      round 2 · critic-0            -> what it wrote, its answer
-        what the others said        -> the summary that it read before
+      round 1 · generator-0         question -> the agent's response, its answer
+      round 2 · critic-0            -> the agent's response, its answer
+        what the others said        -> the summary that the agent read before
       vote                          answers of the last round -> answer, votes
 
-MLflow's own tracing sends in the background and logs what fails; here spans are sent at once, and an error is an error.
-A trace's id is a digest of (run, problem) and the server replaces what it has under an id, so a debate that
-is logged again is there once.
+MLflow's own tracing sends spans in the background and only logs errors; here spans are sent at once, and errors are
+raised. A trace's id is a digest of (run, problem), and the server replaces a trace of the same id, so a debate that is
+logged twice is stored once.
 """
 
 import base64
@@ -38,25 +38,25 @@ _HALF_TURN_NS = 500_000
 def log_debates(
     experiment_id: str, run_id: str, job: str, generation: int, frame: "pd.DataFrame", seed: int, limit: int = 3
 ) -> list[str]:
-    """Log debates as traces of a run: in turns one of each kind (`Course.kind`), the first of the frame first.
+    """Log debates as traces of a run; the kinds (`Course.kind`) take turns, each in the order of the frame.
 
-    Times are made up: the run's start, and a millisecond for each turn.
+    The times are not real: the debates start with the run, and each turn takes a millisecond.
 
     Args:
-        experiment_id: The run's.
-        run_id: The traces show on this run's page.
+        experiment_id: Id of the run's experiment.
+        run_id: Id of the run whose page shows the traces.
         job: The job's digest.
-        generation: The society that debated.
+        generation: Generation of the society that debated.
         frame: One row per turn, in reading order, with the columns question, reference, round, agent, heard, summary,
-            text, answer (None for an unparsable one) and weight.
-        seed: Of the job; it broke the ties of the votes.
-        limit: Most debates to log.
+            text, answer (None if no answer was found in the text) and weight.
+        seed: Seed of the job, by which tied votes are decided.
+        limit: The largest number of debates to log.
 
     Returns:
         Ids of the traces.
 
     Raises:
-        MlflowException: the server did not take one; those before it are there.
+        MlflowException: the server refused a trace; the traces before it are logged.
         KeyError: the frame lacks a column.
     """
     tracking = client()
@@ -76,7 +76,7 @@ def log_debates(
     for place, debate in enumerate(chosen):
         problem, kind = question_id(debate.question), debate.course.kind
         key = hashlib.sha256(f"{run_id}/{problem}".encode()).hexdigest()[:32]
-        at_ms = start_ms + len(chosen) - place  # the UI lists the youngest first
+        at_ms = start_ms + len(chosen) - place  # The UI lists the newest first, so the first debate is the newest.
         tags = {"maft.job": job, "maft.generation": str(generation), "maft.problem": problem, "maft.kind": kind}
         tags |= {TraceTagKey.TRACE_NAME: f"generation {generation} · {kind}"}
         verdict = "right" if debate.course.right else f"wrong, it is {debate.reference}"
@@ -92,14 +92,14 @@ def log_debates(
             trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, TRACE_SCHEMA_VERSION_KEY: str(TRACE_SCHEMA_VERSION)},
             tags=tags,
         )
-        # Last, since it is what links the trace to the run.
+        # This comes last, since it links the trace to the run.
         ids.append(tracing.start_trace(info).trace_id)
     return ids
 
 
 @dataclass(frozen=True)
 class _Debate:
-    """One problem's turns and what came of them."""
+    """The turns of the debate on one problem, and its course."""
 
     question: str
     reference: str
@@ -126,7 +126,7 @@ def _worth_reading(debates: Iterable[_Debate], limit: int) -> list[_Debate]:
 
 
 def _spans(debate: _Debate, key: str, at_ms: int) -> "list[Span]":
-    """The root first, then all turns one after another; times are counted in halves of a turn."""
+    """The spans of a debate: the root, one for each turn, and the vote; the unit of time is half a turn."""
     end = 2 * len(debate.turns) + 1
     answer, reference = _text(debate.course.vote.answer), _text(debate.reference)
     outcome = {"answer": answer, "reference": reference, "right": debate.course.right, "debate": debate.course.kind}
@@ -161,7 +161,7 @@ def _span(
     outputs: dict[str, Any],
     above: Sequence[str] = (),
 ) -> "Span":
-    """A span as MLflow stores it, its id a digest of its place in the tree."""
+    """A span in the form that MLflow stores; its id is a digest of its path in the tree."""
     from mlflow.entities import Span
     from mlflow.tracing.constant import SpanAttributeKey
 
@@ -190,14 +190,14 @@ def _span(
 
 
 def _text(value: Any) -> str | None:
-    """A text of at most MAX_TEXT_CHARS, its middle left out; None for what pandas has for a missing one.
+    """A text formatted as markdown code; None for a value that is not a text, such as pandas' missing value.
 
-    As code, since MLflow shows texts as markdown: 26*17+7*4 would lose its stars, and a link or an image of a hostile
-    model would be one.
+    The middle of a text longer than MAX_TEXT_CHARS is left out. The text is formatted as code, since MLflow shows texts
+    as markdown: 26*17+7*4 would lose its stars, and a hostile model could insert a link or an image.
     """
     if not isinstance(value, str):
         return None
-    text = value.replace("\0", "\N{REPLACEMENT CHARACTER}")  # which some databases refuse
+    text = value.replace("\0", "\N{REPLACEMENT CHARACTER}")  # Some databases refuse NUL.
     left_out = len(text) - MAX_TEXT_CHARS
     if left_out > 0:
         half = MAX_TEXT_CHARS // 2

@@ -1,7 +1,7 @@
 """Registers a version of an agent or a society, or finds it again, so that none is registered twice.
 
-A version stands on an MLflow LoggedModel, which holds its files and its metrics. It is looked for by tags that say what
-it is; the files come first, the version last, so a version that exists is complete.
+A version belongs to an MLflow LoggedModel, which holds its files and its metrics. It is found by tags that identify
+it. The files are uploaded first and the version is created last, so a version that exists is complete.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 BASE = "base"
-"""In the tag parent_version: the parent is the untuned base."""
+"""The value of the tag parent_version that stands for the untuned base."""
 
 
 def find_model(name: str) -> "RegisteredModel | None":
-    """The registered model with its tags and aliases, if there is one."""
+    """The registered model with its tags and aliases; None if there is none."""
     return find(client().get_registered_model, name)
 
 
 def find_version(name: str, key: Mapping[str, str]) -> "ModelVersion | None":
-    """The first version of the model with these tags, if there is one."""
+    """The first version of the model with these tags; None if there is none."""
     versions = client().search_model_versions(_having(name, key), max_results=1, order_by=["version_number ASC"])
     return versions[0] if versions else None
 
 
 def model_id(version: "ModelVersion") -> str:
-    """From its source, models:/MODEL_ID: a server with a SQL store answers None for the version's own `model_id`."""
+    """The id in the version's source, models:/MODEL_ID; a server with a SQL store returns None as its `model_id`."""
     return str(version.source).removeprefix("models:/")
 
 
@@ -44,18 +44,18 @@ def open_model(
     kind: str,
     upload: Callable[[str], None],
 ) -> str:
-    """The id of the complete LoggedModel of a registration, with the files that `upload` puts under its id.
+    """Create a LoggedModel and upload its files, or find it; return its id.
 
-    One left by a killed registration is continued: as long as it is not READY, its files may be missing.
+    If a killed registration left a LoggedModel that is not READY, its files may be missing and are uploaded again.
 
     Args:
-        job: The model lies in its experiment.
-        name: Of the LoggedModel.
-        run: The run that made it.
-        key: The tags by which it is looked for.
-        tags: All its tags, those of the key among them.
-        kind: Its model_type.
-        upload: Called with the model's id; perhaps a second time, after a kill.
+        job: The job; the model belongs to its experiment.
+        name: Name of the LoggedModel.
+        run: The run that made the model.
+        key: The tags by which the model is found.
+        tags: All tags of the model, including those of `key`.
+        kind: The model_type of the model.
+        upload: Called with the model's id to upload its files; called again after a kill.
     """
     mlflow = client()
     found = mlflow.search_logged_models([job.experiment_id], _having(name, key), max_results=1)
@@ -73,13 +73,13 @@ def open_model(
 
 
 def link(run: "Run", model: str, parent: str | None, datasets: Sequence[DatasetRef] = ()) -> None:
-    """Draw the edges of the graph: data sets and the parent's LoggedModel go into the run, the model comes out of it.
+    """Record the data sets and the parent's LoggedModel as inputs of the run, and the model as its output.
 
     Args:
-        run: As it was before; what it has already is not drawn again.
+        run: The run, read before this call; models that are recorded already are not recorded again.
         model: Id of the LoggedModel.
-        parent: Id of the LoggedModel it was made from; None for the base.
-        datasets: What it learned from.
+        parent: Id of the LoggedModel that it was made from; None for the base.
+        datasets: The data sets that it learned from.
     """
     from mlflow.entities import LoggedModelOutput
 
@@ -93,7 +93,7 @@ def link(run: "Run", model: str, parent: str | None, datasets: Sequence[DatasetR
 
 
 def create_model(name: str, about: str, tags: dict[str, str]) -> None:
-    """Make a registered model that versions can be put under, if it is not there."""
+    """Create a registered model, if it does not exist."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -104,14 +104,14 @@ def create_model(name: str, about: str, tags: dict[str, str]) -> None:
 
 
 def create_version(name: str, run: "Run", model: str, tags: dict[str, str], description: str) -> "ModelVersion":
-    """Put a new version under a registered model.
+    """Create a new version of a registered model.
 
     Args:
-        name: Of the registered model.
-        run: The run it comes out of.
-        model: Id of its LoggedModel.
-        tags: Of the version.
-        description: Of the version, markdown.
+        name: Name of the registered model.
+        run: The run that made the version.
+        model: Id of the version's LoggedModel.
+        tags: Tags of the version.
+        description: Description of the version, markdown.
     """
     return client().create_model_version(
         name,
@@ -119,7 +119,7 @@ def create_version(name: str, run: "Run", model: str, tags: dict[str, str], desc
         run_id=run.info.run_id,
         tags=tags,
         description=description,
-        await_creation_for=0,  # it is ready when the call returns; waiting would only ask again
+        await_creation_for=0,  # The version is ready when the call returns; waiting would only send more requests.
         model_id=model,
     )
 

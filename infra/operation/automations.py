@@ -1,6 +1,6 @@
-"""Automations of the Prefect server: they find lost runs, start them again once, and report what matters.
+"""Automations of the Prefect server: they start lost runs again, once, and report failures, promotions, regressions.
 
-python -m infra.operation.automations       # puts them on the server that PREFECT_API_URL names
+python -m infra.operation.automations       # registers them with the server at PREFECT_API_URL
 """
 
 import os
@@ -16,24 +16,30 @@ if TYPE_CHECKING:
     from prefect.events.schemas.automations import AutomationCore
 
 POOL = "maft"
-"""The work pool whose runs are ours."""
+"""The work pool of maft's runs."""
 
 OURS = {"prefect.resource.role": "work-pool", "prefect.resource.name": POOL}
 
 FLOWS = ["improve", "iterate", "nightly", "evaluate", "pretrain", "benchmark", "method", "match"]
-"""The flows that send heartbeats: those that are deployed, and their subflows."""
+"""The flows that send heartbeats: the deployed flows and their subflows."""
 
 SILENCE = timedelta(seconds=4 * HEARTBEAT_SECONDS)
-"""A run without a heartbeat for so long is taken for dead. `infra.operation.worker` knows at once that the runs of its
-worker are lost; this is for those whose machine went down, and for `maft run`. It is long because a training job leaves
-others little time, and a run whose heartbeats are only late must not be started a second time."""
+"""A run without a heartbeat for this long counts as dead.
+
+`infra.operation.worker` marks the runs of an ended worker as crashed by itself, so this matters only for runs whose
+machine went down and for `maft run`. The time is long because a training job can delay heartbeats, and a run that
+still lives must not be started a second time.
+"""
 
 QUIET = timedelta(seconds=15)
-"""From a crash to the new start. Where only the run's process died, its worker reports that twice, seconds apart, and
-the second report would hit the new attempt."""
+"""Time from a crash to the new start.
+
+If only the run's process died, the worker reports the crash twice, seconds apart; without this pause, the second report
+would mark the new attempt as crashed.
+"""
 
 MEMORY = timedelta(days=7)
-"""How long the crashes of a run are counted."""
+"""The period in which the crashes of a run are counted."""
 
 WEBHOOK_VARIABLE = "MAFT_WEBHOOK_URL"
 WEBHOOK_BLOCK = "maft-webhook"
@@ -48,7 +54,7 @@ SILENT, AGAIN, HOPELESS, FAILURE, SOCIETY = (
 
 
 def names() -> set[str]:
-    """The automations that this environment calls for."""
+    """The names of the automations to register; two of them only if MAFT_WEBHOOK_URL is set."""
     lost = {SILENT, AGAIN, HOPELESS}
     return {*lost, FAILURE, SOCIETY} if webhook_url() else lost
 
@@ -57,7 +63,7 @@ def webhook_url() -> str | None:
     """MAFT_WEBHOOK_URL; None if unset or empty.
 
     Raises:
-        UserError: it is no http:// or https:// address. The value is a secret and not repeated.
+        UserError: it is not an http:// or https:// address. The message leaves out the value, which is a secret.
     """
     url = os.environ.get(WEBHOOK_VARIABLE, "").strip()
     if url and not url.startswith(("http://", "https://")):
@@ -66,10 +72,10 @@ def webhook_url() -> str | None:
 
 
 def lost_runs(silence: timedelta = SILENCE) -> "list[AutomationCore]":
-    """Mark a run that stopped sending heartbeats as crashed, and start a crashed run again, once.
+    """The automations that mark a run without heartbeats as crashed, and start a crashed run again, once.
 
     Args:
-        silence: after which a run is taken for dead.
+        silence: time without a heartbeat after which a run counts as dead.
     """
     return [_crash_silent(silence), _start_again(), _give_up()]
 
@@ -107,7 +113,7 @@ def _start_again() -> "AutomationCore":
 
     return AutomationCore(
         name=AGAIN,
-        description="A deployment's run whose process died goes on where it was cut off. A second crash is final.",
+        description="A deployment's run whose process died continues where it stopped. A second crash is final.",
         trigger=EventTrigger(
             posture=Posture.Proactive,
             match={"prefect.resource.id": "prefect.flow-run.*", "prefect.run-count": ["0", "1"]},
@@ -120,7 +126,7 @@ def _start_again() -> "AutomationCore":
         ),
         actions=[
             ChangeFlowRunState(
-                state=StateType.SCHEDULED, name="AwaitingRetry", message="Crashed; goes on where it was cut off."
+                state=StateType.SCHEDULED, name="AwaitingRetry", message="Crashed; will continue where it stopped."
             )
         ],
     )
@@ -133,7 +139,7 @@ def _give_up() -> "AutomationCore":
 
     return AutomationCore(
         name=HOPELESS,
-        description="The guard against a loop: an attempt that ends before it runs does not raise the run count.",
+        description="Prevents an endless loop: an attempt that ends before it runs does not raise the run count.",
         trigger=EventTrigger(
             posture=Posture.Reactive,
             match={"prefect.resource.id": "prefect.flow-run.*", "prefect.run-count": ["0", "1"]},
@@ -152,11 +158,11 @@ def _give_up() -> "AutomationCore":
 
 
 def notifications(block: UUID, ui_url: str) -> "list[AutomationCore]":
-    """POST a JSON object to the webhook: for a failed run or a second crash, for a promotion or a regression.
+    """The automations that POST a JSON object to the webhook: on a failure, second crash, promotion or regression.
 
     Args:
         block: the Webhook block that holds the address.
-        ui_url: where a browser finds Prefect, for the link to the run.
+        ui_url: address of the Prefect UI, for the link to the run.
     """
     from prefect.events.actions import CallWebhook
     from prefect.events.schemas.automations import AutomationCore, CompoundTrigger, EventTrigger, Posture
@@ -208,7 +214,7 @@ def notifications(block: UUID, ui_url: str) -> "list[AutomationCore]":
 
 
 def put(client: "SyncPrefectClient", automation: "AutomationCore") -> None:
-    """Make the automation, or change the one of the same name where it differs. Switched off, it stays off."""
+    """Create the automation, or update the one of the same name if it differs; one that is switched off stays off."""
     existing = client.read_automations_by_name(automation.name)
     if not existing:
         client.create_automation(automation)

@@ -1,7 +1,7 @@
 """Registers this project with a Prefect server: the work pool, the automations, and the deployments of prefect.yaml.
 
-This is done again only when any of that, or the code behind it, has changed; what an operator changed in the Prefect
-UI stays until then.
+The registration is repeated only when one of these or the project's code has changed. Until then, changes that an
+operator makes in the Prefect UI stay.
 """
 
 import hashlib
@@ -28,11 +28,11 @@ from infra.operation.servers import Servers
 ROOT = Path(__file__).resolve().parents[2]
 TIMEZONE_VARIABLE = "MAFT_TIMEZONE"
 SECONDS = 300.0
-"""For one command of Prefect; seconds, unless a training job leaves it no time."""
+"""Time limit of one Prefect command. It takes a few seconds, or longer while a training job uses all processors."""
 
 
 def enter_project() -> dict[str, str]:
-    """The pull step of prefect.yaml: the project that this very code is part of becomes the working folder."""
+    """Make this project the working folder; prefect.yaml calls this as its pull step."""
     os.chdir(ROOT)
     return {"directory": str(ROOT)}
 
@@ -41,18 +41,19 @@ def deploy(home: Home, servers: Servers, say: Callable[[str], None]) -> bool:
     """Bring the Prefect server up to date with this project.
 
     Args:
-        say: hears that it takes a moment.
+        say: called with a line for the user when a registration starts.
 
     Returns:
-        Whether anything had to be done.
+        Whether anything was registered.
 
     Raises:
-        UserError: MAFT_TIMEZONE or MAFT_WEBHOOK_URL is unusable, or Prefect refused, with what it said.
+        UserError: MAFT_TIMEZONE or MAFT_WEBHOOK_URL is unusable, or a Prefect command failed; the message has its
+            output.
     """
     environment = {
         **client_environment(home, servers.prefect_api_url, servers.mlflow_tracking_uri),
         TIMEZONE_VARIABLE: _timezone(),
-        # The lines are for a person to read in an error message, not for a terminal of unknown width.
+        # The output may be quoted in an error message, so it must have no colours and no wrapped lines.
         "PREFECT_CLI_COLORS": "false",
         "COLUMNS": "200",
     }
@@ -77,7 +78,7 @@ def _names() -> list[str]:
 
 
 def _all_there(api: httpx.Client) -> bool:
-    """Nobody has deleted anything, and this is not another server with the address of the last one."""
+    """Whether the server has all deployments and automations; not so if some were deleted or the server is new."""
     deployed = api.post("/deployments/filter", json={"work_pools": {"name": {"any_": [POOL]}}}).json()
     wanted = automations.names()
     found = api.post("/automations/filter", json={"automations": {"name": {"any_": sorted(wanted)}}}).json()
@@ -85,7 +86,7 @@ def _all_there(api: httpx.Client) -> bool:
 
 
 def _digest(servers: Servers) -> str:
-    """SHA-256 of all that is registered and of the server; schemas of parameters come from all over the project."""
+    """SHA-256 of the server's URL, the settings and all code, since parameter schemas depend on the whole project."""
     digest = hashlib.sha256()
     rooms = ("flows", "tasks", "infra", "agents", "evaluation")
     for path in [ROOT / "prefect.yaml", *(source for room in rooms for source in sorted((ROOT / room).rglob("*.py")))]:
@@ -101,8 +102,8 @@ def _timezone() -> str:
         return zoneinfo.ZoneInfo(name).key
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise UserError(
-            f"{TIMEZONE_VARIABLE} is {name!r}, which is no time zone; set it to one such as Europe/Paris, or unset it "
-            "for UTC"
+            f"{TIMEZONE_VARIABLE} is {name!r}, which is not a time zone; set it to one such as Europe/Paris, or unset "
+            "it for UTC"
         ) from error
 
 
@@ -123,4 +124,4 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
         raise UserError(f"`python {' '.join(command)}` did not end within {SECONDS:.0f} s; run it again") from error
     if done.returncode != 0:
         said = "\n".join(f"    {line}" for line in done.stdout.splitlines()[-12:])
-        raise UserError(f"`python {' '.join(command)}` failed in {ROOT}; it said:\n{said}")
+        raise UserError(f"`python {' '.join(command)}` failed in {ROOT}; its output:\n{said}")

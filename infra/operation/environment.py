@@ -1,6 +1,6 @@
-"""The environment that Prefect and MLflow run with, in this process and in their servers.
+"""Environment variables of Prefect and MLflow, for this process and for the servers.
 
-Prefect reads its settings once, at import, so this module imports neither and comes first.
+Prefect reads its settings once, when it is imported, so this module must run first and imports neither of the two.
 """
 
 import os
@@ -12,10 +12,10 @@ from infra.home.home import Home
 LOOPBACK = "127.0.0.1"
 
 HEARTBEAT_SECONDS = 30
-"""Between two signs of life of a flow run; the least that Prefect allows."""
+"""Seconds between two heartbeats of a flow run; the shortest time that Prefect allows."""
 
 _DEFAULTS = {
-    # Nothing is reported to anybody. MLflow wants the word `true`; `1` means nothing to it.
+    # Nothing reports usage data. MLflow accepts only the word `true`, not `1`.
     "DO_NOT_TRACK": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -28,10 +28,10 @@ _DEFAULTS = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }
-"""A user's own export of these wins: they change what is said and to whom, never where something is kept."""
+"""Defaults that the user's exports override; they decide what is printed and reported, not where files are kept."""
 
 _ELSEWHERE = ("PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK", "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK")
-"""These would send results out of the home, where `infra.home.cache` looks for them."""
+"""Variables that are removed, since they would store results outside the home, where `infra.home.cache` looks."""
 
 _PREFECT_SERVER_KEEPS = ("PREFECT_SERVER_", "PREFECT_LOGGING_", "PREFECT_UI_")
 _MLFLOW_SERVER_KEEPS = ("MLFLOW_SERVER_", "MLFLOW_LOGGING_", "MLFLOW_DISABLE_TELEMETRY")
@@ -46,22 +46,22 @@ _PREFECT_SERVER_DROPS = (
 
 
 def apply_environment(home: Home, prefect_api_url: str, mlflow_tracking_uri: str) -> None:
-    """Set the environment variables of Prefect and MLflow for this process and those that it starts.
+    """Set the environment variables of Prefect and MLflow for this process and its child processes.
 
-    Call it before Prefect is imported; calling it again with the same arguments is fine at any time.
+    Call it before Prefect is imported. It may be called again with the same arguments at any time.
 
     Args:
-        home: results and Prefect's own files go there, whatever the user exported.
+        home: results and Prefect's own files go there, even if the user exported other folders.
         prefect_api_url: such as `http://127.0.0.1:4200/api`.
         mlflow_tracking_uri: such as `http://127.0.0.1:5000`.
 
     Raises:
-        RuntimeError: Prefect is imported already and runs with other settings.
+        RuntimeError: Prefect was imported before, with other settings.
     """
     decided = _decided(home, prefect_api_url, mlflow_tracking_uri)
     changed = [name for name, value in decided.items() if os.environ.get(name) != value and name.startswith("PREFECT_")]
     if changed and "prefect" in sys.modules:
-        raise RuntimeError(f"prefect was imported before its settings were made: {', '.join(changed)}")
+        raise RuntimeError(f"prefect was imported before its settings were set: {', '.join(changed)}")
     for name in _ELSEWHERE:
         os.environ.pop(name, None)
     os.environ.update(client_environment(home, prefect_api_url, mlflow_tracking_uri))
@@ -74,14 +74,14 @@ def client_environment(home: Home, prefect_api_url: str, mlflow_tracking_uri: st
 
 
 def _decided(home: Home, prefect_api_url: str, mlflow_tracking_uri: str) -> dict[str, str]:
-    """What the user's exports do not change."""
+    """The variables that the user's exports do not override."""
     return {
         "MAFT_HOME": str(home.path),
         "PREFECT_API_URL": prefect_api_url,
         "PREFECT_HOME": str(home.prefect),
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home.results),
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-        # `infra.operation.automations` counts on it.
+        # `infra.operation.automations` relies on this frequency.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
         "MLFLOW_TRACKING_URI": mlflow_tracking_uri,
         **_without_proxy(),
@@ -89,12 +89,12 @@ def _decided(home: Home, prefect_api_url: str, mlflow_tracking_uri: str) -> dict
 
 
 def prefect_server_environment(home: Home, port: int) -> dict[str, str]:
-    """Environment of the Prefect server of a home. Its working folder must be the home.
+    """The environment of a home's Prefect server, which must run in the home folder.
 
     Args:
-        home: database and web pages go there. The pages would else be unpacked into the installed package, where
-            two first starts at once damage each other and a container may not write.
-        port: the one it will listen on.
+        home: the database and the web pages go there. By default, Prefect unpacks the pages into its package, which
+            fails in a read-only container and when two servers do it at once.
+        port: the port that the server will listen on.
     """
     kept = {
         name: value
@@ -108,33 +108,33 @@ def prefect_server_environment(home: Home, port: int) -> dict[str, str]:
         # The default lets any web page that the user visits call the API.
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{LOOPBACK}:{port},http://localhost:{port}",
         "PREFECT_UI_STATIC_DIRECTORY": str(home.prefect / "ui"),
-        # Leases in memory are forgotten by a restart, and the slots that they held would stay taken for ever.
+        # If leases were kept in memory, a restart would lose them, and their slots would stay taken for ever.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-        # The slot of a society whose run was killed is free again, and taken, seconds after its lease has ended.
+        # The slot of a killed run is free, and a waiting run takes it, within seconds after its lease has ended.
         "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "5",
         "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
         **kept,
         "PREFECT_HOME": str(home.prefect),
-        # Relative to the working folder: a home may have characters in its path that mean something in a URL.
+        # The path is relative to the working folder, since the home's path may have characters special in a URL.
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{_inside(home, home.prefect / 'prefect.db')}",
-        # The pages would else call port 4200, whatever --port says.
+        # By default, the pages call port 4200, even if --port is another one.
         "PREFECT_SERVER_UI_API_URL": f"http://{LOOPBACK}:{port}/api",
     }
 
 
 def mlflow_server_environment() -> dict[str, str]:
-    """Environment of the MLflow server of a home; where it keeps things are arguments, see `mlflow_server_stores`."""
+    """The environment of a home's MLflow server; `mlflow_server_stores` has the arguments that say where it stores."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("MLFLOW_", "_MLFLOW_")) or name.startswith(_MLFLOW_SERVER_KEEPS)
     }
-    # Jobs (scorers that run in the server) would be six more processes of 250 MB each.
+    # Jobs (scorers that run in the server), which maft does not use, would take six more processes of 250 MB each.
     return {**_DEFAULTS, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **kept}
 
 
 def mlflow_server_stores(home: Home) -> list[str]:
-    """Arguments of `mlflow server` that put database and artifacts into the home, which must be its working folder."""
+    """Arguments of `mlflow server`, run in the home folder, that put its database and artifacts into the home."""
     database, artifacts = _inside(home, home.mlflow / "mlflow.db"), _inside(home, home.mlflow_artifacts)
     return ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", artifacts, "--serve-artifacts"]
 
@@ -144,7 +144,7 @@ def _inside(home: Home, path: Path) -> str:
 
 
 def _without_proxy() -> dict[str, str]:
-    """Keeps calls to the home's own servers off a proxy, where the user has one."""
+    """Variables that exempt the home's own servers from the user's proxy; empty if there is no proxy."""
     if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in os.environ):
         return {}
     exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""

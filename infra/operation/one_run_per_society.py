@@ -1,10 +1,9 @@
-"""At most one run of a society at a time, over all deployments and `maft run`s of a Prefect server.
+"""Allows one run of a society at a time, across all deployments and `maft run` commands of a Prefect server.
 
-The slot is a global concurrency limit of Prefect, `society-NAME`, held by a lease that the run keeps renewing. The home
-has a note of who holds it, so that the next run there gives back at once what a killed one held. Elsewhere, a run that
-is killed renews nothing, and its slot is free again within LEASE_SECONDS and a few more; until then the killed run
-itself waits too, when it is started again. So a run that was given up too early, and lives, is never joined by a
-second one.
+A run holds the only slot of a global concurrency limit of Prefect, `society-NAME`, by a lease that it keeps renewing.
+A note in the home says which process holds the lease. If that process was killed, the next run in the same home ends
+the lease at once. A run in another home waits until the lease ends by itself, LEASE_SECONDS and a few seconds after
+the kill. So a second run never starts beside a run that only seems to be dead.
 """
 
 import json
@@ -25,27 +24,27 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 LEASE_SECONDS = 60.0
-"""The least that Prefect allows. It renews a lease after three quarters of this, in a thread of its own."""
+"""Duration of a lease, the shortest that Prefect allows. Prefect renews it in a thread after three quarters of this."""
 
 WAITS = " · waits for its turn"
-"""Follows the name of a flow run for as long as it waits."""
+"""Added to the name of a flow run while it waits."""
 
 
 class SocietyBusy(Exception):
-    """Another run of the society is at work."""
+    """Another run of the society is running."""
 
 
 @contextmanager
 def one_run_per_society(society: str, wait: bool) -> Iterator[None]:
-    """Be the only run of this society inside the `with` block.
+    """Hold the slot of this society inside the `with` block.
 
     Args:
-        society: its name.
-        wait: for another run to end, for as long as it takes; the log and the flow run's name say so meanwhile.
+        society: the society's name.
+        wait: whether to wait for another run, without limit; the log and the flow run's name then say that it waits.
 
     Raises:
-        SocietyBusy: another run is at work, and `wait` is false. A run that was killed and started again waits all the
-            same, for 1.5 LEASE_SECONDS: the lease may be its own.
+        SocietyBusy: another run is running, and `wait` is false. A run that was killed and started again first waits
+            1.5 LEASE_SECONDS even then, since the lease may be its own.
         prefect.concurrency.asyncio.ConcurrencySlotAcquisitionError: the Prefect server refused.
     """
     name, run = f"society-{society}", _flow_run()
@@ -53,7 +52,7 @@ def one_run_per_society(society: str, wait: bool) -> Iterator[None]:
     _give_back(note)
     killed_before = run is not None and run.run_count > 1
     with ExitStack() as held:
-        # The look spares Prefect's log an error for each refusal; the try is what counts.
+        # Prefect logs an error for each refused attempt, so look first; only the attempt itself is certain.
         if _slots_taken(name) or not _take(held, name, max_retries=0):
             if not (wait or killed_before):
                 raise SocietyBusy(f"another run of society {society!r} is at work")
@@ -68,7 +67,7 @@ def one_run_per_society(society: str, wait: bool) -> Iterator[None]:
 
 
 def _write(note: Path) -> None:
-    """Which lease this process holds."""
+    """Note which leases this process holds."""
     from prefect.concurrency.context import ConcurrencyContext
 
     context = ConcurrencyContext.get()
@@ -79,7 +78,7 @@ def _write(note: Path) -> None:
 
 
 def _give_back(note: Path) -> None:
-    """End the leases of a process of this home that is no more; of one that ended already the server knows nothing."""
+    """End the leases in the note if their process is dead; the server ignores a lease that has ended already."""
     from prefect.client.orchestration import get_client
 
     try:
@@ -98,7 +97,11 @@ def _give_back(note: Path) -> None:
 
 
 def _take(held: ExitStack, name: str, **limits: Any) -> bool:
-    """Whether the slot was free within the limits; it is held until the stack is closed then."""
+    """Try to take the slot within the limits; if it is taken, closing the stack gives it back.
+
+    Returns:
+        Whether the slot was taken.
+    """
     from prefect.concurrency.asyncio import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
     from prefect.concurrency.sync import concurrency
 
@@ -115,7 +118,7 @@ def _take(held: ExitStack, name: str, **limits: Any) -> bool:
 
 
 def _slots_taken(name: str) -> int:
-    """How many hold the limit of this name, which is created where it is missing."""
+    """How many runs hold a slot of the limit of this name; the limit is created if it is missing."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
@@ -125,7 +128,7 @@ def _slots_taken(name: str) -> int:
             return client.read_global_concurrency_limit_by_name(name).active_slots
         except ObjectNotFound:
             pass
-        # Another run may be faster; if none was, the next call says what is wrong.
+        # Another run may create the limit first. If creating it failed for another reason, the next call raises.
         with suppress(ObjectAlreadyExists, PrefectHTTPStatusError):
             client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
         return client.read_global_concurrency_limit_by_name(name).active_slots
@@ -140,7 +143,7 @@ def _flow_run() -> "FlowRun | None":
 
 @contextmanager
 def _waiting(society: str, run: "FlowRun | None") -> Iterator[None]:
-    """Say so in the log and in the name of the flow run, which is what lists of runs show."""
+    """Say in the log and in the flow run's name, which lists of runs show, that the run waits."""
     from prefect.client.orchestration import get_client
     from prefect.logging import get_run_logger
 

@@ -1,4 +1,4 @@
-"""Which loopback port a server gets."""
+"""Chooses the loopback port of a server."""
 
 import os
 import socket
@@ -11,10 +11,10 @@ from infra.operation.environment import LOOPBACK
 
 
 def chosen_ports(variables: Iterable[str]) -> dict[str, int]:
-    """Ports that the user set, by environment variable; those not set are left out.
+    """The ports that the user set, by environment variable; variables that are not set are left out.
 
     Raises:
-        UserError: one is no port that a user may listen on, or two are the same.
+        UserError: a value is not a port from 1024 to 65535, or two ports are the same.
     """
     chosen: dict[str, int] = {}
     for variable in variables:
@@ -31,15 +31,15 @@ def chosen_ports(variables: Iterable[str]) -> dict[str, int]:
 
 
 def chosen_port(variable: str, port: int) -> int:
-    """The port that the user chose with this variable, if it is free.
+    """Return the port that the user chose with this variable, once it is known to be free.
 
     Raises:
-        UserError: somebody else listens there.
+        UserError: another program uses the port.
     """
     if user := occupant(port):
         raise UserError(
             f"{variable} is {port}, but port {port} is in use by {user}; stop that program, "
-            f"set {variable} to a free port, or unset it and maft takes a free one"
+            f"set {variable} to a free port, or unset it so that maft chooses a free one"
         )
     return port
 
@@ -48,12 +48,12 @@ def free_port(candidates: Sequence[int], variable: str, title: str, say: Callabl
     """The first candidate that is free.
 
     Args:
-        variable: the environment variable that chooses another port, for the message.
-        title: of the server, for the message.
-        say: hears why it is not the first candidate, if it is not.
+        variable: the environment variable that sets the port, for the error message.
+        title: name of the server, for messages.
+        say: called with a line for the user if the first candidate is in use.
 
     Raises:
-        UserError: none is free.
+        UserError: no candidate is free.
     """
     for port in candidates:
         if occupant(port) is None:
@@ -66,11 +66,11 @@ def free_port(candidates: Sequence[int], variable: str, title: str, say: Callabl
 
 
 def occupant(port: int) -> str | None:
-    """Who listens on a loopback port, as far as this user may know; None if it is free."""
+    """The program that listens on a loopback port, as far as this user may see it; None if the port is free."""
     with socket.socket() as probe, socket.socket() as binder:
         probe.settimeout(1.0)
         binder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # macOS lets one bind where another listens on all addresses, so that binding alone does not tell.
+        # On macOS, bind succeeds even if another program listens on all addresses, so connect first.
         if probe.connect_ex((LOOPBACK, port)) != 0:
             try:
                 binder.bind((LOOPBACK, port))

@@ -1,4 +1,4 @@
-"""Prefect's REST API, without the seconds that an import of Prefect takes."""
+"""A client of Prefect's REST API that does not import Prefect, which takes seconds."""
 
 import os
 from typing import Any
@@ -9,11 +9,11 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponen
 from infra.operation.environment import LOOPBACK
 
 SECONDS = 90.0
-"""For an answer: longer than the 60 s for which the server itself waits for its database before it answers 503."""
+"""Time limit of a request: longer than the 60 s that the server waits for its database before it answers 503."""
 
 TRIES = 6
 FIRST_PAUSE_SECONDS = 0.5
-"""After the first try that finds the server's database busy, which it says by a 503; doubled after each later one."""
+"""Pause after the first answer 503, which says that the server's database is busy; doubled after each later one."""
 
 
 def _is_busy(error: BaseException) -> bool:
@@ -21,7 +21,7 @@ def _is_busy(error: BaseException) -> bool:
 
 
 class PrefectApi(httpx.Client):
-    """Its calls raise httpx.HTTPStatusError unless they succeed."""
+    """An HTTP client whose calls raise httpx.HTTPStatusError unless they succeed."""
 
     @retry(
         retry=retry_if_exception(_is_busy),
@@ -30,17 +30,17 @@ class PrefectApi(httpx.Client):
         reraise=True,
     )
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Send a request, again where the server asks for that.
+        """Send a request; repeat it up to TRIES times while the server answers 503.
 
         Raises:
-            httpx.HTTPStatusError: the answer is no success.
+            httpx.HTTPStatusError: the answer is an error.
             httpx.TransportError: there is no answer.
         """
         return super().send(request, **options).raise_for_status()
 
 
 def connect(api_url: str) -> PrefectApi:
-    """A client of the server at this URL; PREFECT_API_KEY or PREFECT_API_AUTH_STRING are used where set.
+    """A client of the server at this URL; it uses PREFECT_API_KEY or PREFECT_API_AUTH_STRING if one is set.
 
     Args:
         api_url: such as `http://127.0.0.1:4200/api`.
@@ -57,7 +57,7 @@ def connect(api_url: str) -> PrefectApi:
         headers=headers,
         auth=auth,
         timeout=SECONDS,
-        # A proxy from the environment would be asked for its own loopback, and certificates take time to load.
+        # A proxy could not reach this machine's loopback address, and certificates take time to load.
         trust_env=not loopback,
         verify=not loopback,
     )

@@ -1,16 +1,16 @@
-"""The Prefect command, for a server whose automations act once on each event.
+"""The Prefect command with two fixes for a server on SQLite: automations act once per event, and no 60 s standstills.
 
     python -m infra.operation.prefect_server server start
 
-On SQLite, Prefect evaluates a trigger in a transaction that reads before it writes. Where another write came between,
-that fails with "database is locked" (https://github.com/PrefectHQ/prefect/issues/18934), the event is taken again, and
-what had acted on it acts again; after four times the event is lost. So a webhook was called four times for one failed
-run, and another crash was not told of at all. A transaction that is for writing from its beginning waits its turn.
+Prefect evaluates a trigger in a transaction that reads before it writes. If another transaction writes in between, it
+fails with "database is locked" (https://github.com/PrefectHQ/prefect/issues/18934), and Prefect processes the event
+again, up to four times, then drops it. So one failed run called a webhook four times, and the crash of another run was
+not reported. The fix: the transaction takes the write lock at its start, and waits for it.
 
-Nor does it stand still for a minute. A statement that failed leaves its cursor to Python's garbage collector, which
-runs in whatever thread allocates, as a rule the event loop's. To clear a cursor it waits for the cursor's connection;
-where that waits for the database's lock, which another request holds that needs the event loop to go on, all three
-waited until SQLite gave up: 60 s. So garbage is collected in a thread of its own, which may wait.
+A failed statement leaves its cursor to Python's garbage collector, which runs in the thread that allocates memory,
+usually the thread of the event loop. To close the cursor, the collector waits for the cursor's connection, which may
+wait for the database lock. If the request that holds this lock needs the event loop, all three wait until SQLite
+gives up after 60 s. The fix: a separate thread collects the garbage.
 """
 
 import gc
@@ -26,7 +26,7 @@ from prefect.server.events import triggers
 from sqlalchemy.ext.asyncio import AsyncSession
 
 FULL_SECONDS = 30
-"""Between collections of all generations; the younger ones are collected every second."""
+"""Seconds between full garbage collections; only the younger generations are collected every second."""
 
 
 @asynccontextmanager
@@ -37,7 +37,7 @@ async def _writing_session(begin_transaction: bool = False) -> AsyncGenerator[As
 
 
 def collect_garbage_aside() -> None:
-    """Collect no garbage from now on but in a thread for it."""
+    """From now on, collect garbage only in a thread for it."""
     gc.disable()
     threading.Thread(target=_collect, name="garbage", daemon=True).start()
 
@@ -49,7 +49,7 @@ def _collect() -> None:
 
 
 def main() -> None:
-    """Run the Prefect command with the arguments of this one."""
+    """Run the Prefect command with this command's arguments."""
     collect_garbage_aside()
     triggers.automations_session = _writing_session  # type: ignore[assignment, attr-defined]
     app()

@@ -1,7 +1,7 @@
-"""Processes that outlive the command that started them, and how to find them again.
+"""Starts processes that outlive the command that started them, and finds them again.
 
-A process is recorded in the home's servers.json and carries a mark in its environment, which its children inherit: so
-are found a child that outlived its parent, and a process whose starter was killed before it wrote the record.
+A process is recorded in the home's servers.json. It also carries a mark in its environment, which its children inherit.
+The mark finds children that outlived their parent, and a process whose starter was killed before it wrote the record.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ from infra.errors import UserError
 from infra.home.home import Home
 
 STOP_SECONDS = 10.0
-"""Time to finish what is open, then it is killed; databases survive that."""
+"""Time that a process has to end after it was asked to; then it is killed, which does no harm to the databases."""
 
 _MARK = "MAFT_SERVER"
 
@@ -31,16 +31,16 @@ class StartedProcess:
 
     pid: int
     create_time: float
-    """Of the process, seconds since 1970."""
+    """Start time of the process, in seconds since 1970."""
     port: int
     url: str
     started: str
-    """ISO 8601, UTC."""
+    """Time of the start, ISO 8601, UTC."""
 
 
 @contextmanager
 def locked(home: Home, say: Callable[[str], None]) -> Iterator[None]:
-    """One `up` or `down` at a time. The kernel lets go of the lock however its holder ends."""
+    """Let one `up` or `down` run at a time; the kernel releases the lock even if its holder is killed."""
     with home.servers_lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,7 +51,7 @@ def locked(home: Home, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def read_records(home: Home) -> dict[str, StartedProcess]:
-    """Records by name.
+    """The records in servers.json by the name of the process; empty without the file.
 
     Raises:
         UserError: servers.json is damaged.
@@ -75,11 +75,11 @@ def write_records(home: Home, records: dict[str, StartedProcess]) -> None:
 def start(
     home: Home, name: str, command: list[str], environment: dict[str, str], port: int, url: str
 ) -> StartedProcess:
-    """Start a command in the home folder, in a session of its own, its output appended to the home's log NAME.log.
+    """Start a command in the home folder, in a new session, with its output appended to the log NAME.log of the home.
 
     Args:
-        environment: all of it; the mark is added.
-        port, url: kept in the record.
+        environment: all its environment variables; the mark is added.
+        port, url: stored in the record.
     """
     with log_file(home, name).open("ab") as log:
         process = subprocess.Popen(
@@ -91,21 +91,21 @@ def start(
             stderr=log,
             start_new_session=True,
         )
-    # It is meant to outlive this process; Popen would warn of that.
+    # The process is meant to outlive this one; without a return code, Popen would warn about that.
     process.returncode = 0
     created = psutil.Process(process.pid).create_time()
     return StartedProcess(process.pid, created, port, url, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 def leader(home: Home, name: str, record: StartedProcess | None) -> psutil.Process | None:
-    """The recorded process, if it lives and is not another with a recycled pid."""
+    """The recorded process; None if it has ended, even if another process now has its pid."""
     if record is None:
         return None
     try:
         process = psutil.Process(record.pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
-        # Creation times shift when the clock is set, and not every system shows an environment: either will do.
+        # One match is enough: start times shift when the clock is set, and not every system shows environments.
         same = abs(process.create_time() - record.create_time) < 1.0 or _has_mark(process, _mark(home, name))
         return process if same else None
     except psutil.Error:
@@ -113,7 +113,7 @@ def leader(home: Home, name: str, record: StartedProcess | None) -> psutil.Proce
 
 
 def members(home: Home, name: str, record: StartedProcess | None) -> list[psutil.Process]:
-    """All living processes under this name, recorded or not."""
+    """All living processes of this name, recorded or not."""
     found = [process for process in psutil.process_iter() if _has_mark(process, _mark(home, name))]
     first = leader(home, name, record)
     if first is not None and first not in found:
@@ -122,7 +122,7 @@ def members(home: Home, name: str, record: StartedProcess | None) -> list[psutil
 
 
 def listening_ports(process: psutil.Process) -> set[int]:
-    """TCP ports on which a process or a child of it listens; none if it ended meanwhile."""
+    """TCP ports on which a process or one of its children listens; none if the process has ended."""
     try:
         family = [process, *process.children(recursive=True)]
         connections = [connection for member in family for connection in member.net_connections("tcp")]
@@ -132,7 +132,7 @@ def listening_ports(process: psutil.Process) -> set[int]:
 
 
 def stop(processes: list[psutil.Process]) -> None:
-    """Ask processes to end, and after STOP_SECONDS make them."""
+    """Ask processes to end, and kill those that still run after STOP_SECONDS."""
     for signal in (psutil.Process.terminate, psutil.Process.kill):
         for process in processes:
             with suppress(psutil.NoSuchProcess):
@@ -141,12 +141,12 @@ def stop(processes: list[psutil.Process]) -> None:
 
 
 def log_file(home: Home, name: str) -> Path:
-    """Where the output of a process goes."""
+    """The file that holds the output of a process."""
     return home.logs / f"{name}.log"
 
 
 def log_tail(home: Home, name: str, lines: int = 12) -> str:
-    """The last lines of its output, indented, below the name of the file."""
+    """The name of a process's log file, and below it the last lines of the log, indented."""
     path = log_file(home, name)
     last = path.read_text(errors="replace").splitlines()[-lines:]
     return "\n".join([f"the end of {path}:", *(f"    {line}" for line in last)])

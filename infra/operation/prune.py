@@ -1,12 +1,13 @@
 """Finds and deletes the results and artifacts of a home that nothing refers to any more.
 
-A reference is a SHA-256, as results and artifacts are named by one, wherever it stands: in MLflow in the tags, params
-and data sets of a society's runs and in the tags of registered versions; in Prefect in the parameters of a flow run
-that has not ended well, and in what its tasks made or took from the cache. So the registered generations, the champion
-among them, keep adapters and data sets, and an unfinished job all that it would resume from. A completed job needs its
-results no more: run again, it computes again what is not there.
+Results and artifacts are named by a SHA-256, and each of these places that holds the SHA-256 refers to them: in MLflow,
+the tags, params and data sets of a society's runs, and the tags of registered versions; in Prefect, the parameters of a
+flow run that has not ended well, and the results that its tasks made or took from the cache. So registered generations
+keep their adapters and data sets, and an unfinished job keeps everything that it resumes from. A completed job does not
+keep its results; when it is run again, it computes the missing ones again.
 
-Nothing is touched that is younger than a day, or than a flow run still at work: it may be about to be referred to.
+Anything younger than a day, or younger than the oldest flow run still at work, is kept, since a reference to it may
+be about to be written.
 """
 
 import os
@@ -31,7 +32,7 @@ from infra.operation.prefect_api import connect
 
 GRACE_SECONDS = 24 * 3600.0
 LEFTOVER = ".writing-"
-"""Prefix of the folder that a process writes in, see `agents.store`; a process that is killed leaves it behind."""
+"""Prefix of the temporary folder that `agents.store` writes in; a killed process leaves it behind."""
 
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _AT_WORK = {"RUNNING", "PAUSED", "CANCELLING"}
@@ -41,7 +42,7 @@ Kind = Literal["result", "frame", "folder", "leftover"]
 
 
 class Garbage(Record):
-    """Something that nothing refers to."""
+    """A file or folder that nothing refers to."""
 
     kind: Kind
     path: str = Field(description="Relative to the home.")
@@ -49,28 +50,28 @@ class Garbage(Record):
 
 
 class Plan(Record):
-    """What would be deleted, and why the rest is kept."""
+    """The files and folders to delete, and why the rest is kept."""
 
     home: str
     garbage: list[Garbage]
     kept: int = Field(description="Results and artifacts that stay.")
     versions: int = Field(description="Registered versions in MLflow.")
-    unfinished: list[str] = Field(description="Flow runs that keep what they would resume from, by name and state.")
+    unfinished: list[str] = Field(description="Name and state of the flow runs that have not ended well.")
 
     @property
     def bytes(self) -> int:
-        """Of all that would be deleted."""
+        """The size of all garbage."""
         return sum(item.bytes for item in self.garbage)
 
 
 def plan(home: Home) -> Plan:
-    """List what nothing refers to, in the order in which it would be deleted: results before what they refer to.
+    """List what nothing refers to, in the order of deletion: results come before the artifacts that they refer to.
 
-    Several societies may share a home. PREFECT_API_URL and MLFLOW_TRACKING_URI name the servers that are asked; both
-    must answer, since what they do not tell of would be deleted.
+    Several societies may share a home. Both servers, at PREFECT_API_URL and MLFLOW_TRACKING_URI, must answer, since
+    anything that they do not refer to counts as garbage.
 
     Raises:
-        UserError: a folder of the home is a link, behind which nothing shall be deleted.
+        UserError: a folder of the home is a symbolic link; prune deletes nothing behind a link.
         httpx.HTTPError, MlflowException: a server does not answer.
     """
     versions, needed = _registered()
@@ -85,7 +86,7 @@ def plan(home: Home) -> Plan:
     kept, garbage = 0, []
     for kind, path in _entries(home):
         if path.name.split(".")[0] in needed or path.lstat().st_mtime > cut or (path / "config.json").exists():
-            kept += kind != "leftover"  # config.json: a base model of `maft pretrain`, which only its user refers to
+            kept += kind != "leftover"  # A folder with config.json is a base model of `maft pretrain`: always kept.
         else:
             garbage.append(Garbage(kind=kind, path=path.relative_to(home.path).as_posix(), bytes=_size(path)))
     unfinished = [f"{run['name']} ({run['state_name']})" for run in flow_runs]
@@ -93,15 +94,15 @@ def plan(home: Home) -> Plan:
 
 
 def carry_out(planned: Plan) -> list[Garbage]:
-    """Delete what was planned, but for what is needed or gone since then.
+    """Delete the planned garbage, except what is needed or gone by now.
 
-    Killed at any point it leaves nothing half: the next call goes on.
+    A kill leaves no artifact partly deleted; the next call deletes the rest.
 
     Returns:
-        What was deleted.
+        The deleted garbage.
 
     Raises:
-        As `plan`.
+        UserError, httpx.HTTPError, MlflowException: as in `plan`.
     """
     home = Home(Path(planned.home))
     agreed = {item.path for item in planned.garbage}
@@ -111,7 +112,7 @@ def carry_out(planned: Plan) -> list[Garbage]:
         if item.kind in ("result", "frame"):
             path.unlink(missing_ok=True)
             continue
-        # What lies under a digest is whole, at any time.
+        # Rename the folder before deleting it, so that a folder named by a digest is complete at any time.
         trash = tempfile.mkdtemp(dir=home.artifacts, prefix=LEFTOVER)
         path.rename(Path(trash) / path.name)
         shutil.rmtree(trash)
@@ -119,7 +120,7 @@ def carry_out(planned: Plan) -> list[Garbage]:
 
 
 def _registered() -> tuple[int, set[str]]:
-    """How many versions there are, and what they refer to."""
+    """The number of registered versions, and the digests that they refer to."""
     mlflow = client()
     count, needed, token = 0, set[str](), None
     while True:
@@ -132,7 +133,7 @@ def _registered() -> tuple[int, set[str]]:
 
 
 def _read_by_runs() -> set[str]:
-    """What the runs of all societies refer to: the problems that a generation was made from or measured on."""
+    """The digests that the runs of all societies refer to, such as those of the problems that they read."""
     mlflow = client()
     societies = mlflow.search_experiments(filter_string=f"name LIKE '{experiment_name('%')}'", max_results=10_000)
     needed, token = set[str](), None
@@ -150,7 +151,7 @@ def _read_by_runs() -> set[str]:
 
 
 def _unfinished() -> tuple[list[dict[str, Any]], set[str]]:
-    """Flow runs that have begun and not ended well, and what they, the flows in them and their tasks refer to."""
+    """The flow runs that have begun and not ended well, and the digests in them, their subflows and their tasks."""
     with connect(os.environ["PREFECT_API_URL"]) as prefect:
         ended_well = {"not_any_": ["COMPLETED", "CANCELLED"]}
         roots = {"parent_task_run_id": {"is_null_": True}, "state": {"type": ended_well}}
@@ -162,7 +163,7 @@ def _unfinished() -> tuple[list[dict[str, Any]], set[str]]:
                 some = {"id": {"any_": ids[start : start + _PAGE]}}
                 tasks = _pages(prefect, "/task_runs/filter", some)
                 needed |= _digests(str(task["state"]) for task in tasks)
-            # A flow that completed within an unfinished one would be run again too, from the cache.
+            # A completed subflow of an unfinished flow runs again too, from the cache, so it needs its results.
             ids = [run["id"] for run in _pages(prefect, "/flow_runs/filter", {"parent_flow_run_id": {"any_": ids}})]
     return [run for run in found if run["start_time"]], needed
 
@@ -179,7 +180,7 @@ def _pages(prefect: httpx.Client, path: str, flow_runs: dict[str, Any]) -> Itera
 
 
 def _entries(home: Home) -> Iterator[tuple[Kind, Path]]:
-    """Everything in the home that may be garbage, by its name and what it is; a link never is."""
+    """The files and folders in the home whose name and type allow them to be garbage; links are never garbage."""
     rooms: list[tuple[Kind, Path, str]] = [
         ("result", home.results, ""),
         ("frame", home.artifacts / "frames", ".parquet"),
@@ -188,7 +189,9 @@ def _entries(home: Home) -> Iterator[tuple[Kind, Path]]:
     ]
     for kind, room, suffix in rooms:
         if room.is_symlink():
-            raise UserError(f"{room} is a link; prune deletes nothing outside {home.path}: replace it by the folder")
+            raise UserError(
+                f"{room} is a link; prune deletes nothing outside {home.path}: replace the link by the folder itself"
+            )
         for entry in sorted(os.scandir(room), key=lambda entry: entry.name) if room.is_dir() else []:
             is_file, is_folder = entry.is_file(follow_symlinks=False), entry.is_dir(follow_symlinks=False)
             if kind == "leftover":

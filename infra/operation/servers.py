@@ -1,8 +1,8 @@
-"""The Prefect and the MLflow server of a home: up, down, status.
+"""Starts, stops and inspects the Prefect server and the MLflow server of a home.
 
-`up` starts what does not run yet, on loopback only, detached from the caller; a second `up` finds both and starts
-nothing. Where PREFECT_API_URL or MLFLOW_TRACKING_URI name a server of the user's, that one is used instead. Prefect,
-MLflow and torch are not imported here: this runs at the start of every command.
+`up` starts each server that does not run yet, on loopback only and detached from the caller. If the user sets
+PREFECT_API_URL or MLFLOW_TRACKING_URI, the server at that address is used instead. Every command runs this module at
+its start, so it does not import Prefect, MLflow or torch, which takes seconds.
 """
 
 import os
@@ -19,7 +19,7 @@ from infra.operation import environment, ports, processes
 from infra.operation.processes import StartedProcess
 
 START_SECONDS = 300.0
-"""A first start makes the databases: 15 s on two idle cores, minutes where a training job leaves nothing of them."""
+"""Time limit of a start. The first one creates the databases: 15 s on two idle cores, minutes beside a training job."""
 
 PORTS_TRIED = 20
 
@@ -34,9 +34,9 @@ class Service:
     port_variable: str
     first_port: int
     api_path: str
-    """Path of the URL that clients are given."""
+    """The path in the URL that clients use."""
     healthy: str
-    """What /health answers, in lower case. A status alone says little: web pages answer 200 to any address."""
+    """The text that /health answers, in lower case. The status is not enough: some servers answer 200 to any path."""
 
     def url(self, port: int) -> str:
         """The URL of a server that listens on this port of loopback."""
@@ -52,20 +52,20 @@ WORKER = "worker"
 
 @dataclass(frozen=True)
 class Servers:
-    """The addresses of both servers, as their clients take them."""
+    """The addresses of both servers, in the form that their clients use."""
 
     prefect_api_url: str
     mlflow_tracking_uri: str
 
     @property
     def prefect_ui_url(self) -> str:
-        """Where a browser finds Prefect; MLflow's pages are at `mlflow_tracking_uri` itself."""
+        """The address of the Prefect UI; the MLflow UI is at `mlflow_tracking_uri` itself."""
         return self.prefect_api_url.removesuffix("/api")
 
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """One server as `status` finds it; `url`, `pid` and `since` (ISO 8601, UTC) are None where there is none."""
+    """The state of one server; `url`, `pid` and `since` (ISO 8601, UTC) are None if unknown."""
 
     name: str
     url: str | None
@@ -81,12 +81,13 @@ def _to_stderr(line: str) -> None:
 
 
 def up(home: Home, say: Callable[[str], None] = _to_stderr) -> Servers:
-    """Both servers, running and answering. What runs already is left as it is.
+    """Start both servers and wait until they answer; a server that runs already is left as it is.
 
-    Ports are MAFT_PREFECT_PORT and MAFT_MLFLOW_PORT, else the last ones, else the first free from 4200 and 5000 on.
+    The ports are MAFT_PREFECT_PORT and MAFT_MLFLOW_PORT; if unset, the ports of the last start; if there was none or
+    they are in use, the first free ports from 4200 and 5000 on.
 
     Args:
-        say: hears lines for the user: a start, a port other than the usual, a wait for another command.
+        say: called with lines for the user: a start, an unusual port, a wait for another command.
 
     Raises:
         UserError: a server that the user named is not reachable, a chosen port is in use, a server ended or did not
@@ -119,10 +120,10 @@ def up(home: Home, say: Callable[[str], None] = _to_stderr) -> Servers:
 
 
 def down(home: Home) -> list[str]:
-    """Stop what `up` and `operate` started for this home, and only that: the worker, then the servers.
+    """Stop the processes that `up` and `operate` started for this home, and no others: the worker, then the servers.
 
     Returns:
-        Names of those that ran. Nothing to stop is no error.
+        The names of the stopped processes; empty if none ran.
 
     Raises:
         UserError: servers.json is damaged.
@@ -134,7 +135,7 @@ def down(home: Home) -> list[str]:
         running = {
             name: processes.members(home, name, records.get(name)) for name in (WORKER, PREFECT.name, MLFLOW.name)
         }
-        # The supervisor of the worker ends its own family, and has things to tell the server then.
+        # Stop the worker's supervisor first: it ends its child processes and reports their runs to the server.
         supervisor = processes.leader(home, WORKER, records.get(WORKER))
         processes.stop([supervisor] if supervisor else [])
         processes.stop(running[WORKER])
@@ -144,7 +145,7 @@ def down(home: Home) -> list[str]:
 
 
 def status(home: Home) -> list[ServerStatus]:
-    """Both servers as they are now, Prefect first. Starts, stops and writes nothing.
+    """The present state of both servers, Prefect first. Starts, stops and writes nothing.
 
     Raises:
         UserError: servers.json is damaged.
@@ -165,7 +166,7 @@ def status(home: Home) -> list[ServerStatus]:
 
 
 def _external(service: Service, record: StartedProcess | None) -> str | None:
-    """The URL that the user exported. Processes that maft starts inherit the home's own, which is not meant."""
+    """The URL that the user exported; None if it is the home's own URL, which maft's child processes inherit."""
     url = os.environ.get(service.url_variable, "").strip().rstrip("/")
     return url if url and (record is None or url != record.url) else None
 
@@ -178,19 +179,19 @@ def _require_reachable(service: Service, url: str) -> None:
     if fault:
         raise UserError(
             f"{service.url_variable} is {url}, but no {service.title} server answers there ({fault}); set it to the "
-            f"address of one that runs, such as {service.url(service.first_port)}, or unset it and maft starts its own"
+            f"address of a running one, such as {service.url(service.first_port)}, or unset it so that maft starts one"
         )
 
 
 def _fault(service: Service, url: str) -> str | None:
-    """Why this URL is no healthy server; None if it is one."""
+    """Why there is no healthy server at this URL; None if there is one."""
     loopback = url.startswith(f"http://{environment.LOOPBACK}:")
     try:
-        # A proxy from the environment would be asked for its own loopback, and certificates take time to load.
+        # A proxy could not reach this machine's loopback address, and certificates take time to load.
         reply = httpx.get(f"{url}/health", timeout=10.0, trust_env=not loopback, verify=not loopback)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return str(error) or type(error).__name__
-    # A workspace of Prefect Cloud has no health page; that something answers there has to do.
+    # A workspace of Prefect Cloud has no health page, so any answer but a server error counts as healthy.
     if "/accounts/" in url and reply.status_code < 500:
         return None
     if reply.status_code == 200 and reply.text.strip().lower() == service.healthy:
@@ -201,15 +202,15 @@ def _fault(service: Service, url: str) -> str | None:
 def _start(
     home: Home, service: Service, chosen: dict[str, int], records: dict[str, StartedProcess], say: Callable[[str], None]
 ) -> None:
-    """Start a server and record it, without a wait for its answer."""
+    """Start a server and record it; does not wait for its answer."""
     last = records.pop(service.name, None)
-    # What is left of one that was killed still holds the port and the database.
+    # Child processes of a killed server still hold the port and the database.
     processes.stop(processes.members(home, service.name, last))
     if service.port_variable in chosen:
         port = ports.chosen_port(service.port_variable, chosen[service.port_variable])
     else:
         usual = range(service.first_port, service.first_port + PORTS_TRIED)
-        # The last port first: links into the pages of this home stay good.
+        # The last port comes first, so that links to the pages of this home stay valid.
         candidates = [*([last.port] if last else []), *(port for port in usual if port not in chosen.values())]
         port = ports.free_port(candidates, service.port_variable, service.title, say)
     command, environment = _command(home, service, port)
@@ -233,7 +234,7 @@ def _wait(
     records: dict[str, StartedProcess],
     say: Callable[[str], None],
 ) -> None:
-    """Wait until all answer."""
+    """Wait until all servers answer."""
     deadline = time.monotonic() + START_SECONDS
     waiting = list(own)
     while waiting:
@@ -243,7 +244,7 @@ def _wait(
                 if service.port_variable in chosen or ports.occupant(record.port) is None:
                     tail = processes.log_tail(home, service.name)
                     raise UserError(f"the {service.title} server ended while it started; {tail}")
-                # Another home's server took the port after this one had found it free.
+                # The server of another home took the port after it was found free, so try another port.
                 _start(home, service, chosen, records, say)
             elif _answers(home, service, record):
                 waiting.remove(service)
@@ -257,7 +258,7 @@ def _wait(
 
 
 def _answers(home: Home, service: Service, record: StartedProcess) -> bool:
-    """Whether this very server answers: while it starts, another home's may listen on its port."""
+    """Whether the recorded server answers; while it starts, the server of another home may listen on its port."""
     leader = processes.leader(home, service.name, record)
     if leader is None or record.port not in processes.listening_ports(leader):
         return False

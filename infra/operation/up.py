@@ -1,6 +1,6 @@
-"""Starts all that a home needs: servers, deployments, and a worker that runs what is triggered or due.
+"""Starts everything that a home needs: servers, deployments, and a worker that runs triggered and scheduled flows.
 
-Prefect is not imported here; a second `operate` is quick and changes nothing.
+Prefect is not imported here, so a second `operate` is quick; it changes nothing.
 """
 
 import sys
@@ -24,7 +24,7 @@ from infra.operation.worker import worker_name
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """The worker of a home; `pid` and `since` (ISO 8601, UTC) are its supervisor's, None where there is none."""
+    """The state of a home's worker; `pid` and `since` (ISO 8601, UTC) are its supervisor's, None if none runs."""
 
     name: str
     pid: int | None
@@ -36,34 +36,34 @@ class WorkerStatus:
 
 @dataclass(frozen=True)
 class DueRun:
-    """A run that the scheduler will start."""
+    """A scheduled flow run."""
 
     flow_run_id: str
     name: str
     at: str
-    """ISO 8601, UTC."""
+    """The time of its start, ISO 8601, UTC."""
 
 
 def operate(home: Home, say: Callable[[str], None]) -> Servers:
-    """Bring servers, work pool, automations, deployments and worker up, and wait for them. What is up stays as it is.
+    """Start the servers and the worker, register the deployments, and wait until all is ready; repeating is harmless.
 
     Args:
-        say: hears lines for the user about what takes time.
+        say: called with lines for the user about steps that take time.
 
     Raises:
-        UserError: as `servers.up` and `deployments.deploy`, or the worker did not come up.
+        UserError: as in `servers.up` and `deployments.deploy`, or the worker did not start.
     """
     found = servers.up(home, say)
     with processes.locked(home, say):
         deploy(home, found, say)
         records = processes.read_records(home)
         record = records.get(WORKER)
-        # One that works for another server than this is of no use.
+        # A worker of another server is replaced.
         if record is None or record.url != found.prefect_api_url or processes.leader(home, WORKER, record) is None:
             say(f"starting the worker (log file in {home.logs})")
             processes.stop(processes.members(home, WORKER, record))
             environment = client_environment(home, found.prefect_api_url, found.mlflow_tracking_uri)
-            # Flow runs have no use for a secret; and what is asked for in the UI is shown there at once.
+            # Flow runs do not need the secret address. The worker asks for runs every 3 s, so they start soon.
             environment.pop(WEBHOOK_VARIABLE, None)
             environment = {"PREFECT_WORKER_QUERY_SECONDS": "3", "PYTHONUNBUFFERED": "1", **environment}
             command = [sys.executable, "-m", "infra.operation.worker"]
@@ -74,7 +74,7 @@ def operate(home: Home, say: Callable[[str], None]) -> Servers:
 
 
 def worker_status(home: Home) -> WorkerStatus:
-    """The worker as it is now. Starts, stops and writes nothing.
+    """The present state of the worker. Starts, stops and writes nothing.
 
     Raises:
         UserError: servers.json is damaged.
@@ -92,11 +92,11 @@ def worker_status(home: Home) -> WorkerStatus:
 
 
 def due_runs(prefect_api_url: str, deployment: str, limit: int = 3) -> list[DueRun]:
-    """The next runs of a deployment, the soonest first.
+    """The next scheduled runs of a deployment, the soonest first.
 
     Args:
-        deployment: its name, such as `nightly`.
-        limit: the most that are returned.
+        deployment: the deployment's name, such as `nightly`.
+        limit: the largest number of runs to return.
 
     Raises:
         httpx.HTTPError: the server does not answer.

@@ -1,11 +1,11 @@
-"""The supervisor of a home's worker: starts `prefect worker` again whenever that ends, and accounts for its runs.
+"""Supervises a home's worker: starts `prefect worker` again when it ends, and sets the state of its unfinished runs.
 
     python -m infra.operation.worker
 
-A flow run lives no longer than its worker, which alone could cancel it or see it end. When a worker has ended, what it
-left behind is killed and its unfinished runs are marked as crashed at once, as the worker itself does for a run whose
-process ends; the automation starts each of them again, once. When the supervisor is asked to end, it leaves the runs
-waiting instead: they go on when a worker of this home is up again. Finished tasks are never lost by a kill.
+Only its worker can cancel a flow run or notice that it ended, so a flow run must not outlive its worker. When a worker
+has ended, the supervisor kills the processes that it left behind and marks its unfinished runs as crashed; an
+automation starts each of these runs again, once. When the supervisor itself is asked to end, it schedules the
+unfinished runs instead, and they continue when a worker of this home is up again. A kill never loses finished tasks.
 """
 
 import ctypes
@@ -31,23 +31,26 @@ from infra.operation.prefect_api import connect
 from infra.operation.servers import WORKER
 
 FIRST_DELAY_SECONDS, LAST_DELAY_SECONDS = 1.0, 60.0
-"""Before a worker that ended is started again: doubled each time, until one has lived for the last."""
+"""Waiting time before an ended worker is started again: it starts with the first value and doubles up to the last.
+
+It starts over once a worker has lived for LAST_DELAY_SECONDS.
+"""
 
 ACTIVE = ["PENDING", "RUNNING", "CANCELLING"]
-LOST = "The worker of this run ended, and the run with it."
-STOPPED = "Stopped by `maft down`; goes on after `maft up`."
+LOST = "The worker of this run ended, and the run ended with it."
+STOPPED = "Stopped by `maft down`; continues after `maft up`."
 
 _PR_SET_PDEATHSIG = 1
 
 
 def worker_name(home: Home) -> str:
-    """The same for every worker of a home, and another for any other home, wherever it is."""
+    """The name of every worker of a home; no other home on any machine has the same name."""
     digest = hashlib.sha256(f"{socket.gethostname()}:{home.path}".encode()).hexdigest()
     return f"maft-{digest[:8]}"
 
 
 def supervise(home: Home, api: httpx.Client) -> None:
-    """Keep a worker running, for ever."""
+    """Keep a worker running; never returns."""
     command = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", worker_name(home)]
     kernel = ctypes.CDLL(None) if sys.platform == "linux" else None
     with_parent = (lambda: kernel.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)) if kernel else None
@@ -57,7 +60,7 @@ def supervise(home: Home, api: httpx.Client) -> None:
         try:
             account_for_runs(home, api, restart=False)
         except httpx.HTTPError as error:
-            _say(f"no answer from the Prefect server ({error!r}); tried again in {LAST_DELAY_SECONDS:.0f} s at most")
+            _say(f"no answer from the Prefect server ({error!r}); next try within {LAST_DELAY_SECONDS:.0f} s")
             time.sleep(max(delay, FIRST_DELAY_SECONDS))
         else:
             time.sleep(delay)
@@ -70,7 +73,7 @@ def supervise(home: Home, api: httpx.Client) -> None:
 
 
 def end_family(home: Home) -> None:
-    """Kill what carries the worker's mark, except this process. Its runs say nothing more to the server then."""
+    """Kill all processes with the worker's mark except this one, so that its runs send nothing more to the server."""
     family = [process for process in processes.members(home, WORKER, None) if process.pid != os.getpid()]
     for process in family:
         with suppress(psutil.NoSuchProcess):
@@ -79,17 +82,18 @@ def end_family(home: Home) -> None:
 
 
 def account_for_runs(home: Home, api: httpx.Client, restart: bool) -> None:
-    """Tell the Prefect server what became of the unfinished runs of this home's worker, which has ended.
+    """Set the state of the unfinished runs of this home's worker, which has ended, on the Prefect server.
 
     Args:
-        restart: they wait for the next worker; else they have crashed, which the automation follows up.
+        restart: True schedules the runs for the next worker; False marks them as crashed, and an automation starts
+            them again.
     """
     name = worker_name(home)
     with suppress(httpx.HTTPStatusError):
-        # Its last heartbeat would let it pass for a living one for minutes.
+        # The server would take the worker for alive for minutes after its last heartbeat.
         api.delete(f"/work_pools/{POOL}/workers/{name}")
     runs = _flow_runs(api, work_pools={"name": {"any_": [POOL]}})
-    # A run that was handed out only just now has no label yet.
+    # A run that the worker has only just taken has no label yet.
     ours = [run for run in runs if run["labels"].get("prefect.io/worker-name", name) == name]
     for run in ours:
         _end_inside(api, run)
@@ -103,7 +107,7 @@ def account_for_runs(home: Home, api: httpx.Client, restart: bool) -> None:
 
 
 def _end_inside(api: httpx.Client, run: dict[str, Any]) -> None:
-    """The subflows and tasks of a run that ended, from the innermost out."""
+    """Mark the subflows and tasks of an ended run as crashed, the innermost first."""
     for subflow in _flow_runs(api, flow_runs={"parent_flow_run_id": {"any_": [run["id"]]}}):
         _end_inside(api, subflow)
         _set(api, "flow_runs", subflow, "CRASHED", "Crashed", LOST)
@@ -120,7 +124,7 @@ def _flow_runs(api: httpx.Client, **filters: Any) -> list[dict[str, Any]]:
 
 def _set(api: httpx.Client, kind: str, run: dict[str, Any], type_: str, name: str, message: str) -> None:
     state = {"type": type_, "name": name, "message": message}
-    # A task's state is its own process's business, so that the server follows another only when forced.
+    # The server lets only a task's own process change the state of the task, unless the change is forced.
     api.post(f"/{kind}/{run['id']}/set_state", json={"state": state, "force": kind == "task_runs"})
 
 
@@ -142,7 +146,7 @@ def main() -> None:
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             end_family(home)
-            account_for_runs(home, api, restart=True)  # Without a server to tell, the next supervisor does it.
+            account_for_runs(home, api, restart=True)  # If the server does not answer, the next supervisor does this.
 
 
 if __name__ == "__main__":

@@ -38,11 +38,13 @@ def open_benchmark(
     problems: dict[int, StoredProblems],
     transfer: dict[int, Artifact | None],
 ) -> JobRun:
-    """The MLflow run of this benchmark: the one it had before, if it was started before.
+    """Open the MLflow run of this benchmark; a benchmark that was started before gets the same run again.
 
     Args:
-        bases, mixed: of `config.base_model`, and of `config.base_models` if there are any.
-        problems, transfer: by seed; held-out problems of another kind, if any.
+        bases: the base of `config.base_model`.
+        mixed: the bases of `config.base_models`; None if there are none.
+        problems: the problems of each seed.
+        transfer: the held-out problems of another kind of each seed, or None.
     """
     digests_of_bases = {
         "maft.base_model_sha256": bases.sha256,
@@ -83,14 +85,14 @@ def open_benchmark(
 
 @step(name="{name} · seed {seed} · log")
 def log_method(job: JobRun, name: MethodName, *, seed: int, measured: list[MethodScore]) -> None:
-    """A run below the benchmark's: one method under one seed, a step of its curves per iteration."""
+    """Log one method under one seed as a run below the benchmark's run; its curves have one step per iteration."""
     from mlflow.entities import Metric
 
     tags = {"mlflow.parentRunId": job.run_id, "maft.kind": "method", "maft.method": name, "maft.seed": str(seed)}
     run = runs.open_nested(job, f"{METHODS[name].title} · seed {seed}", tags)
     contents.log_params(run.info.run_id, {"method": name, "seed": seed, **METHODS[name].model_dump(mode="json")})
     metrics = [
-        # The time at which the run began, so that logging the same again changes nothing.
+        # The time is the start of the run, so that logging the same metrics again changes nothing.
         Metric(key, value, run.info.start_time, each.outcome.iteration)
         for each in measured
         for key, value in _numbers(each.outcome).items()
@@ -126,10 +128,10 @@ def _numbers(outcome: Outcome) -> dict[str, float]:
 
 @task(task_run_name="compare the methods")
 def compare_methods(config: Benchmark, job: JobRun, *, measured: list[MethodScore]) -> tuple[list[Row], list[Row]]:
-    """The rows of the table, on both pages and with all values in MLflow; then its run ends.
+    """Make the table, publish it on both web pages, log all values in MLflow, and end the MLflow run.
 
     Returns:
-        Those of the held-out problems, and those of problems of another kind.
+        The rows for the held-out problems, and the rows for problems of another kind.
     """
     store = Store(current_home().artifacts)
     scored = [each.scored(store) for each in measured]
@@ -160,14 +162,14 @@ def compare_methods(config: Benchmark, job: JobRun, *, measured: list[MethodScor
 
 @task(task_run_name="write the report")
 def report(job: JobRun) -> str:
-    """The page, from what is in MLflow alone: a file of the home, and an artifact of the benchmark's run."""
+    """Write the page from the data in MLflow alone, to the home and to the benchmark's run; return its path."""
     path = page_of(current_home(), job)
     publish(read_benchmark(job.society, job.run_id), path)
     return str(path)
 
 
 def _held(store: Store, measured: list[MethodScore]) -> Iterator[Held]:
-    """The debates of multiagent finetuning; those of untuned agents where it is not compared."""
+    """The debates of multiagent finetuning, or of untuned agents if multiagent finetuning is not compared."""
     names = {each.outcome.method for each in measured}
     name: MethodName = REFERENCE if REFERENCE in names else "debate"
     for each in measured:
@@ -177,7 +179,7 @@ def _held(store: Store, measured: list[MethodScore]) -> Iterator[Held]:
 
 
 def _all_values(store: Store, measured: list[MethodScore]) -> pd.DataFrame:
-    """method, iteration, seed, transfer, problem_id, right, alone."""
+    """A frame with the columns method, iteration, seed, transfer, problem_id, right, alone."""
     frames = []
     for each in measured:
         frame = store.frame(each.values)

@@ -1,4 +1,4 @@
-"""Announce: what the two web pages say of a job, each with a link to the other."""
+"""Announce: show a job on the pages of Prefect and MLflow, each with a link to the other."""
 
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from tasks.lineage.start import Start, current_flow_run_id
 
 @task(task_run_name="announce the job")
 def announce(config: Config, job: JobRun, *, start: Start) -> None:
-    """Name the flow run by the generations that it makes, and link it to its MLflow run."""
+    """Name the flow run after the generations that it makes, and link it to its MLflow run."""
     made = start.made(config.iterations)
     if start.flow_run_id:
         with get_client(sync_client=True) as client:
@@ -32,13 +32,13 @@ def announce(config: Config, job: JobRun, *, start: Start) -> None:
 
 @task(task_run_name="publish the generations")
 def publish(job: JobRun, generations: list[GenerationScores], *, verdict: Verdict) -> None:
-    """Table, verdict and pictures on both pages; then the MLflow run ends."""
+    """Show table, verdict and pictures on both pages; then end the MLflow run."""
     pictures = current_home().pictures
     curves, heat = pictures / f"{job.society}-{job.job}.png", pictures / f"{job.society}-{job.job}-agents.png"
     generations_picture(generations, job.society, curves)
     agents_heatmap(generations, job.society, heat)
     contents.log_artifacts(job.run_id, [curves, heat], "pictures")
-    # The verdict first: the pages show a few lines of a description, the rest on demand.
+    # The verdict comes first: the pages show a few lines of a description, and the rest on demand.
     table = f"**{verdict.text}**\n\n{generations_markdown(generations, job.society)}"
     runs.describe(verdict.run_id, table)
     page = url_for("flow-run", obj_id=current_flow_run_id())

@@ -1,4 +1,4 @@
-"""Measure: what an evaluation without learning needs to begin with, and where its scores go."""
+"""Measure: find the generation that is to be evaluated, and file its scores."""
 
 from prefect import task
 
@@ -20,7 +20,7 @@ from tasks.lineage.start import current_flow_run_id, fetch_adapters
 
 
 class Found(Record):
-    """A generation to be measured, and the config of the job that made it, with the seed of this evaluation."""
+    """A generation to be measured, and the config of its job with the seed, engine and runner of this evaluation."""
 
     society: Society
     version: str | None
@@ -30,10 +30,12 @@ class Found(Record):
 
 @task(task_run_name="find {measurement.generation}")
 def find_measured(measurement: Measurement) -> Found:
-    """The generation, its adapters at hand. The untuned base is that of the society's newest job, if it has one.
+    """Find the generation and fetch its adapters.
+
+    The untuned base is that of the society's newest job, if it has one.
 
     Raises:
-        UserError: the society has no such generation, or its bases or votes take another engine.
+        UserError: the society has no such generation, or its bases or its vote need another engine.
     """
     name, which = measurement.society, measurement.generation
     version = champion.generation(name, which)
@@ -58,7 +60,7 @@ def find_measured(measurement: Measurement) -> Found:
 
 @task(task_run_name="file the scores in MLflow")
 def file_scores(measurement: Measurement, found: Found, *, debated: Transcript, scores: GenerationScores) -> JobRun:
-    """A run of its own beside the society's jobs: params, data set, scores, transcripts, debates."""
+    """Log the evaluation as a run beside the society's jobs: params, data set, scores, transcripts and debates."""
     which, problems = f"generation {found.society.generation}", debated.problems
     asked = {name: value for name, value in material(measurement).items() if name != "generation"}
     run = runs.open_job(

@@ -1,4 +1,4 @@
-"""Promote: the newest generation against the champion, problem by problem."""
+"""Promote: compare the newest generation with the champion, problem by problem."""
 
 from prefect import task
 from prefect.events import emit_event
@@ -18,7 +18,7 @@ from tasks.lineage.start import fetch_adapters
 
 
 class Champion(Record):
-    """The best proven generation; a version of None is the untuned base."""
+    """The best proven generation; `version` is None for the untuned base."""
 
     version: str | None
     society: Society
@@ -26,19 +26,19 @@ class Champion(Record):
 
 
 class Verdict(Record):
-    """What the gate came to."""
+    """The decision of the promotion gate."""
 
     candidate: str
     champion: str | None
     run_id: str
-    """Of the candidate's generation in MLflow."""
+    """The MLflow run of the candidate's generation."""
     comparison: Comparison
     text: str
 
 
 @task(task_run_name="fetch the champion")
 def champion_of(name: str, version: str | None, *, agents: int, bases: Bases) -> Champion:
-    """The generation that was the champion when the job began, its adapters at hand."""
+    """The generation that was the champion when the job began; its adapters are fetched."""
     found = find_society(name, version) if version else None
     if found is None:
         return Champion(version=None, society=Society.untuned(agents), bases=bases)
@@ -51,23 +51,23 @@ def champion_of(name: str, version: str | None, *, agents: int, bases: Bases) ->
 def gate(
     candidate: SocietyVersion, champion: Champion, *, debates: tuple[Transcript, Transcript], level: float, who: str
 ) -> Verdict:
-    """Move `@champion` to the candidate if it wins on the same held-out problems at this level; say so either way.
+    """Move `@champion` to the candidate if it wins on the same held-out problems at this level; report the verdict.
 
-    A verdict once given stands: the same job started again reports it and moves nothing.
+    A verdict is final: the same job started again reports it and moves nothing.
 
     Args:
         candidate: the newest generation.
-        champion: of the time when the job began.
-        debates: the candidate's and the champion's, over the same problems.
-        level: of significance, see `evaluation.statistics.mcnemar`.
-        who: moves it, for the record.
+        champion: the champion when the job began.
+        debates: the candidate's debate and the champion's debate, over the same problems.
+        level: the level of significance, see `evaluation.statistics.mcnemar`.
+        who: who moves the alias, for the record.
     """
     store = Store(current_home().artifacts)
     asked, seed = read_problems(store, debates[0].problems), debates[0].stream.seed
     ours, theirs = (society_right(asked, read_responses(store, debate.responses), seed) for debate in debates)
     comparison = compare(ours, theirs, level)
     names = [f"generation {candidate.generation}", f"generation {champion.society.generation}"]
-    if names[0] == names[1]:  # of two jobs that began from the same one
+    if names[0] == names[1]:  # made by two jobs that began from the same generation
         names = [f"{names[0]} (version {candidate.version})", f"{names[1]} (version {champion.version})"]
     text = comparison.describe(*names)
     verdict = Verdict(
@@ -88,6 +88,6 @@ def gate(
         resource={"prefect.resource.id": f"maft.society.{candidate.name}", "prefect.resource.name": candidate.name},
         payload={"generation": candidate.generation, "version": candidate.version, "text": text},
     )
-    # Last: a kill before it gives the same verdict again, a kill after it gives no second notice.
+    # This is last: after a kill before it, the same verdict is given again; after a later kill, no second event.
     moves.record_verdict(candidate.name, candidate.version, champion.version, comparison, text)
     return verdict

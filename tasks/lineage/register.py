@@ -1,4 +1,4 @@
-"""Register: the lineage of a run in MLflow. Everything here is idempotent, so a resumed run doubles nothing."""
+"""Register: the lineage of a run in MLflow. All of it is idempotent, so a resumed run makes no duplicates."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,11 +29,11 @@ from infra.lineage.traces import log_debates
 from tasks.lineage.start import Start
 
 TRANSCRIPTS = 50
-"""Held-out debates shown per generation."""
+"""Number of held-out debates shown per generation."""
 
 
 class Filed(Record):
-    """Where the lineage of a generation goes, and what it was made with."""
+    """The job that a generation belongs to, and the config and problems that it was made with."""
 
     job: JobRun
     config: Config
@@ -42,7 +42,7 @@ class Filed(Record):
 
 @task(task_run_name="open the MLflow run")
 def open_lineage(config: Config, bases: Bases, *, problems: StoredProblems, start: Start) -> JobRun:
-    """The MLflow run of this job: the one it had before, if it was started before."""
+    """Open the MLflow run of this job; a job that was started before gets the same run again."""
     job = runs.open_job(
         config.society,
         identity(start.request, start.first_generation, problems.train.sha256, problems.evaluation.sha256),
@@ -65,19 +65,19 @@ def open_lineage(config: Config, bases: Bases, *, problems: StoredProblems, star
 
 @step(name="generation {scores.generation} · record")
 def record(filed: Filed, scores: GenerationScores, *, debated: Transcript) -> None:
-    """Scores and debates of the generation that a job starts from, which it only measures."""
+    """Log scores and debates of the generation that a job starts from; the job only measures it."""
     _log(filed, scores, debated, {})
 
 
 @step(name="generation {new.scores.generation} · register")
 def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVersion | None) -> SocietyVersion:
-    """Every agent of a generation as a version of its model, its scores and debates, then the society as one.
+    """Register every agent as a version of its model, log scores and debates, then register the society.
 
     Args:
-        filed: the job, and the problems that it was made from and measured on.
-        new: the generation.
-        bases: of its agents.
-        parent: the generation before; None for the untuned base.
+        filed: the job, its config, and the problems that the generation was trained and measured on.
+        new: the new generation.
+        bases: the base models of its agents.
+        parent: the previous generation; None for the untuned base.
     """
     job, config, store = filed.job, filed.config, Store(current_home().artifacts)
     versions = {
@@ -128,7 +128,7 @@ def _log(filed: Filed, scores: GenerationScores, debated: Transcript, versions: 
 
 
 def show_debates(run_id: str, job: JobRun, debated: Transcript) -> None:
-    """Held-out debates of a generation on a run's page: some as a table, a few as traces."""
+    """Show held-out debates of a generation on a run's page: some as a table, a few as traces."""
     debates = debates_frame(Store(current_home().artifacts), debated)
     contents.log_transcripts(run_id, debates, by="question", debates=TRANSCRIPTS)
     stream = debated.stream

@@ -1,4 +1,4 @@
-"""Which generation a job goes on from, and what its own will be called."""
+"""Which generation a job starts from, and which numbers its new generations get."""
 
 from prefect import task
 from prefect.context import FlowRunContext
@@ -18,31 +18,31 @@ from infra.lineage.societies import SocietyVersion, next_generation
 
 
 class Start(Record):
-    """What a job starts with."""
+    """The generation that a job starts from, and the numbers and records that it continues."""
 
     society: Society
     origin: SocietyVersion | None
-    """The society in the registry; None for the untuned base."""
+    """The registered version of the society; None for the untuned base."""
     champion: str | None
     """Version of the champion when the job began, which its last generation is compared with; None for the base."""
     first_generation: int
     """The number of the first generation that the job makes."""
     request: str
-    """Digest of what was asked for, by which a job that was cut off is found again."""
+    """Digest of the job's settings, bases and origin; an interrupted job is found again by it."""
     flow_run_id: str
 
     def made(self, iterations: int) -> str:
-        """What to call the generations that the job makes."""
+        """The generations that the job makes, as text, such as `generations 1 to 2`."""
         last = self.first_generation + iterations - 1
         return f"generation {last}" if iterations == 1 else f"generations {self.first_generation} to {last}"
 
 
 @task(task_run_name="start from {config.start_from}")
 def resolve_start(config: Config, bases: Bases) -> Start:
-    """Look up where to start, or where this very job started before it was cut off.
+    """Look up where to start; an interrupted job starts from the same generation as before.
 
-    Not cached: champions move. A job that began from the champion goes on from that generation when it is started
-    again, though it may have made another champion meanwhile.
+    Not cached, since the champion can change. A job that began from the champion starts from the same generation when
+    it is started again, even if it has made another champion since.
 
     Raises:
         UserError: there is no such generation, or it belongs to other base models or another number of agents.
@@ -55,7 +55,7 @@ def resolve_start(config: Config, bases: Bases) -> Start:
     request = _request(config, bases, origin)
     if earlier is None:
         same = runs.find_job(config.society, {"maft.request": request})
-        # The champion of tomorrow is another generation's parent; a version and the base are the same for ever.
+        # `champion` and `candidate` can name other generations later; a version and the base stay the same.
         again = config.start_from not in {"champion", "candidate"}
         earlier = same if same and (again or same.info.status != "FINISHED") else None
     tags = earlier.data.tags if earlier else {}
@@ -71,7 +71,7 @@ def resolve_start(config: Config, bases: Bases) -> Start:
 
 
 def current_flow_run_id() -> str:
-    """Id of the flow run that this is part of; empty outside of one."""
+    """Id of the current flow run; empty outside of a flow run."""
     context = FlowRunContext.get()
     return str(context.flow_run.id) if context and context.flow_run else ""
 
@@ -86,11 +86,11 @@ def _request(config: Config, bases: Bases, origin: SocietyVersion | None) -> str
 
 
 def _at_hand(origin: SocietyVersion, config: Config, bases: Bases) -> Society:
-    """The generation, its adapters in the store."""
+    """The society of a generation that fits the config; its adapters are fetched into the store."""
     where = f"version {origin.version} of society {origin.name!r} (generation {origin.generation})"
     if origin.base_sha256 != bases.sha256:
         names = origin.base_model.splitlines()
-        right = f"base_models to {names}" if len(names) > 1 else "base_model to that one"
+        right = f"base_models to {names}" if len(names) > 1 else "base_model to that model"
         raise UserError(
             f"{'base_models' if config.base_models else 'base_model'} is {', '.join(config.bases)!r}, but {where} was "
             f"tuned on {', '.join(names)!r} with other weights; set {right}, or start_from to base"
@@ -105,7 +105,7 @@ def _at_hand(origin: SocietyVersion, config: Config, bases: Bases) -> Society:
 
 
 def fetch_adapters(version: SocietyVersion) -> None:
-    """Have every adapter of a registered generation in the store."""
+    """Fetch every adapter of a registered generation into the store."""
     store = Store(current_home().artifacts)
     for agent in version.society.agents:
         if agent.adapter:

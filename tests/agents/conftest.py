@@ -1,4 +1,4 @@
-"""A server with OpenAI's API that tests of the openai engine share."""
+"""Fixtures for the tests of engines, such as a server with OpenAI's API."""
 
 from collections.abc import Iterator
 

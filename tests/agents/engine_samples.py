@@ -1,4 +1,4 @@
-"""Requests and adapters that all engines are held against one another with."""
+"""Requests and adapters for tests that compare engines."""
 
 import itertools
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def requests(count: int, adapter: str | None = None, tokens: int = 60) -> list[R
 
 
 def save_adapters(folder: Path, names: Sequence[str], rank: int = 4) -> None:
-    """Adapters that change what the base says, each in another way, saved by plain PEFT."""
+    """Save adapters with PEFT, each of which changes the base's responses in another way."""
     for seed, name in enumerate(names):
         model, _ = base_model.load("embedded", "cpu")
         torch.manual_seed(seed)

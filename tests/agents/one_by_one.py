@@ -1,4 +1,4 @@
-"""Training one adapter after another, with PEFT's own forward and torch's optimizer: what joint training must equal."""
+"""Trains adapters one by one with PEFT's forward and torch's optimizer; joint training must give the same result."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from agents.training.methods.sft import Sft
 def mean_loss(tuned: PeftModel, batch: Sequence[Encoded]) -> torch.Tensor:
     """Mean cross-entropy over the target tokens of a batch."""
     ids, labels = padded(batch)
-    # Rows are padded on the right, where a causal model cannot look.
+    # Rows are padded on the right, and a causal model does not read tokens to the right.
     logits = tuned(input_ids=ids, use_cache=False).logits[:, :-1]
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
 
@@ -32,11 +32,11 @@ def off(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> fl
 
 
 def off_but_flips(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
-    """As `off`, of every tensor the hundredth part of its elements that differ most left out.
+    """The same as `off`, but without the 1 % of the elements of each tensor that differ most.
 
-    AdamW's first steps are as large as the learning rate and go by the sign of a gradient, so where the gradient is
-    rounding, the element is. After one or two steps in double precision 1 element in 2,000 differs, which alone is up
-    to 0.02 of a tensor's norm; with another base, or with one example less, 1 element in 12 or more does.
+    AdamW's first steps have the size of the learning rate and the sign of the gradient, so an element whose gradient is
+    only a rounding error gets a random sign. After one or two steps in double precision, 1 element in 2,000 differs,
+    which can be 0.02 of a tensor's norm. With another base, or without one example, at least 1 element in 12 differs.
     """
     assert found.keys() == expected.keys() and found
     kept = {name: (found[name] - expected[name]).abs().flatten().sort().values for name in expected}
@@ -49,7 +49,7 @@ def off_but_flips(found: dict[str, torch.Tensor], expected: dict[str, torch.Tens
 def train(
     model: Any, examples: Sequence[Encoded], settings: Sft, seed: int, start_from: Path | None = None
 ) -> dict[str, torch.Tensor]:
-    """The weights of an adapter trained alone, by the names that PEFT saves them under."""
+    """The weights of an adapter that was trained alone, by the names that PEFT gives them."""
     torch.manual_seed(seed)
     if start_from is not None:
         tuned = PeftModel.from_pretrained(model, start_from, is_trainable=True)

@@ -1,4 +1,4 @@
-"""A real HTTP server with OpenAI's API, which speaks with the transformers engine and misbehaves when told to."""
+"""A real HTTP server with OpenAI's API: it answers with the transformers engine, and fails if a test wants that."""
 
 import json
 import threading
@@ -18,13 +18,13 @@ from agents.engines.transformers.engine import TransformersEngine
 from tests.agents.engine_samples import GREEDY, quiet, requests
 
 ONE, TWO, THREE = (letter * 64 for letter in "abc")
-"""Adapters by what stands for their SHA-256."""
+"""Names of adapters, in place of their SHA-256."""
 CHAT, LOAD, MODELS = "/v1/chat/completions", "/v1/load_lora_adapter", "/v1/models"
 
 
 @dataclass
 class Seen:
-    """One request as it arrived."""
+    """A request that the server received."""
 
     path: str
     headers: dict[str, str]
@@ -33,7 +33,7 @@ class Seen:
 
 @contextmanager
 def serving(engine: TransformersEngine) -> Iterator["OpenAIServer"]:
-    """A server that runs until the end of the `with` statement."""
+    """Run a server until the end of the `with` statement."""
     server = OpenAIServer(engine)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -49,7 +49,7 @@ Fault = Callable[["Handler"], None]
 
 
 class OpenAIServer(ThreadingHTTPServer):
-    """Answers as a vLLM server does. `faults` happen to the next chat completions, one each."""
+    """Answers as a vLLM server does, except that each of `faults` replaces the answer to one chat completion."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -61,7 +61,7 @@ class OpenAIServer(ThreadingHTTPServer):
         self.calm()
 
     def calm(self) -> None:
-        """As it was at first: no adapters, no faults, nothing seen."""
+        """Reset the server: no adapters, no faults, no requests."""
         self.models: dict[str, str | None] = {"base": None}
         self.can_load = True
         self.faults: deque[Fault] = deque()
@@ -86,7 +86,7 @@ class OpenAIServer(ThreadingHTTPServer):
             return self.engine.complete([asked], sampling, quiet)[0]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up is what some tests are about."""
+        """Print nothing: in some tests the client closes the connection."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -148,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {"id": "chatcmpl-1", "object": "chat.completion", "choices": [choice], "usage": usage})
 
     def log_message(self, *arguments: object) -> None:
-        """Not to standard error."""
+        """Print nothing to standard error."""
 
 
 def status(code: int, body: object = None, **headers: str) -> Fault:
@@ -156,13 +156,13 @@ def status(code: int, body: object = None, **headers: str) -> Fault:
 
 
 def hang(handler: Handler) -> None:
-    """Says nothing until the test lets go."""
+    """Do not answer until the test releases the server."""
     handler.server.released.wait(timeout=120)
     handler.close_connection = True
 
 
 def drop(handler: Handler) -> None:
-    """Hangs up in the middle of an answer."""
+    """Close the connection in the middle of an answer."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{")
     handler.close_connection = True
 
@@ -173,7 +173,7 @@ def engine(server: OpenAIServer, **settings: object) -> OpenAIEngine:
 
 
 def failure(server: OpenAIServer, asked: list[Request] | None = None, **settings: object) -> str:
-    """What the engine says of a server that it cannot work with."""
+    """The error message of the engine for a server that it cannot use."""
     with pytest.raises(EngineError) as caught:
         engine(server, **settings).complete(asked or requests(1, tokens=5), GREEDY, quiet)
     return str(caught.value)

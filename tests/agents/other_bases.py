@@ -1,4 +1,4 @@
-"""Base models that are not the embedded one, made of it on the spot."""
+"""Makes other base models from the embedded one."""
 
 import json
 import shutil
@@ -14,13 +14,13 @@ EMBEDDING = "model.embed_tokens.weight"
 
 
 def copied(folder: Path) -> Path:
-    """The embedded model under another name."""
+    """Copy the embedded model, so that it has another name."""
     shutil.copytree(base_model.EMBEDDED, folder)
     return folder
 
 
 def perturbed(folder: Path, share: float = 0.05) -> Path:
-    """A model that was trained a little otherwise: each weight off by a share of its matrix' standard deviation."""
+    """A model with slightly other weights: each is changed by a share of the standard deviation of its matrix."""
     copied(folder)
     generator = torch.Generator().manual_seed(1)
     weights = load_file(folder / WEIGHTS)
@@ -32,7 +32,7 @@ def perturbed(folder: Path, share: float = 0.05) -> Path:
 
 
 def renumbered(folder: Path) -> Path:
-    """The same model with other numbers for its tokens: what it says is the same, greedily, and no token id is."""
+    """The embedded model with other token ids: greedily decoded texts are the same, but every token id differs."""
     copied(folder)
     file = folder / "tokenizer.json"
     tokenizer = json.loads(file.read_text("utf-8"))
@@ -51,7 +51,7 @@ def renumbered(folder: Path) -> Path:
 
 
 def widened(folder: Path) -> Path:
-    """The same model with room for eight more tokens, which its tokenizer does not have."""
+    """The embedded model with room for eight more tokens, which its tokenizer does not have."""
     copied(folder)
     weights = load_file(folder / WEIGHTS)
     weights[EMBEDDING] = torch.cat([weights[EMBEDDING], torch.zeros(8, weights[EMBEDDING].shape[1])])

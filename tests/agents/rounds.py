@@ -1,4 +1,4 @@
-"""The steps of a debate over an engine of the test's own, with frames in and frames out."""
+"""Functions that run the steps of a debate with a given engine, and take and return frames."""
 
 import itertools
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _numbers = itertools.count()
 
 
 class Given(EngineSettings):
-    """An engine that is there already."""
+    """Settings that open an existing engine."""
 
     reads_likelihoods: ClassVar[bool] = True
 
@@ -44,7 +44,7 @@ class Given(EngineSettings):
 
 
 def run_with(engine: Engine, settings: EngineSettings | None = None) -> Run:
-    """Plain steps over this engine, which is the resident model too, and a store of their own."""
+    """A run of the plain steps with this engine, which is also the resident model, and a new store."""
     store = MemoryStore(Path(f"run {next(_numbers)}"))
     run = Run(steps=steps, bases=SOME, engine=settings or Given(engine=engine), store=store)
     resident._held[run.bases, run.runner, store.folders] = engine  # type: ignore[assignment]
@@ -52,7 +52,7 @@ def run_with(engine: Engine, settings: EngineSettings | None = None) -> Run:
 
 
 def transcript(run: Run, problems: Sequence[Problem], stream: Stream, *rounds: pd.DataFrame) -> Transcript:
-    """A debate of which these are the responses, each frame of one round or more."""
+    """The transcript of a debate with these responses; each frame holds one round or more."""
     x = run.store.put_frame(problems_frame(problems))
     frames = [own for frame in rounds for _, own in frame.groupby("round")]
     said = [Responses(responses=run.store.put_frame(each), sampled_tokens=0, seconds=0.0) for each in frames]
@@ -97,7 +97,7 @@ def confidence(engine: Engine, society: Society, problems: Sequence[Problem], re
 def diversity(
     engine: Engine, agents: Sequence[Agent], problems: Sequence[Problem], responses: pd.DataFrame, embed: Any = None
 ) -> Diversity:
-    """Of the last round that is in `responses`."""
+    """The diversity of the last round in `responses`."""
     run = run_with(engine)
     whole = transcript(run, problems, Stream(seed=0, purpose="evaluate", iteration=0), responses)
     encoder = EncoderRef(name="a test's own", sha256="0") if embed else None
@@ -113,7 +113,7 @@ def rationalise(
     sampling: Sampling,
     stream: Stream,
 ) -> pd.DataFrame:
-    """The round with the retries in it."""
+    """The responses of round 1, with the retries in place of wrong ones."""
     run = run_with(engine)
     made = star.rationalise(run, agents, transcript=transcript(run, problems, stream, first), sampling=sampling)
     return run.store.frame(made.responses)

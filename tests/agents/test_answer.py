@@ -1,4 +1,4 @@
-"""The society's answer: the same debate as the one it is measured on, counted by the same vote."""
+"""A society answers a question by the same debate and vote by which it is measured."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ VERY_WORDS = Rules(summarize=False)
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[TransformersEngine]:
-    # So few rows are no faster on two threads, which wait for each other for long where the machine is busy.
+    # Two threads are not faster for so few rows, and on a busy machine they wait for each other.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield TransformersEngine(*base_model.load("embedded", "cpu"), adapters=Path("none"))
@@ -43,12 +43,12 @@ def asked(engine: Engine, questions: Sequence[str], seed: int = 5, rounds: int =
 
 @pytest.fixture(scope="module")
 def measured(engine: TransformersEngine) -> list[Answer]:
-    """The answers to all questions, asked at once."""
+    """The answers to all questions, asked in one call."""
     return asked(engine, QUESTIONS)
 
 
 class Scripted:
-    """An engine whose n-th agent says the n-th text, in every round."""
+    """An engine whose n-th agent gives the n-th text in every round."""
 
     def __init__(self, *texts: str) -> None:
         self.texts = texts
@@ -89,7 +89,7 @@ def test_a_question_asked_twice_and_one_that_differs_in_case_only(
     first, namesake = QUESTIONS[0], QUESTIONS[0].upper()
     together = asked(engine, [first, namesake, f"  {first}\n", first])
     assert [each.question for each in together] == [first, namesake, first, first]
-    assert together[0] == together[2] == together[3] == measured[0], "what else is asked changes nothing"
+    assert together[0] == together[2] == together[3] == measured[0], "other questions in the same call change nothing"
     assert together[1] == asked(engine, [namesake])[0]
     assert together[1].transcript != together[0].transcript
 
@@ -121,7 +121,7 @@ def test_equivalent_answers_are_counted_together_and_silence_is_no_vote() -> Non
 
 
 def test_the_winner_has_the_votes_of_all_that_equal_it() -> None:
-    # 50 % equals 50 as well as 0.5, which are not equal to each other.
+    # 50 % equals both 50 and 0.5, although 50 and 0.5 are not equal.
     only = Scripted(r"\boxed{50}", r"\boxed{50\%}", r"\boxed{0.5}").answer()
     assert (only.answer, only.votes, only.consensus) == (r"50\%", {r"50\%": 3}, 1.0)
 

@@ -1,6 +1,6 @@
-"""Agents of different base models, each held against its own base alone.
+"""Agents of different base models give the same responses as each base model alone.
 
-Run: pytest tests/agents/test_mixed_bases.py
+Run: pytest tests/agents/test_bases.py
 """
 
 import gc
@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mixed(folder: Path) -> MixedEngine:
-    """Agents 0 and 2 are of the embedded model, agent 1 of another one."""
+    """An engine where agents 0 and 2 have the embedded model, and agent 1 has another one."""
     save_adapters(folder / "adapters", ["one", "two"])
     return engine(folder, "embedded", str(other_bases.perturbed(folder / "perturbed", share=0.2)))
 
@@ -90,14 +90,14 @@ def test_every_agent_and_who_summarises_for_it_is_of_its_own_base(
         alone = rationalise(own, SOCIETY.generators[one], PROBLEMS, first, SAMPLING, STREAM)
         assert (by(index, alone)["text"] != by(index, first)["text"]).any()
         pd.testing.assert_frame_equal(by(index, retries), by(index, alone))
-    # Else nothing would be shown: the one base does not say what the other says.
+    # The two bases give different responses; otherwise the comparisons above would show nothing.
     elsewhere = debate(mixed.of(0), SOCIETY.critics[1:2], PROBLEMS, first, Rules(), SAMPLING, STREAM)
     for column in ("summary", "text"):
         assert elsewhere[column].tolist() != by(1, second)[column].tolist()
 
 
 class Counting(TransformersEngine):
-    """Remembers how many requests came at once."""
+    """An engine that notes the number of requests in each call."""
 
     def complete(self, requests: list[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:  # type: ignore[override]
         self.batches = [*getattr(self, "batches", []), len(requests)]
@@ -114,7 +114,7 @@ def test_a_base_gets_all_its_requests_at_once_and_one_that_has_none_is_not_asked
         for r, agent in zip(requests(5, tokens=20), [0, 1, 2, 3, 4], strict=True)
     ]
     found = mixed.complete(asked, SAMPLING, lambda *state: told.append(state))
-    # The weights are the same, so it makes no difference who answers.
+    # Both bases have the same weights, so they give the same responses.
     assert found == engines[bases.of(0)].complete(asked, SAMPLING, quiet)
     assert [each.batches for each in engines.values()] == [[3, 5], [2]]
     assert told == sorted(told) and told[-1] == (5, 5)
@@ -143,7 +143,7 @@ def texts(mixed: MixedEngine) -> list[Text]:
 
 
 def distribution(name: str, text: Text) -> tuple[torch.Tensor, Categorical]:
-    """Tokens of a response (T,), and what a fresh base expects at each of them."""
+    """The tokens (T,) of a response, and a fresh base's distribution over the next token at each of them."""
     model, tokenizer = base_model.load(name, "cpu")
     prompt = tokenizer.apply_chat_template(text.messages[:-1], tokenize=False, add_generation_prompt=True)
     start = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])
@@ -181,7 +181,7 @@ def test_bases_of_other_vocabularies_are_not_compared(
     folder: Path, texts: list[Text], other: Callable[[Path], Path]
 ) -> None:
     mixed = engine(folder, "embedded", str(other(folder / other.__name__)))
-    # Other ids, or room for more of them, and yet the same model.
+    # Despite other token ids, or room for more of them, both models give the same texts.
     assert [c.text for c in mixed.of(0).complete(requests(2), GREEDY, quiet)] == [
         c.text for c in mixed.of(1).complete(requests(2), GREEDY, quiet)
     ]
@@ -191,12 +191,12 @@ def test_bases_of_other_vocabularies_are_not_compared(
     said = generate(mixed, agents, PROBLEMS, SAMPLING, STREAM)
     found = diversity(mixed, agents, PROBLEMS, said)
     assert (found.nll, found.own_nll, found.kl) == (None, None, None)
-    # What needs no tokens is measured all the same.
+    # Measures that need no tokens are still computed.
     answers = [set(own["answer"].dropna()) for _, own in said.groupby("problem_id")]
     given = said.groupby("problem_id")["answer"].count()
     agreed = [0.0 if not a else 1.0 if len(a) == 1 and n == 2 else 0.5 for a, n in zip(answers, given, strict=True)]
     assert found.consensus.value == sum(agreed) / len(agreed) and found.consensus.value > 0
-    # Agents of one base among them are no exception: the others' words have no common unit.
+    # For agents of the first base alone, the measures per token are computed.
     own = diversity(mixed, agents[:1], PROBLEMS, said)
     assert own.own_nll is not None
 

@@ -1,4 +1,4 @@
-"""The weight of an answer against one response at a time in plain PEFT, and the vote that it decides."""
+"""The weights of answers equal those of plain PEFT on one response at a time, and they decide the vote."""
 
 import itertools
 import math
@@ -41,7 +41,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
 
 @pytest.fixture(scope="module")
 def said(engine: TransformersEngine) -> pd.DataFrame:
-    """Two rounds; the debate on the first problem ended after one."""
+    """Responses of two rounds; the debate on the first problem ended after one."""
     first = generate(engine, SOCIETY.generators, PROBLEMS, SAMPLING, STREAM, PERSONAS)
     first.loc[first["problem_id"] == PROBLEMS[0].id, "answer"] = "7"
     rules = Rules(stop_on_consensus=True)
@@ -86,28 +86,28 @@ def test_the_society_answers_by_the_weights(engine: TransformersEngine) -> None:
     second = debate(engine, SOCIETY.critics, PROBLEMS, first, Rules(), SAMPLING, STREAM)
     last = confidence(engine, SOCIETY, PROBLEMS, pd.concat([first, second], ignore_index=True))
     for problem, one, other in zip(PROBLEMS, plain, sure, strict=True):
-        assert one.transcript == other.transcript, "what is said does not hang on how it is counted"
+        assert one.transcript == other.transcript, "the vote does not change the responses"
         own = last[last["problem_id"] == problem.id]
         given = [a if isinstance(a, str) else None for a in own["answer"]]
         assert other.answer == tally(given, vote_seed(1, 2, problem.id), own["weight"].tolist()).answer
         if len({*given} - {None}) == 2:
-            assert other.answer == given[int(own["weight"].argmax())], "of two, the one that is surer"
+            assert other.answer == given[int(own["weight"].argmax())], "of two answers, the one with the larger weight"
 
 
 class Elsewhere:
-    """An engine whose model is not here."""
+    """An engine whose model is on another machine."""
 
     def complete(self, requests: list[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
         return [Completion(r"\boxed{1}", 1, 1, True) for _ in requests]
 
 
 class Distant(Given):
-    """Settings of such an engine."""
+    """Settings of an engine whose model is on another machine."""
 
     reads_likelihoods: ClassVar[bool] = False
 
 
 def test_another_engine_is_refused() -> None:
     distant = Distant(engine=Elsewhere())
-    with pytest.raises(EngineError, match=r"debate\.vote is confidence, which engine\.name given cannot tell"):
+    with pytest.raises(EngineError, match=r"debate\.vote is confidence, which engine\.name given cannot compute"):
         answer(Elsewhere(), SOCIETY, ["What is 1?"], Rules(rounds=1, vote="confidence"), SAMPLING, 0, distant)

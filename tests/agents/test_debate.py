@@ -1,4 +1,4 @@
-"""Who reads what in a debate, seen on the requests that reach a real engine."""
+"""The messages that each agent reads in a debate, checked on the requests to a real engine."""
 
 import itertools
 import json
@@ -29,7 +29,7 @@ DEFAULT, VERY_WORDS = Rules(), Rules(summarize=False)
 
 
 class Listening:
-    """The real engine, with an ear on what it is asked."""
+    """The real engine, which also notes its requests."""
 
     def __init__(self, engine: TransformersEngine) -> None:
         self.engine = engine
@@ -120,7 +120,7 @@ def test_a_critic_reads_those_that_the_topology_says(engine: Listening, topology
                     assert engine.heard[0][3 * index + place].messages == [prompts.summarise(problem.question, words)]
                 else:
                     assert text(second, place, index, 2, "summary") == prompts.listed(words)
-        assert len(read) == 3 if topology == "ring" else len(read) > 3, "drawn anew for each problem and agent"
+        assert len(read) == 3 if topology == "ring" else len(read) > 3, "each problem and agent has its own draw"
 
 
 def test_a_topology_changes_nothing_but_what_is_read(engine: Listening) -> None:
@@ -129,7 +129,7 @@ def test_a_topology_changes_nothing_but_what_is_read(engine: Listening) -> None:
     all_, ring = (next_round(engine, first, 2, Rules(topology=topology)) for topology in ("all-to-all", "ring"))
     assert [text(all_, 0, index, 2, "heard") for index in range(3)] == ["1 2", "0 2", "0 1"]
     seeds = [[request.seed for request in heard] for heard in engine.heard]
-    assert seeds[:2] == seeds[2:], "the same random choices, so that methods differ in the one thing alone"
+    assert seeds[:2] == seeds[2:], "random choices are the same, so that methods differ only in their own settings"
     assert all_["summary"].tolist() != ring["summary"].tolist()
 
 
@@ -148,11 +148,11 @@ def test_every_agent_is_its_persona_in_all_rounds(engine: Listening) -> None:
             assert not any("You add." in text or "You check." in text for text in asked[1:])
     assert third["persona"].tolist() == [given[index] for index in third["index"]]
     for requests in (engine.heard[1], engine.heard[3]):
-        assert not any("You " in request.messages[0]["content"] for request in requests), "the base has none"
+        assert not any("You " in request.messages[0]["content"] for request in requests), "the base has no persona"
 
 
 def answered(frame: pd.DataFrame, problem: int, *answers: str | None) -> pd.DataFrame:
-    """The frame, with other answers of all agents to one problem."""
+    """The frame with the answers of all agents to one problem replaced."""
     frame = frame.copy()
     frame.loc[frame["problem_id"] == PROBLEMS[problem].id, "answer"] = answers
     return frame
@@ -179,7 +179,7 @@ def test_what_all_agree_on_is_not_debated_again(engine: Listening) -> None:
     two = [frame[frame["problem_id"] != PROBLEMS[0].id][going].reset_index(drop=True) for frame in (second, plain)]
     pd.testing.assert_frame_equal(*two)
 
-    # The others agree after round 2, so nobody is asked anything in round 3.
+    # The other debates also reach consensus in round 2, so no agent is asked in round 3.
     ended = second.copy()
     ended.loc[ended["round"] == 2, "answer"] = "7"
     engine.heard.clear()
@@ -212,7 +212,7 @@ def test_what_the_base_cannot_say_as_json_is_built_from_the_responses(engine: Li
 
 
 class Json(Listening):
-    """The real engine, but for summaries, which are JSON about half of the time."""
+    """The real engine, except that about half of the summaries are JSON."""
 
     def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
         if "as JSON" not in requests[0].messages[0]["content"]:
@@ -230,7 +230,7 @@ def test_valid_json_reaches_the_critic_and_the_rest_is_counted(engine: Listening
         '{"agents":[{"answer":"7","steps":[]},{"answer":null,"steps":["so"]}]}'
     }
     assert not here["summary"].str.startswith("Agent 1").any()
-    assert (here["sampled_tokens"] > 3).all(), "what was asked for is paid for, valid or not"
+    assert (here["sampled_tokens"] > 3).all(), "tokens of an invalid summary count too"
 
 
 def test_every_sample_has_a_seed_of_its_own(engine: Listening) -> None:

@@ -1,4 +1,4 @@
-"""The diversity of real agents that debated. Run: pytest tests/agents/test_diversity.py"""
+"""The diversity of real agents after a debate. Run: pytest tests/agents/test_diversity.py"""
 
 import itertools
 
@@ -32,14 +32,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
 
 
 def letters(texts: list[str]) -> Array:
-    """How often each digit is written: a crude embedding, but one that texts differ in."""
+    """The number of times that each digit occurs in each text: a simple embedding in which texts differ."""
     return np.array([[1.0 + text.count(digit) for digit in "0123456789"] for text in texts])
 
 
 def debated(engine: TransformersEngine, society: Society) -> pd.DataFrame:
     said = generate(engine, society.generators, PROBLEMS, SAMPLING, STREAM)
     new = debate(engine, society.critics, PROBLEMS, said, Rules(), SAMPLING, STREAM)
-    # As a frame from a file: in another order.
+    # The rows are shuffled, since a frame from a file may have another order.
     return pd.concat([said, new], ignore_index=True).sample(frac=1.0, random_state=1)
 
 
@@ -59,7 +59,7 @@ def test_untuned_agents_are_one_model(engine: TransformersEngine, untuned: tuple
     assert (found.agents, found.round) == (3, 1)
     assert found.kl is not None and found.kl.value == 0.0
     assert found.nll is not None and found.own_nll is not None and found.dissimilarity is not None
-    # Every response counts for two agents held out, so what others say is as likely as what oneself says.
+    # All agents are the same model, so the others' responses are as likely as an agent's own.
     assert found.nll.value == pytest.approx(found.own_nll.value, rel=0.1)
     assert found.nll.value > 0.0 and 0.0 < found.dissimilarity.value < 1.0
     assert 1 / 3 <= found.consensus.value <= 1.0
@@ -75,7 +75,7 @@ def test_agents_with_adapters_of_their_own_differ(engine: TransformersEngine) ->
     responses = debated(engine, society)
     for round_, agents in ((1, society.generators), (2, society.critics)):
         found = measure(engine, agents, responses, round_)
-        # Critics that only keep their answers say little in which they could differ; of one model it is 0.0.
+        # Critics that only repeat their answers differ little, so their limit is lower. For equal models, kl is 0.0.
         assert found.kl is not None and found.kl.value > (0.01 if round_ == 1 else 0.001)
         assert found.nll is not None and found.own_nll is not None
         assert found.nll.value > found.own_nll.value

@@ -1,4 +1,4 @@
-"""Preference training: what is preferred after it, what it is measured against, and that the base is left alone."""
+"""Preference training: it raises the preferred texts, uses the right reference, and does not change the base."""
 
 import itertools
 import math
@@ -28,14 +28,14 @@ def loaded() -> Any:
 
 
 def learner(seed: int, start_from: Path | None = None, count: int = 8) -> Learner:
-    """Pairs that differ in one word."""
+    """A learner whose pairs of texts differ in one word."""
     questions = [p.question for p in itertools.islice(arithmetic_problems(8), count)]
     examples = [[prompts.solve(q), {"role": "assistant", "content": GOOD}] for q in questions]
     return Learner(examples, seed, start_from, {"rejected": [BAD] * count})
 
 
 def quiet(done: int, total: int) -> None:
-    """Nobody listens."""
+    """Ignore the progress."""
 
 
 def saved(trained: Trained, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The shipped base model is what its card says: a weak solver in three styles, whose critics could do better."""
+"""The embedded base model is as its README says: a weak solver in three styles, whose critics can become better."""
 
 import itertools
 from collections import Counter
@@ -42,7 +42,7 @@ def test_debate_is_no_worse_than_the_majority_vote(responses: pd.DataFrame) -> N
 
 
 def test_twelve_votes_are_hardly_worth_more_than_three(responses: pd.DataFrame) -> None:
-    """Errors are shared by all samples."""
+    """More votes help little, since all samples make the same errors."""
     first = responses[responses["round"] == 1]
     engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=Path("none"))
     stream = Stream(seed=20_001, purpose="evaluate", iteration=0)

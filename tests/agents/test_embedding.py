@@ -1,4 +1,4 @@
-"""The sentence encoder, on one made here. Run: pytest tests/agents/test_embedding.py"""
+"""The sentence encoder, tested with a small one made here. Run: pytest tests/agents/test_embedding.py"""
 
 import importlib.util
 import json
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def save_modules(folder: Path, pooling_mode: str) -> None:
-    """What sentence-transformers saves beside the weights: a transformer, then a pooling."""
+    """Write the files that sentence-transformers saves beside the weights: a transformer module, then a pooling."""
     (folder / "1_Pooling").mkdir(exist_ok=True)
     settings = {"word_embedding_dimension": 16, f"pooling_mode_{pooling_mode}": True}
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(settings))
@@ -54,7 +54,7 @@ def copy(folder: Path, to: Path) -> Path:
 
 
 def last_states(folder: Path, encoder: Encoder, text: str) -> torch.Tensor:
-    """(T, D), what the transformer alone makes of a text."""
+    """The last hidden states (T, D) of the transformer alone for a text."""
     ids = encoder.model.tokenizer(text, truncation=True, max_length=24, return_tensors="pt")
     with torch.no_grad():
         return BertModel.from_pretrained(folder).eval()(**ids).last_hidden_state[0]
@@ -163,7 +163,7 @@ def test_the_packaged_encoder_knows_what_sentences_mean(monkeypatch: pytest.Monk
     def cosine(a: np.ndarray, b: np.ndarray) -> float:
         return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
-    # As sentence-transformers computes it.
+    # The value that sentence-transformers computes.
     assert cosine(happy, very_happy) == pytest.approx(0.9429, abs=5e-4)
     assert cosine(happy, dog) < 0.2
 

@@ -1,4 +1,4 @@
-"""The transformers engine against transformers' own generate, and what it promises about seeds and adapters."""
+"""The transformers engine gives the same texts as transformers' generate; seeds and adapters work as documented."""
 
 import logging
 from pathlib import Path
@@ -29,7 +29,7 @@ def engine(adapters: Path) -> TransformersEngine:
 
 
 def reference(request: Request, adapter: Path | None) -> str:
-    """One prompt at a time, with transformers' generate and PEFT's unmerged forward."""
+    """The response to one prompt, from transformers' generate and PEFT's unmerged forward."""
     model, tokenizer = base_model.load("embedded", "cpu")
     speaker = PeftModel.from_pretrained(model, adapter) if adapter else model
     text = tokenizer.apply_chat_template(request.messages, tokenize=False, add_generation_prompt=True)

@@ -1,4 +1,4 @@
-"""Joint training: what each agent learns in company is what it learns alone."""
+"""Joint training gives each agent the same weights as training it alone."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def loaded() -> Any:
 
 
 def said(count: int, words: str) -> list:
-    """Conversations of unequal length that end in the same words."""
+    """Conversations of different lengths that end in the same words."""
     return [
         [prompts.solve(f"What is {'1+' * place}{place}?"), {"role": "assistant", "content": words * (1 + place % 3)}]
         for place in range(count)
@@ -35,12 +35,12 @@ def said(count: int, words: str) -> list:
 
 
 def quiet(done: int, total: int) -> None:
-    """Nobody listens."""
+    """Ignore the progress."""
 
 
 @pytest.fixture(scope="module")
 def trained(loaded: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Learner], list[Trained]]:
-    """Three agents trained together: 11 examples, 3 examples, and 7 from an earlier generation on."""
+    """Three agents trained together, with 11, 3 and 7 examples; the last continues from an earlier generation."""
     folder = tmp_path_factory.mktemp("earlier")
     finetune(*loaded, [Learner(said(5, "Earlier. "), seed=9)], SETTINGS, quiet)[0].save(folder)
     learners = [
@@ -72,7 +72,7 @@ def test_the_result_is_that_of_peft_and_torch_alone(loaded: Any, trained: Any, p
 
 
 def test_a_token_of_a_long_response_counts_as_much_as_one_of_a_brief_one(loaded: Any) -> None:
-    """Batches are of like length: were each its own mean, what is said in brief would be learned the better."""
+    """A batch has rows of similar length; with a mean per batch, tokens of short responses would count more."""
     model, tokenizer = loaded
     examples = [*said(8, "No."), *said(8, "Yes, and I will say at length why that is so. ")]
     still = SETTINGS.model_copy(update={"epochs": 1, "learning_rate": 1e-12})
@@ -103,7 +103,7 @@ def test_those_that_are_through_drop_out(loaded: Any, trained: Any) -> None:
     learners, _ = trained
     told: list[tuple[int, int]] = []
     finetune(*loaded, learners, SETTINGS, lambda done, total: told.append((done, total)))
-    # 3, 1 and 2 batches an epoch: two epochs are 6, 2 and 4 steps.
+    # The agents have 3, 1 and 2 batches per epoch, so two epochs are 6, 2 and 4 steps.
     assert told == [(3, 12), (6, 12), (8, 12), (10, 12), (11, 12), (12, 12)]
 
 

@@ -1,4 +1,4 @@
-"""Likelihoods and divergences against one text at a time in plain PEFT. Run: pytest tests/agents/test_likelihood.py"""
+"""Likelihoods and divergences equal plain PEFT's on single texts. Run: pytest tests/agents/test_likelihood.py"""
 
 import math
 
@@ -31,7 +31,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
 
 @pytest.fixture(scope="module")
 def texts(engine: TransformersEngine) -> list[Text]:
-    """What each agent says to questions of different lengths; every second text was cut."""
+    """Responses of each agent to questions of different lengths; every second response was cut off."""
     said = []
     for speaker, adapter in enumerate(ADAPTERS):
         completions = engine.complete(requests(4, adapter, tokens=30), GREEDY, quiet)
@@ -47,7 +47,7 @@ def found(engine: TransformersEngine, texts: list[Text]) -> Likelihoods:
 
 
 def reference(engine: TransformersEngine, adapter: str | None, text: Text) -> tuple[torch.Tensor, torch.Tensor]:
-    """Target tokens (T,) and the logits (T, V) before them, of a fresh model with the adapter unmerged."""
+    """The target tokens (T,) and the logits (T, V) that predict them, from a fresh model with the adapter unmerged."""
     model, tokenizer = base_model.load("embedded", "cpu")
     speaker = PeftModel.from_pretrained(model, engine.adapters / adapter) if adapter else model
     prompt = tokenizer.apply_chat_template(text.messages[:-1], tokenize=False, add_generation_prompt=True)
@@ -121,7 +121,7 @@ def test_a_silent_text_counts_nothing(engine: TransformersEngine, texts: list[Te
 
 
 def test_compare_by_hand() -> None:
-    # Speaker: 1/2, 1/4, 1/4, then 1/4, 1/4, 1/2. Other: 1/4, 1/2, 1/4, then uniform.
+    # Probabilities of the speaker: 1/2, 1/4, 1/4, then 1/4, 1/4, 1/2. Of the other: 1/4, 1/2, 1/4, then uniform.
     own = torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]]).log()
     other = torch.tensor([[0.25, 0.5, 0.25], [1 / 3, 1 / 3, 1 / 3]]).log() + 5.0
     nll, kl = compare([other, own], torch.tensor([1, 2]), speaker=1)
@@ -148,5 +148,5 @@ def test_differences_far_below_single_precision_are_seen() -> None:
     other = own.clone()
     other[0, 0] += 1e-4
     p = float(own.softmax(1)[0, 0])
-    # To second order KL = p (1-p) d^2 / 2: here 1e-13, where a sum in single precision has errors of 1e-7.
+    # To second order, KL = p (1-p) d^2 / 2, here 1e-13; a sum in single precision would have errors of 1e-7.
     assert compare([own, other], torch.tensor([0]), speaker=0)[1][1] == pytest.approx(p * (1 - p) * 0.5e-8, rel=1e-2)

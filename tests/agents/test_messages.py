@@ -1,4 +1,4 @@
-"""JSON messages: what is valid, what is hostile, and what stands in for it, worked by hand."""
+"""JSON messages: valid ones, hostile ones, and the text that replaces an invalid one, worked out by hand."""
 
 import json
 
@@ -37,7 +37,7 @@ def one(answer: object = "1", steps: object = (), **more: object) -> str:
         "[]",
         '{"agents": {}}',
         '{"agents": []}',
-        TWO,  # two agents where one was read
+        TWO,  # The message has two agents, but only one was read.
         one(7),
         one(steps="so"),
         one(steps=[1]),
@@ -49,7 +49,7 @@ def one(answer: object = "1", steps: object = (), **more: object) -> str:
         one(steps=["x" * (MAX_STEP_CHARS + 1)]),
         one(steps=["x"] * (MAX_STEPS + 1)),
         one(steps=["x"]) + " " * MAX_MESSAGE_CHARS,
-        '{"agents": [{"answer": "\\boxed{1}", "steps": []}]}',  # \b is a backspace
+        '{"agents": [{"answer": "\\boxed{1}", "steps": []}]}',  # In JSON, \b is a backspace.
         one("1\n2"),
         one(steps=["\x1b[31m"]),
         one(steps=["\u202e"]),

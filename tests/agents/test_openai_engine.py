@@ -1,4 +1,4 @@
-"""The openai engine against a real server on loopback: the same words as the transformers engine."""
+"""The openai engine with a real server on loopback gives the same texts as the transformers engine."""
 
 import importlib.util
 import threading
@@ -88,7 +88,7 @@ def test_vllm_that_is_not_installed_is_named_with_its_extras() -> None:
 
 
 def test_no_more_requests_are_under_way_than_allowed(server: OpenAIServer) -> None:
-    server.gather = threading.Barrier(3)  # Three at a time or none.
+    server.gather = threading.Barrier(3)  # The server answers only when three requests have come.
     assert len(engine(server, concurrency=3).complete(requests(12, tokens=2), GREEDY, quiet)) == 12
     assert server.most_under_way == 3
 
@@ -106,7 +106,7 @@ def test_an_adapter_that_another_process_loaded_first_is_used(
     lookups: list[int] = []
 
     def late(handler: object) -> None:
-        """The list of before the other process came, then the list of after."""
+        """Answer first without the adapter, and later with it, as if another process had loaded it meanwhile."""
         lookups.append(1)
         models = [{"id": "base"}, *([{"id": ONE, "parent": "base"}] if len(lookups) > 1 else [])]
         handler.answer(200, {"data": models})
@@ -129,4 +129,4 @@ def test_the_base_is_named_where_a_server_has_several(server: OpenAIServer) -> N
     message = failure(server)
     assert "has 2 models (base, other)" in message and "engine.model" in message
     assert engine(server, model="base").complete(requests(1, tokens=5), GREEDY, quiet)
-    assert len(server.asked(MODELS)) == 1, "a named model needs no list"
+    assert len(server.asked(MODELS)) == 1, "if the model is named, the list of models is not read again"

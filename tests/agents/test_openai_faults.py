@@ -1,4 +1,4 @@
-"""The openai engine and a server that is busy, fails, hangs, lies or is gone: every fault met as it should be."""
+"""The openai engine with a server that is busy, fails, hangs, gives wrong answers or has stopped."""
 
 import logging
 import socket
@@ -58,7 +58,7 @@ def test_a_server_that_is_gone_is_named(server: OpenAIServer) -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     message = failure(server, url=url, attempts=3)
-    assert url in message and "gave up after 3 attempts" in message and "see that the server runs" in message
+    assert url in message and "gave up after 3 attempts" in message and "check that the server runs" in message
 
 
 def test_retry_after_is_heeded_and_bounded(server: OpenAIServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -92,7 +92,7 @@ def test_a_refusal_is_final_and_ends_the_batch(server: OpenAIServer, code: int) 
 def test_a_refusal_ends_the_pauses_of_the_others(server: OpenAIServer) -> None:
     server.faults.extend([status(429, retry_after="50"), status(400)])
     assert "status 400" in failure(server, requests(2), concurrency=2)
-    assert len(server.asked(CHAT)) == 2, "what was to be tried again in 50 s is not"
+    assert len(server.asked(CHAT)) == 2, "a request whose retry was due in 50 s is not repeated"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Rows of several agents in one pass: the losses and gradients of each are those that it has alone."""
+"""Rows of several agents in one pass give each agent the same losses and gradients as its rows alone."""
 
 import logging
 import random
@@ -43,14 +43,14 @@ def tiny(kind: str) -> Any:
 
 
 def rows(count: int, longest: int, seed: int) -> list[Encoded]:
-    """Random tokens, no two rows of one length where that can be."""
+    """Rows of random tokens, with different lengths if possible."""
     rng = random.Random(seed)
     tokens = [[rng.randrange(512) for _ in range(max(4, longest - 3 * place))] for place in range(count)]
     return [Encoded(row[: len(row) // 2], row[len(row) // 2 :]) for row in tokens]
 
 
 def society(model: Any, ranks: tuple[int, ...] = (4, 2, 4)) -> PeftModel:
-    """The model with an adapter per rank, none of whose weights are zero."""
+    """The model with one adapter for each rank; none of the adapters' weights is zero."""
     tuned: Any = model
     for place, rank in enumerate(ranks):
         lora = LoraConfig(r=rank, lora_alpha=3 * rank, target_modules=ALL_LINEAR, task_type="CAUSAL_LM")
@@ -67,14 +67,14 @@ def society(model: Any, ranks: tuple[int, ...] = (4, 2, 4)) -> PeftModel:
 
 
 def gradients(tuned: PeftModel) -> dict[str, torch.Tensor]:
-    """Those of all adapters, taken away."""
+    """The gradients of all adapters; they are reset."""
     taken = {name: p.grad for name, p in tuned.named_parameters() if p.grad is not None}
     tuned.zero_grad(set_to_none=True)
     return taken
 
 
 def alone(tuned: PeftModel, batches: list[list[Encoded]]) -> tuple[list[float], dict[str, torch.Tensor]]:
-    """Losses and gradients of PEFT's own forward, one agent after another."""
+    """The losses and gradients from PEFT's own forward, computed for one agent after another."""
     losses, found = [], {}
     for place, batch in enumerate(batches):
         tuned.set_adapter(f"agent-{place}")
@@ -123,7 +123,7 @@ def test_the_gradients_of_a_joint_step_are_those_of_each_agent_alone(
     assert together.tolist() == pytest.approx(losses, rel=1e-5)
     assert off(by_agent(found), by_agent(expected)) <= 1e-5
     if dtype == torch.float64:
-        # Without rounding to speak of, every single tensor: some are small differences of large numbers.
+        # In double precision, compare each tensor by itself; some are small differences of large numbers.
         assert off(found, expected) <= 1e-7
 
 
@@ -166,7 +166,7 @@ def test_a_model_that_cannot_pack_is_trained_agent_by_agent_and_says_so(caplog: 
 
 
 class LooksAcross(LlamaForCausalLM):
-    """Each row's last token depends on what stands first in the sequence, as a recurrent state would make it."""
+    """A model whose logits depend on the first token and the length of the sequence, like a recurrent model's."""
 
     def forward(self, input_ids: torch.Tensor, **kwargs: Any) -> Any:
         out = super().forward(input_ids, **kwargs)
@@ -178,7 +178,7 @@ def test_a_model_whose_rows_would_see_each_other_is_found_out(caplog: pytest.Log
     model = LooksAcross(LlamaConfig(**SIZES)).requires_grad_(False)
     with caplog.at_level(logging.WARNING), routed(model, society(model)) as router:
         assert not router.packs
-    assert "as one sequence they are read otherwise" in caplog.text
+    assert "packed rows give other logits" in caplog.text
     assert model.config._attn_implementation == "sdpa"
 
 

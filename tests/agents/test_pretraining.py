@@ -1,4 +1,4 @@
-"""The corpus is right where it means to be, wrong where it means to be, and repeats; the trainer learns and repeats."""
+"""The corpus has right and wrong solutions as intended; the same seed gives the same corpus and the same training."""
 
 import itertools
 import random

@@ -1,4 +1,4 @@
-"""Finetuning: what is learned, what is left alone, and that it repeats."""
+"""Finetuning: it learns the examples, does not change the base, and gives the same result when repeated."""
 
 import itertools
 import json
@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_adapter(loaded, tmp_path: Path) -> None:
         run(loaded, tmp_path / name, seed)
     a, b, c = ((tmp_path / name / "adapter_model.safetensors").read_bytes() for name in "abc")
     assert a == b != c
-    # In another process, too, where a set of strings has another order.
+    # Another process, in which a set of strings has another order, gives the same file.
     modules = json.loads((tmp_path / "a" / "adapter_config.json").read_text())["target_modules"]
     assert modules == sorted(modules) and len(modules) == 7
 

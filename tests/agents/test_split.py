@@ -1,4 +1,4 @@
-"""The split against the definitions of the paper: worked by hand, and on random transcripts."""
+"""The split follows the paper's definitions: on cases worked out by hand, and on random transcripts."""
 
 import random
 from collections.abc import Collection, Mapping
@@ -35,7 +35,7 @@ def transcript(
     personas: Mapping[int, str] = MappingProxyType({}),
     carried: Collection[tuple[int, int]] = (),
 ) -> pd.DataFrame:
-    """Responses of (problem, agent, round) -> answer; the text says who spoke. `carried` has (problem, round)."""
+    """Responses from (problem, agent, round) -> answer; each text names its agent. `carried` holds (problem, round)."""
     rows = []
     for (problem, index, round_), answer in answers.items():
         role = "generator" if round_ == 1 else "critic"
@@ -51,12 +51,12 @@ def transcript(
             "carried": (problem, round_) in carried,
         }
         rows.append(row)
-    # What a split does not look at is as for any response.
+    # The split does not read the other columns, so they have usual values.
     rest = {"prompt_tokens": 1, "sampled_tokens": 1, "finished": True, "heard": "1", "fallback": None, "weight": 1.0}
     return pd.DataFrame(rows).assign(**rest)[COLUMNS]
 
 
-# agent 0 over four problems, two rounds: held its ground, corrected itself, was spoiled, never right
+# Two rounds on four problems. Agent 0 is: right twice, first wrong then right, first right then wrong, never right.
 TWO_ROUNDS = transcript(
     {
         (0, 0, 1): "7", (0, 0, 2): "7.0", (0, 1, 1): "7", (0, 1, 2): "7",
@@ -93,7 +93,7 @@ def test_a_critic_learns_its_last_turn_in_its_own_conversation() -> None:
 
 @pytest.mark.parametrize("agent", [GENERATOR, CRITIC])
 def test_words_that_match_are_preferred_to_the_same_agents_words_that_do_not(agent: Agent) -> None:
-    corrected, spoiled = preferences(agent, P, TWO_ROUNDS, CONSENSUS)  # held its ground, never right: no two to compare
+    corrected, spoiled = preferences(agent, P, TWO_ROUNDS, CONSENSUS)  # Problems 0 and 3 give no pair.
     assert corrected.chosen[-1]["content"] == "agent 0 round 2 says 8"
     assert corrected.rejected == "agent 0 round 1 says 1"
     assert (spoiled.chosen[-1]["content"], spoiled.rejected) == ("agent 0 round 1 says 9", "agent 0 round 2 says None")
@@ -133,7 +133,7 @@ def test_an_agent_learns_as_the_persona_that_it_was() -> None:
     (critic,) = split(CRITIC, P, frame, consensus, 0.5, 0)
     assert [m["role"] for m in critic] == ["user", "assistant", "user", "assistant"]
     assert critic[0]["content"] == "You are brief.\n\n" + prompts.solve(P[0].question)["content"]
-    assert critic[2] == prompts.debate(P[0].question, "summary for agent 0 round 2"), "once is enough"
+    assert critic[2] == prompts.debate(P[0].question, "summary for agent 0 round 2"), "the persona is said once"
     (pair,) = preferences(GENERATOR, P, frame, consensus)
     assert pair.chosen[0] == critic[0]
     (other,) = split(Agent(role="generator", index=1), P, frame, consensus, 0.5, 0)
@@ -141,7 +141,7 @@ def test_an_agent_learns_as_the_persona_that_it_was() -> None:
 
 
 def test_a_critic_learns_nothing_that_it_did_not_say() -> None:
-    # Problem 0 ended after round 1, problem 1 after round 2, problem 2 was debated to the end.
+    # The debate on problem 0 ended after round 1, that on problem 1 after round 2, and that on problem 2 was complete.
     answers: dict[tuple[int, int, int], str | None] = {
         **{(0, 0, m): "7" for m in (1, 2, 3)},
         **{(1, 0, 1): "1", (1, 0, 2): "8", (1, 0, 3): "8"},
@@ -187,7 +187,7 @@ def test_the_mix_has_the_proportions_of_w(w: float, corrected: int, held: int) -
     assert abs(share - w) <= 1 / len(mixed)
     assert len(set(mixed)) == len(mixed)
     limit = min(corrected / w, held / (1 - w))
-    assert len(mixed) == pytest.approx(limit, abs=1.01), "the largest draw with that proportion"
+    assert len(mixed) == pytest.approx(limit, abs=1.01), "as many examples as the proportion allows"
 
 
 def test_an_empty_side_does_not_empty_the_mix() -> None:

@@ -1,4 +1,4 @@
-"""Who reads whom, worked by hand, and seen on a debate of real agents."""
+"""The agents that each agent reads: worked out by hand, and in a debate of real agents."""
 
 from collections import Counter
 
@@ -16,7 +16,7 @@ def everyone(topology: str, indices: list[int], seed: int = 0) -> dict[int, list
     [
         ("all-to-all", [0, 1, 2], {0: [1, 2], 1: [0, 2], 2: [0, 1]}),
         ("ring", [0, 1, 2], {0: [2], 1: [0], 2: [1]}),
-        ("ring", [3, 4, 5], {3: [5], 4: [3], 5: [4]}),  # a group of agents that begins elsewhere
+        ("ring", [3, 4, 5], {3: [5], 4: [3], 5: [4]}),  # The indices do not start at 0.
         ("ring", [0, 1], {0: [1], 1: [0]}),
         ("sparse", [0, 1], {0: [1], 1: [0]}),
         ("all-to-all", [4], {4: []}),

@@ -1,4 +1,4 @@
-"""One toy of each kind in one plugin file: with no other edit, config, form, messages and a whole job know it."""
+"""A plugin file with one toy entry of each kind: the config, the form, error messages and a job know all of them."""
 
 import os
 import shutil
@@ -40,17 +40,17 @@ def test_a_toy_of_each_kind_is_in_the_config_the_form_and_the_messages() -> None
                             "engine.name=toy-sevens", "engine.patience=2", "finetune.method=toy-nothing"])
     """)
     form, *messages = told.splitlines()
-    assert all(f'"{name}"' in form for name in NAMES), "the run form offers it"
+    assert all(f'"{name}"' in form for name in NAMES), "the run form offers all entries"
     assert "the first agent, which itself reads nobody" in form and "says 7." in form
     for name, message in zip(NAMES, messages, strict=False):
-        assert f"'{name}'" in message, "a wrong name is answered by the names that there are"
+        assert f"'{name}'" in message, "the message for a wrong name lists the known names"
     assert "it belongs to engine.name toy-sevens" in messages[6]
     assert "it belongs to finetune.method toy-nothing" in messages[7]
 
 
 @pytest.mark.slow
 def test_a_whole_job_of_toys() -> None:
-    """Algorithm 1 with the toy topology, format, vote, engine and method; all agents say 7, and learn nothing."""
+    """Algorithm 1 with the toy topology, format, vote, engine and method: all agents answer 7 and learn nothing."""
     told = python("""if True:
         import tempfile
         from pathlib import Path
@@ -86,7 +86,7 @@ def test_a_whole_job_of_toys() -> None:
 
 
 def test_a_field_of_a_debate_is_added_in_one_file(tmp_path: Path) -> None:
-    """The field is written into agents/debate/settings.py of a copy, and every config and its form have it."""
+    """A field added to agents/debate/settings.py of a copy is in every config and in its form."""
     for room in ROOMS:
         shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__", "embedded"))
     file = tmp_path / "agents" / "debate" / "settings.py"

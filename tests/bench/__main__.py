@@ -1,12 +1,12 @@
-"""`make bench`: how fast the parts are, as a table in Markdown; docs/bench.md keeps one with its date.
+"""`make bench`: measures the speed of the parts and prints a table in Markdown; docs/bench.md has one with its date.
 
-    generation   all agents against one prompt at a time, PEFT, and the machine's floor    tests/bench/generation.py
-    training     all adapters against bare passes and against TRL, agent by agent; memory  tests/bench/training.py
-    job          the default job, and what of it is not sampling or training               tests/bench/job.py
+    generation   all agents against single prompts, PEFT, and the limit of the machine     tests/bench/generation.py
+    training     all adapters against bare passes and against TRL per agent; memory        tests/bench/training.py
+    job          the default job, and its time other than sampling and training            tests/bench/job.py
     vllm         against vLLM on the same prompts: `make bench-vllm`                       tests/bench/against_vllm.py
 
-Each row is measured in one run, both sides taking turns, so that a machine whose speed drifts slows both. Nothing else
-should run. It takes three quarters of an hour on two cores.
+Each row is measured in one run in which both sides take turns, so that a change of the machine's speed affects both.
+No other program should run meanwhile. The bench takes 45 minutes on two cores.
 """
 
 import itertools

@@ -1,7 +1,7 @@
 """The transformers engine against vLLM's offline engine on the same prompts, on the CPU: `make bench-vllm`.
 
-Both are asked for 600 solutions: by the base, then by three adapters in one call. Nothing is compiled on either side
-(vLLM runs eager, as maft starts it on a CPU). Rates count the tokens up to the end of each response.
+Both engines sample 600 solutions: with the base, then with three adapters in one call. Neither compiles the model
+(vLLM runs in eager mode, as maft starts it on a CPU). Rates count the tokens up to the end of each response.
 """
 
 import tempfile
@@ -17,11 +17,11 @@ from tests.bench.generation import AGENTS, asked, sampled, save_adapters
 from tests.bench.measure import Row, compared, quiet, rate, table
 
 ROWS = 256
-"""Prompts that vLLM decodes at once: its own default on a CPU."""
+"""The number of prompts that vLLM decodes at once: its default on a CPU."""
 
 
 def rows() -> Iterator[Row]:
-    """By the base, by three adapters mixed."""
+    """The rows of the bench: with the base, and with three adapters in one call."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         save_adapters(folder)

@@ -1,8 +1,8 @@
-"""Generation by all agents, against what else one could do with the same prompts on the same machine.
+"""Generation by all agents, compared with other ways to generate for the same prompts on the same machine.
 
-    python -m tests.bench.generation      these rows alone
+    python -m tests.bench.generation      prints only these rows
 
-Every agent has an adapter of default rank on all linear layers, small enough that the base goes on writing solutions.
+Every agent has an adapter of default rank on all linear layers, with weights so small that it still writes solutions.
 Rates count the tokens up to the end of each response, in tokens per second.
 """
 
@@ -32,7 +32,7 @@ AGENTS = [f"{n}" * 64 for n in range(3)]
 BATCH = 200
 TOKENS = 160 if DEVICE == "cpu" else 80
 ALONE = 12 if DEVICE == "cpu" else 2
-"""Prompts that are answered one at a time."""
+"""The number of prompts that are answered one at a time."""
 
 
 def asked(adapters: Sequence[str | None], count: int = BATCH) -> list[Request]:
@@ -46,7 +46,7 @@ def asked(adapters: Sequence[str | None], count: int = BATCH) -> list[Request]:
 
 
 def save_adapters(folder: Path, base: str) -> None:
-    """One for each of `AGENTS`, as PEFT saves them."""
+    """Save an adapter for each of `AGENTS` with PEFT."""
     settings = Sft()
     for seed, name in enumerate(AGENTS):
         torch.manual_seed(seed)
@@ -59,7 +59,7 @@ def save_adapters(folder: Path, base: str) -> None:
 
 
 def rows(base: str = "embedded") -> Iterator[Row]:
-    """All agents against one prompt at a time, against PEFT, and on a CPU against the floor of the machine."""
+    """The rows: all agents against one prompt at a time, against PEFT, and on a CPU against the machine's limit."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         save_adapters(folder, base)
@@ -93,7 +93,7 @@ def sampled(completions: Sequence[Completion]) -> int:
 
 
 def one_at_a_time(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Callable[[], int]:
-    """transformers' generate without any adapter, a few prompts."""
+    """Work that runs transformers' generate on a few prompts, one at a time, without an adapter."""
 
     def work() -> int:
         tokens = 0
@@ -106,7 +106,7 @@ def one_at_a_time(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
 
 
 def by_peft(tuned: Any, tokenizer: PreTrainedTokenizerBase) -> Callable[[], int]:
-    """transformers' generate with one adapter after another, batches as large as the engine's."""
+    """Work that runs transformers' generate with one adapter after another, in batches as large as the engine's."""
 
     def work() -> int:
         tokens = 0
@@ -137,10 +137,10 @@ def generate(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def floors(engine: TransformersEngine) -> Iterator[Row]:
-    """The same tokens if nothing but the matrix products, or these and reading the cached states, took time.
+    """The rows for the time limit: matrix products alone, and matrix products plus reading the cached states.
 
-    Arithmetic: 2 x parameters x tokens at the rate that the model's own weights reach on a batch of tokens. Memory:
-    every sampled token reads the keys and values of all tokens before it, at the rate of a sum over a large tensor.
+    Matrix products take 2 x parameters x tokens operations, at the speed that the model's weights reach on a batch.
+    Every sampled token reads the keys and values of all tokens before it, at the speed of a sum over a large tensor.
     """
     requests = asked(AGENTS)
     with torch.inference_mode():

@@ -1,9 +1,9 @@
-"""On a GPU: the rows of generation and training for the embedded base, and for a base of a real model's size.
+"""On a GPU: the rows of generation and training for the embedded base, and for a base with the size of a real model.
 
     make bench-cuda
 
 The larger base has random weights in the shape of Llama 3.2 1B (https://huggingface.co/meta-llama/Llama-3.2-1B), in
-bfloat16, made on the spot: what it says means nothing, and takes as long.
+bfloat16. Its responses mean nothing, but take as long as those of the real model.
 """
 
 import tempfile
@@ -22,11 +22,11 @@ from tests.bench.measure import Row, quiet, table
 
 GIB = 2**30
 EXAMPLES = 32
-"""For each agent."""
+"""The number of examples of each agent."""
 
 
 def save_large(folder: Path) -> None:
-    """A base with the embedded one's tokenizer."""
+    """Save a large base with the tokenizer of the embedded base."""
     _, tokenizer = base_model.load("embedded", "cpu")
     config = LlamaConfig(
         vocab_size=128_256,
@@ -44,14 +44,14 @@ def save_large(folder: Path) -> None:
     torch.manual_seed(0)
     with torch.device("cuda"):
         model = LlamaForCausalLM(config)
-    # As peaked as what a model says: of nearly equal probabilities, the nucleus would be the whole vocabulary.
+    # This makes the probabilities as unequal as a real model's; otherwise the nucleus would be the whole vocabulary.
     torch.nn.init.normal_(model.get_input_embeddings().weight, std=0.2)
     model.to(torch.bfloat16).save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
 
 
 def rows() -> Iterator[Row]:
-    """The large base, what joint training of its adapters takes, and the small one."""
+    """The rows: the large base, the memory of joint training of its adapters, and the embedded base."""
     print(torch.cuda.get_device_name())
     with tempfile.TemporaryDirectory() as large:
         save_large(Path(large))
@@ -74,7 +74,7 @@ def rows() -> Iterator[Row]:
 
 
 def memory_rows(base: str) -> Iterator[Row]:
-    """GiB of the GPU at the peak of joint training, against a base for each of the 2N agents before any training."""
+    """The row for GPU memory (GiB): the peak of joint training, against a base for each of the 2N agents."""
     loaded = base_model.load(base, "cuda")
     own = loaded[0].get_memory_footprint() / GIB
     for agents in (1, 3, 10):

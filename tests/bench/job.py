@@ -1,6 +1,6 @@
-"""The default job: what of its time goes into anything but sampling and training.
+"""The default job: the time that it spends on steps other than sampling and training.
 
-python -m tests.bench.job      these rows alone
+python -m tests.bench.job      prints only these rows
 """
 
 import tempfile
@@ -13,7 +13,7 @@ from tests.conftest import Maft, free_port, plain_environment
 
 
 def rows() -> Iterator[Row]:
-    """The default job in a folder of its own, then the same again."""
+    """The rows: the default job in a new folder, and the same job again."""
     with tempfile.TemporaryDirectory() as home:
         ports = {"MAFT_PREFECT_PORT": str(free_port()), "MAFT_MLFLOW_PORT": str(free_port())}
         maft = Maft({**plain_environment(), **ports, "MAFT_HOME": home})
@@ -39,7 +39,7 @@ def rows() -> Iterator[Row]:
 
 
 def per_iteration(prefect: str, report: dict) -> tuple[list[float], list[float]]:
-    """Seconds of every iteration that are neither sampling nor training, and those of registering its generation."""
+    """The seconds of each iteration outside sampling and training, and the seconds of registering its generation."""
 
     def asked(what: str, flow_runs: dict) -> list[dict]:
         return httpx.post(f"{prefect}/{what}/filter", json={"flow_runs": flow_runs}, timeout=30).json()

@@ -1,4 +1,4 @@
-"""What the rows of the bench share: two pieces of work that take turns, and a table."""
+"""Functions for the rows of the bench: they measure two pieces of work in turns, and print a table."""
 
 import statistics
 import time
@@ -9,15 +9,15 @@ import torch
 REPEATS = 5
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 Row = tuple[str, str, str, str, str]
-"""Measure, ours, against, ratio, goal."""
+"""A row of the table: the measure, maft's value, the other value, their ratio, the goal."""
 
 
 def quiet(done: int, total: int) -> None:
-    """Nobody listens."""
+    """Ignore the progress."""
 
 
 def rate(work: Callable[[], int]) -> Callable[[], float]:
-    """Tokens per second of a piece of work that tells its tokens."""
+    """A function that gives the tokens per second of a piece of work, which returns its number of tokens."""
 
     def timed() -> float:
         started = time.perf_counter()
@@ -30,8 +30,8 @@ def rate(work: Callable[[], int]) -> Callable[[], float]:
 
 
 def compared(name: str, ours: Callable[[], float], theirs: Callable[[], float], goal: float | None) -> Row:
-    """One row: medians of both rates and the median of their ratios with its range."""
-    pairs = [(ours(), theirs()) for _ in range(REPEATS + 1)][1:]  # the first warms up
+    """A row with the medians of both rates, and the median and range of their ratios."""
+    pairs = [(ours(), theirs()) for _ in range(REPEATS + 1)][1:]  # The first pair only warms up.
     ratios = [a / b for a, b in pairs]
     return (
         name,
@@ -43,12 +43,12 @@ def compared(name: str, ours: Callable[[], float], theirs: Callable[[], float], 
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Median and range."""
+    """The median and the range as text."""
     return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
 
 
 def table(rows: Iterable[Row]) -> None:
-    """Print the rows as Markdown, each when it is known."""
+    """Print the rows as Markdown, each as soon as it is measured."""
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}; medians of {REPEATS} and their range\n")
     print("| measure | ours | against | ratio | goal |\n|---|---|---|---|---|", flush=True)
     for row in rows:

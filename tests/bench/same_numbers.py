@@ -1,12 +1,12 @@
-"""Whether two checkouts give the same numbers: what `maft run --json` or `maft benchmark --json` printed, compared.
+"""Compares the outputs of `maft run --json` or `maft benchmark --json` of two checkouts: are the numbers the same?
 
 
     (cd before && .venv/bin/maft run --json --set seed=1 --home /tmp/before > /tmp/before.json)
     (cd after && .venv/bin/maft run --json --set seed=1 --home /tmp/after > /tmp/after.json)
     .venv/bin/python -m tests.bench.same_numbers /tmp/before.json /tmp/after.json
 
-Seconds, addresses and the config, whose form may change, are left out; the digests of adapters, data sets and responses
-are compared where the output has them. Exits with 1 where anything differs.
+Seconds, addresses and the config, whose form may change, are not compared; digests of adapters, data sets and responses
+are compared if the output has them. The exit status is 1 if anything differs.
 """
 
 import json
@@ -20,7 +20,7 @@ SHOWN = 20
 
 
 def differences(before: Any, after: Any, place: str = "") -> Iterator[str]:
-    """Every place at which two JSON values differ, with both values."""
+    """A line for every place where two JSON values differ, with both values."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted((before.keys() | after.keys()) - NOT_NUMBERS):
             if key in before and key in after:
@@ -35,7 +35,7 @@ def differences(before: Any, after: Any, place: str = "") -> Iterator[str]:
 
 
 def main(before: Path, after: Path) -> int:
-    """Print the differences; the exit status."""
+    """Print the differences; return the exit status."""
     found = list(differences(*(json.loads(path.read_text("utf-8")) for path in (before, after))))
     for line in found[:SHOWN]:
         print(line)

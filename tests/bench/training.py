@@ -1,9 +1,9 @@
-"""Training all agents together, against bare passes, against TRL's SFTTrainer once per agent; the memory it takes.
+"""Training of all agents together, against bare passes and against TRL's SFTTrainer once per agent; its memory.
 
-    python -m tests.bench.training      these rows alone; `memory N` prints what one process took
+    python -m tests.bench.training      prints only these rows; `memory N` prints the memory of one process
 
-Both train LoRA of the same rank on the same examples with the same batches' size, AdamW and schedule. The examples are
-of the length of a default job's: short ones for generators, conversations of three turns for critics.
+Both sides train LoRA of the same rank on the same examples with the same batch size, AdamW and schedule. The examples
+are as long as those of a default job: short ones for generators, conversations of three turns for critics.
 """
 
 import itertools
@@ -31,13 +31,13 @@ from tests.bench.measure import DEVICE, REPEATS, Row, compared, quiet, rate, spr
 
 MIB = 2**20
 EXAMPLES = 120
-"""For each agent: a default job's agents have 45 to 131."""
+"""The number of examples of each agent; agents of a default job have 45 to 131."""
 
 
 def datasets(agents: int, count: int) -> list[list[list[Message]]]:
     """`count` examples for each of `agents` generators and as many critics."""
     asked = [problem.question for problem in itertools.islice(arithmetic_problems(79), count)]
-    # Some hundred tokens an answer, as the embedded model writes them.
+    # An answer has some hundred tokens, as those of the embedded model have.
     answers = ["First the products. " * (8 + place % 5) + f"The result is {place}." for place in range(count)]
     generators = [[prompts.solve(q), said(text)] for q, text in zip(asked, answers, strict=True)]
     critics = [
@@ -52,7 +52,7 @@ def said(text: str) -> Message:
 
 
 def rows() -> Iterator[Row]:
-    """The default size with and without loading the base, then memory, then the curve over agents and batches."""
+    """The rows: the default size with and without loading the base, memory, other numbers of agents and batch sizes."""
     default = Sft(epochs=1)
     yield against_bare_passes(default)
     name = "training of all agents (N=3), tokens/s: joint / TRL, agent by agent"
@@ -66,7 +66,7 @@ def rows() -> Iterator[Row]:
 
 
 def against_bare_passes(settings: Sft) -> Row:
-    """One adapter, everything included, against forward and backward of the whole base on its batches."""
+    """The row for the training of one adapter, against forward and backward passes of the base on the same batches."""
     (data,) = datasets(1, 240)[:1]
     model, tokenizer = base_model.load("embedded", DEVICE)
     raw, _ = base_model.load("embedded", DEVICE)
@@ -89,7 +89,7 @@ def against_bare_passes(settings: Sft) -> Row:
 def against_trl(
     name: str, agents: int, count: int, settings: Sft, loads: bool, goal: float | None, base: str = "embedded"
 ) -> Row:
-    """Joint training of 2 x `agents` adapters against as many runs of TRL."""
+    """The row for joint training of 2 x `agents` adapters, against the same number of TRL runs."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
     data = datasets(agents, count)
     model, tokenizer = base_model.load(base, DEVICE)
@@ -113,7 +113,7 @@ def against_trl(
 
 
 def trl_run(folder: str, loaded: tuple, examples: list[list[Message]], settings: Sft) -> None:
-    """One agent as a user of TRL would train it."""
+    """Train one agent as a user of TRL would."""
     from datasets import Dataset, disable_progress_bars
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
     from trl import SFTConfig, SFTTrainer
@@ -157,7 +157,7 @@ def trl_run(folder: str, loaded: tuple, examples: list[list[Message]], settings:
 
 
 def memory_rows() -> Iterator[Row]:
-    """Peak memory of joint training by number of agents, and what an agent more costs beside its share of a model."""
+    """The rows for peak memory of joint training by number of agents, and for the memory of one more agent."""
     peaks: dict[int, list[float]] = {n: [] for n in (3, 5, 10)}
     for _ in range(REPEATS):
         for agents, found in peaks.items():
@@ -165,7 +165,7 @@ def memory_rows() -> Iterator[Row]:
             found.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]))
     for agents, found in peaks.items():
         yield f"training N={agents}, peak MiB of the process", spread(found, 0), "", "", ""
-    # Weights, gradients and AdamW's two moments, in float32.
+    # An adapter's memory: weights, gradients and AdamW's two moments, in float32.
     own = 4 * 4 * adapter_parameters() / MIB
     costs = sorted((ten - three) / 14 for three, ten in zip(peaks[3], peaks[10], strict=True))
     ratio = [cost / own for cost in costs]
@@ -179,23 +179,23 @@ def memory_rows() -> Iterator[Row]:
 
 
 def adapter_parameters() -> int:
-    """Numbers in one adapter of default rank."""
+    """The number of parameters of an adapter of default rank."""
     loaded = base_model.load("embedded", "cpu")
     (trained,) = finetune(*loaded, [Learner(datasets(1, 1)[0], 1)], Sft(epochs=1), quiet)
     return sum(weight.numel() for weight in trained.weights.values())
 
 
 def memory(agents: int) -> float:
-    """Peak MiB of this process after joint steps."""
+    """The peak memory of this process in MiB after joint steps."""
     loaded = base_model.load("embedded", "cpu")
     finetune(*loaded, [Learner(d, 1) for d in datasets(agents, 16)], Sft(epochs=1), quiet)
-    # Not getrusage's: that is never less than what the process that started this one had.
+    # The peak of getrusage includes that of the process that started this one, so it cannot be used.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) * 1024 / MIB
 
 
 def main() -> None:
-    """Print these rows, or the memory of one process."""
+    """Print the rows, or the memory of one process."""
     if sys.argv[1:2] == ["memory"]:
         print(memory(int(sys.argv[2])))
         return

@@ -1,8 +1,8 @@
-"""On a GPU: agents say, judge and learn there what they do on a CPU. Skipped where there is no CUDA.
+"""On a GPU, agents generate, judge and learn the same as on a CPU. Skipped without CUDA.
 
     make test-cuda
 
-The base is read in single precision on both, so what differs is the order of sums.
+The base has single precision on both, so only the order of sums differs.
 """
 
 import logging
@@ -62,7 +62,7 @@ def test_agents_say_what_they_say_on_a_cpu(engines: dict[str, TransformersEngine
     said = {device: engine.complete(asked(20), sampling, quiet) for device, engine in engines.items()}
     assert len({completion.text for completion in said["cpu"]}) > 30
     same = [a == b for a, b in zip(said["cpu"], said["cuda"], strict=True)]
-    # A sample goes another way where its random number lies between two roundings of the same probability.
+    # A sampled text may differ if a random number lies between the CPU's and the GPU's rounding of a probability.
     assert sum(same) >= len(same) - 1
 
 
@@ -75,7 +75,7 @@ def test_a_sample_depends_on_its_seed_and_not_on_batch_or_order(engines: dict[st
 
 @pytest.fixture
 def small_memory(engines: dict[str, TransformersEngine]) -> Iterator[None]:
-    """No more of the GPU than is taken already, and 200 MB."""
+    """Limit the memory on the GPU to the present use plus 200 MB."""
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 2e8) / total)
@@ -110,7 +110,7 @@ def test_agents_judge_texts_as_on_a_cpu(engines: dict[str, TransformersEngine]) 
 
 
 def said(count: int, words: str) -> list:
-    """Conversations of unequal length that end in the same words."""
+    """Conversations of different lengths that end in the same words."""
     return [
         [prompts.solve(f"What is {'1+' * place}{place}?"), {"role": "assistant", "content": words * (1 + place % 3)}]
         for place in range(count)
@@ -119,7 +119,7 @@ def said(count: int, words: str) -> list:
 
 @pytest.fixture(scope="module")
 def learners(tmp_path_factory: pytest.TempPathFactory) -> list[Learner]:
-    """Three agents: 11 examples, 3 examples, and 7 from an earlier generation on."""
+    """Three agents with 11, 3 and 7 examples; the last continues from an earlier generation."""
     folder = tmp_path_factory.mktemp("earlier")
     earlier = [Learner(said(5, "Earlier. "), seed=9)]
     train.finetune(*base_model.load("embedded", "cpu"), earlier, SETTINGS, quiet)[0].save(folder)

@@ -1,4 +1,4 @@
-"""Generations to draw and to list, for the tests of the table, the pictures and the markdown."""
+"""Samples of generations for the tests of the table, the pictures and the markdown."""
 
 from evaluation.record import Role
 from evaluation.scores import AgentScore, GenerationScores, RoundScore

@@ -1,4 +1,4 @@
-"""A benchmark's report made up of plausible numbers, for tests of its page, and to look at it:
+"""A benchmark's report with invented numbers, for tests of its page. This command writes the page to look at:
 
 python -m tests.evaluation.report_samples FILE.html
 """
@@ -109,7 +109,7 @@ def sample(
     transfer: bool = True,
     **making: str,
 ) -> Report:
-    """The report of a benchmark of these methods."""
+    """A report of a benchmark with these methods."""
     outcomes = []
     for name in names:
         steps = range(1 if METHODS[name].matched else 0, 1 + iterations)

@@ -1,4 +1,4 @@
-"""Answers. Run: pytest tests/evaluation/test_answers.py"""
+"""Extraction, equality and votes of answers. Run: pytest tests/evaluation/test_answers.py"""
 
 import os
 import subprocess
@@ -257,7 +257,7 @@ def test_fifty_percent_votes_with_both_of_its_readings() -> None:
     ("answers", "expected"),
     [
         (["1/2", "0.5", "\\frac{1}{2}"], True),
-        (["50", "50%", "0.5"], True),  # all of them vote for 50%
+        (["50", "50%", "0.5"], True),  # All three count for 50%.
         (["1", "1", "2"], False),
         (["1", "1", None], False),
         (["1"], True),
@@ -272,14 +272,14 @@ def test_who_is_unanimous(answers: list[str | None], expected: bool) -> None:
 @pytest.mark.parametrize(
     ("answers", "weights", "winner", "votes", "tied"),
     [
-        (["1", "1", "2"], [0.2, 0.3, 0.6], "2", 1, False),  # 0.5 against 0.6
-        (["1", "1", "2"], [0.4, 0.3, 0.6], "1", 2, False),  # 0.7 against 0.6
-        (["1/2", "3", "0.5"], [0.3, 0.6, 0.4], "1/2", 2, False),  # equal answers weigh together, 0.7
-        (["50%", "50", "0.5", "7"], [0.1, 0.3, 0.3, 0.6], "50%", 3, False),  # 0.7; 50 and 0.5 have 0.4 each
-        (["1", None, "2"], [0.5, 0.9, 0.4], "1", 1, False),  # silence weighs nothing
+        (["1", "1", "2"], [0.2, 0.3, 0.6], "2", 1, False),  # The weights are 0.5 against 0.6.
+        (["1", "1", "2"], [0.4, 0.3, 0.6], "1", 2, False),  # The weights are 0.7 against 0.6.
+        (["1/2", "3", "0.5"], [0.3, 0.6, 0.4], "1/2", 2, False),  # Weights of equal answers add up to 0.7.
+        (["50%", "50", "0.5", "7"], [0.1, 0.3, 0.3, 0.6], "50%", 3, False),  # 50% has 0.7; 50 and 0.5 have 0.4 each.
+        (["1", None, "2"], [0.5, 0.9, 0.4], "1", 1, False),  # An agent without an answer has no weight.
         (["1", "2"], [0.0, 0.1], "2", 1, False),
         (["1", "2", "2"], [0.5, 0.25, 0.25], None, None, True),
-        # Ten times 0.1 is 1 exactly, in whatever order they come.
+        # Ten times 0.1 must be exactly 1, in any order of the answers.
         (["1", *["2"] * 10], [1.0, *[0.1] * 10], None, None, True),
     ],
 )
@@ -309,7 +309,7 @@ def test_ties_are_drawn_evenly_whatever_the_answers_say() -> None:
     wins = [majority(["1", "2", "3"], seed=seed) for seed in range(600)]
     assert all(150 < wins.count(answer) < 250 for answer in "123")
     assert tally(["1", "2", "3"], seed=1).tied
-    # The draw falls on a place, so other texts in the same places change nothing.
+    # The draw selects a place, so other texts in the same places change nothing.
     places = [["7", "20", "x"].index(str(majority(["7", "20", "x"], seed=seed))) for seed in range(50)]
     assert places == [["1", "2", "3"].index(str(answer)) for answer in wins[:50]]
 

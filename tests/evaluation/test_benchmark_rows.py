@@ -1,4 +1,4 @@
-"""A benchmark's rows and tables. Run: pytest tests/evaluation/test_benchmark.py"""
+"""A benchmark's rows and tables. Run: pytest tests/evaluation/test_benchmark_rows.py"""
 
 import io
 
@@ -55,12 +55,12 @@ def test_rows_by_hand() -> None:
     base, star, last = by_key["base", 0], by_key["star", 1], by_key["multiagent-ft", 2]
     assert (base.accuracy.value, star.accuracy.value, last.accuracy.value) == (0.25, 1.0, 0.75)
     assert base.behind and star.behind and last.behind is None
-    # The base is held against the last iteration, what has iterations against the same one.
+    # The base is compared with the last iteration; a method with iterations is compared with the same iteration.
     assert base.behind.value == pytest.approx(0.75 - 0.25)
     assert star.behind.value == pytest.approx(5 / 8 - 1)
     assert {seed: each.value for seed, each in base.behind.seeds.items()} == {1: 0.5, 2: 0.5}
     assert last.pseudo_label_accuracy == pytest.approx(0.9) and base.pseudo_label_accuracy is None
-    # Training of both iterations and the answers of the last, mean over the seeds.
+    # The cost is that of training both iterations and of the answers of the last, as the mean over the seeds.
     assert last.cost == Cost(sampled_tokens=30 + 1500, trained_tokens=300, seconds=5.0)
     assert base.cost == Cost(sampled_tokens=1500, seconds=1.0)
 
@@ -72,7 +72,7 @@ def test_without_multiagent_finetuning_nothing_is_compared() -> None:
 def test_an_outcome_that_is_missing_or_there_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="every seed"):
         summarise([*BASE, *MULTIAGENT[:-1]])
-    with pytest.raises(ValueError, match="two outcomes of base"):
+    with pytest.raises(ValueError, match="base, iteration 0: two outcomes for one seed"):
         summarise([*BASE, BASE[0]])
 
 
@@ -99,7 +99,7 @@ def test_values_of_problems_by_hand() -> None:
 def test_changes_by_hand() -> None:
     problems = [Problem(question=f"What is {n}?", answer=str(n)) for n in (5, 6)]
     five, six = (problem.id for problem in problems)
-    # Of three rounds; agent 1 says nothing readable in the second.
+    # The answers of three rounds; agent 1 gives no answer to problem five in the second round.
     said = {
         (five, 0): ["5", "5", "4"],
         (five, 1): ["4", None, "5"],

@@ -1,4 +1,4 @@
-"""What a response chooses of several, and the vote on it. Run: pytest tests/evaluation/test_choices.py"""
+"""The choice in a response to a multiple-choice problem, and the vote. Run: pytest tests/evaluation/test_choices.py"""
 
 import time
 

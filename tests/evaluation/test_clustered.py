@@ -1,4 +1,4 @@
-"""Standard errors over seeds and problems: by hand, against scipy, numpy and simulation.
+"""Standard errors over seeds and problems, compared with cases worked out by hand, scipy, numpy and simulation.
 
 Run: pytest tests/evaluation/test_clustered.py
 """
@@ -14,7 +14,7 @@ from evaluation.statistics.clustered import difference, estimate, half_interval
 
 
 def nested(seeds: int, problems: int, rng: np.random.Generator, between: float) -> dict[int, dict[str, float]]:
-    """Right or wrong; the seeds' true accuracies vary around 0.6 with this standard deviation."""
+    """Random results, 1.0 or 0.0; the seeds' true accuracies vary around 0.6 with standard deviation `between`."""
     shares = np.clip(0.6 + between * rng.standard_normal(seeds), 0, 1)
     return {s: {f"{s}-{p}": float(rng.random() < shares[s]) for p in range(problems)} for s in range(seeds)}
 
@@ -82,7 +82,7 @@ def test_how_often_intervals_hold_the_truth(between: float, least: float) -> Non
         a, b = (nested(3, 100, rng, between) for _ in range(2))
         found = difference(a, b)
         held += found.low <= 0.0 <= found.high
-    # Three seeds tell little of a spread between seeds that is far above that of the problems, 0.05 here.
+    # The spread over problems is 0.05. Three seeds estimate a much larger spread between seeds poorly.
     assert least < held / trials < 0.98
 
 

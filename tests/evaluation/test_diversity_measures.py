@@ -1,4 +1,4 @@
-"""The measures of diversity on cases worked by hand. Run: pytest tests/evaluation/test_diversity.py"""
+"""The measures of diversity on cases worked out by hand. Run: pytest tests/evaluation/test_diversity_measures.py"""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.measures.diversity import consensus, embedding_dissimilarity, kl_divergence, nll_of_others, nll_of_own
 
-# Two agents, two problems. [i, j, p]: nats of j's response to p under i.
+# Two agents, two problems. [i, j, p]: nats of agent j's response to problem p under agent i.
 TOKENS = np.array([[2.0, 4.0], [1.0, 3.0]])
 NLL = np.array(
     [
@@ -20,7 +20,7 @@ NLL = np.array(
 def test_nll_of_others_is_the_mean_over_agents_of_a_mean_over_tokens() -> None:
     found = nll_of_others(NLL, TOKENS)
     assert found is not None
-    # Agent 0 on 1's words: (3+5)/(1+3) = 2. Agent 1 on 0's words: (6+9)/(2+4) = 2.5.
+    # Agent 0 on agent 1's responses: (3+5)/(1+3) = 2. Agent 1 on agent 0's responses: (6+9)/(2+4) = 2.5.
     assert found.value == pytest.approx(2.25)
     # Linearised: p=0: mean of 2*(3-2*1)/4 and 2*(6-2.5*2)/6 = (1/2 + 1/3)/2 = 5/12; p=1 the opposite.
     # Standard deviation of +-5/12 with n-1 = 1: 5/12*sqrt(2); over sqrt(2): 5/12.
@@ -38,7 +38,7 @@ def test_nll_of_three_agents_pools_the_others_tokens() -> None:
     nll[0, 1, 0], nll[0, 2, 0] = 4.0, 2.0
     found = nll_of_others(nll, np.array([[7.0], [1.0], [5.0]]))
     assert found is not None
-    # Agent 0: (4+2)/(1+5) = 1, the others 0. One problem, so no standard error is known.
+    # Agent 0 has (4+2)/(1+5) = 1, the other agents have 0. With one problem, the standard error is unknown.
     assert (found.value, found.standard_error) == (pytest.approx(1 / 3), 0.0)
 
 
@@ -81,7 +81,7 @@ def test_kl_is_the_mean_over_ordered_pairs_on_the_first_ones_text() -> None:
     )
     found = kl_divergence(kl, TOKENS)
     assert found is not None
-    # (0, 1) on 0's text: 3/6. (1, 0) on 1's: 8/4. The diagonal is no pair.
+    # Pair (0, 1) on agent 0's text: 3/6. Pair (1, 0) on agent 1's text: 8/4. The diagonal does not count.
     assert found.value == pytest.approx((0.5 + 2.0) / 2)
     # p=0: mean of 2*(1-.5*2)/6 = 0 and 2*(8-2*1)/4 = 3: 1.5; p=1 the opposite.
     assert found.standard_error == pytest.approx(1.5)
@@ -93,7 +93,7 @@ def test_embedding_dissimilarity_of_right_angles_opposites_and_lengths() -> None
     third = [[-3.0, 0.0], [1.0, 1.0]]
     found = embedding_dissimilarity(np.array([first, second, third]))
     assert found is not None
-    # Problem 0: 1-0, 1-(-1), 1-0, mean 4/3. Problem 1: 1-1 and twice 1-1/sqrt(2).
+    # Problem 0: 1-0, 1-(-1) and 1-0, with mean 4/3. Problem 1: once 1-1 and twice 1-1/sqrt(2).
     one, two = 4 / 3, 2 * (1 - 1 / math.sqrt(2)) / 3
     assert found.value == pytest.approx((one + two) / 2)
     assert found.standard_error == pytest.approx(abs(one - two) / 2)

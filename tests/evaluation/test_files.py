@@ -1,4 +1,4 @@
-"""A file is there whole or not at all, and readable by all."""
+"""A file is written completely or not at all, and every user may read it."""
 
 import os
 import signal

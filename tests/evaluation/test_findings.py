@@ -1,4 +1,4 @@
-"""Which findings hold, on rows worked by hand. Run: pytest tests/evaluation/test_findings.py"""
+"""Findings that hold or not, on results made by hand. Run: pytest tests/evaluation/test_findings.py"""
 
 import pytest
 
@@ -13,7 +13,7 @@ BEATS, LASTS, DIVERSE, CRITICS, SUMMARIES, POOLED, TRANSFER = range(7)
 
 
 def one(method: MethodName, iteration: int, seed: int, right: int, nll: float | None = None) -> Scored:
-    """`right` of PROBLEMS answered right, the first ones, so that paired differences are easily seen."""
+    """A result in which the first `right` of PROBLEMS are answered right, so that paired differences are simple."""
     estimate = Estimate(value=nll or 0.0, standard_error=0.01) if nll is not None else None
     spread = Diversity(
         agents=3,
@@ -40,7 +40,7 @@ def one(method: MethodName, iteration: int, seed: int, right: int, nll: float | 
 
 
 def made(curves: dict[MethodName, list[int]], seeds: tuple[int, ...] = (1, 2), **nll: list[float]) -> list[Scored]:
-    """curves: right answers after each iteration, of untuned methods after the last; nll from iteration 0 on."""
+    """Results from numbers of right answers after each iteration, and values of nll from iteration 0 on."""
     scored = []
     for name, curve in curves.items():
         for place, right in enumerate(curve):
@@ -79,7 +79,7 @@ def test_what_holds() -> None:
     )
     assert told[DIVERSE].said == (
         "NLL, nats per token, iteration 1 → 2: multiagent FT 0.5000 → 0.6000, single-agent FT 0.5000 → 0.4000. "
-        "For multiagent FT, that of an agent's own responses went 0.3750 → 0.4500, and the KL divergence between "
+        "For multiagent FT, NLL of an agent's own responses went 0.3750 → 0.4500, and the KL divergence between "
         "agents 0.1250 → 0.1500."
     )
     assert "multiagent FT − without critics: +40.0 ± 5.5 points, for 2.5 times the sampled tokens" in told[CRITICS].said
@@ -99,8 +99,9 @@ def test_what_does_not_hold() -> None:
     falling = {"multiagent_ft": [0.5, 0.5, 0.4], "single_ft": [0.5, 0.5, 0.5]}
     told = found(made(curves, **falling), made({"star": [1, 1, 30], "multiagent-ft": [20, 20, 30]}))
     assert [each.verdict for each in told] == ["does not hold"] * 7
-    assert "Not clearly above: debate, matched; single-agent FT." in told[BEATS].said
-    # 2 of 40 problems more, under both seeds: 5.0 points, of which 2 are more than twice the error only over all.
+    assert "It is not clearly above: debate, matched; single-agent FT." in told[BEATS].said
+    # With both seeds, 2 of 40 problems more are right, which is 5.0 points. That is more than twice the standard error
+    # for both seeds together, but not for each seed.
     (matched,) = (c for c in told[BEATS].comparisons if c.of == "multiagent FT − debate, matched")
     assert matched.found.value == pytest.approx(0.05) and not matched.met
     assert matched.met_together
@@ -110,7 +111,7 @@ def test_what_does_not_hold() -> None:
         "single-agent FT: iteration 2 − iteration 1": False,
     }
     assert [c.met for c in told[DIVERSE].comparisons] == [False, False]
-    # 20 against 12 of 40: the standard error is the root of 0.2 * 0.8 / 39, over that of two seeds.
+    # 20 against 12 of 40 problems: the standard error is sqrt(0.2 * 0.8 / 39) / sqrt(2), for two seeds.
     assert told[CRITICS].said.endswith("After one iteration it was +20.0 ± 4.5 points.")
 
 
@@ -121,7 +122,7 @@ def test_what_was_not_measured_is_said() -> None:
     assert told[BEATS].missing == [METHODS[name].title for name in BASELINES if name not in ("base", "majority")]
     assert "After one iteration" not in told[CRITICS].said
     assert told[CRITICS].missing == ["without critics"] and told[SUMMARIES].missing == ["without summary"]
-    assert told[LASTS].said == "It takes two iterations or more to tell."
+    assert told[LASTS].said == "Deciding this takes two iterations or more."
     without = found(made({"base": [10]}))
     assert {each.verdict for each in without} == {"not measured"}
     assert "not part of this benchmark" in without[BEATS].said
@@ -132,7 +133,7 @@ def test_a_clear_loss_is_a_failure_though_something_is_missing() -> None:
 
 
 def test_it_has_to_hold_on_every_seed() -> None:
-    """Seed 1 gains 20 of 40, seed 2 gains 2: clear over both together and on the first alone."""
+    """Seed 1 gains 20 of 40 problems and seed 2 gains 2: clear for both together and for seed 1, but not for seed 2."""
     scored = [
         one("base", 0, 1, 10), one("base", 0, 2, 10),
         one("multiagent-ft", 0, 1, 10), one("multiagent-ft", 0, 2, 10),
@@ -157,7 +158,7 @@ def test_diversity_by_hand() -> None:
     scored = made({"multiagent-ft": [10, 20, 30], "single-ft": [10, 10, 10]}, **RISING)
     change, lead = found(scored)[DIVERSE].comparisons
     assert change.found.value == pytest.approx(0.1) and lead.found.value == pytest.approx(0.2)
-    # Of each seed sqrt(0.01² + 0.01²), of the mean of two that by sqrt(2).
+    # The standard error of a seed is sqrt(0.01² + 0.01²); that of the mean of two seeds is this divided by sqrt(2).
     assert change.found.seeds[1].standard_error == pytest.approx(0.01 * 2**0.5)
     assert change.found.standard_error == pytest.approx(0.01)
     assert change.found.high == pytest.approx(0.1 + 1.96 * 0.01, abs=1e-4)

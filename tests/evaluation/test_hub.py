@@ -1,4 +1,4 @@
-"""Data sets, from folders that are read as the hub's are. Run: pytest tests/evaluation/test_hub.py"""
+"""Data sets of the hub, read from folders of the same form. Run: pytest tests/evaluation/test_hub.py"""
 
 import logging
 from pathlib import Path
@@ -21,7 +21,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def save(
     folder: Path, subset: str, split: str, rows: list[dict[str, object]], features: Features | None = None
 ) -> None:
-    """As data sets lie on the hub: parquet files, and a card that names the subsets."""
+    """Write a data set in the form that it has on the hub: parquet files, and a card that names the subsets."""
     (folder / subset).mkdir(parents=True, exist_ok=True)
     Dataset.from_list(rows, features=features).to_parquet(folder / subset / f"{split}-00000-of-00001.parquet")
     subsets = sorted(path.name for path in folder.iterdir() if path.is_dir())
@@ -116,12 +116,12 @@ def test_what_a_data_set_repeats_or_holds_out_is_left_out(tmp_path: Path, caplog
     assert {problem.answer for problem in sets.train} == {"0", "1"}
     assert {problem.answer for problem in sets.evaluation} == {"2", "3", "4"}
     assert [record.getMessage() for record in caplog.records] == [
-        f"{train}: 2 questions are asked again; the first of each is kept",
+        f"{train}: 2 questions are repeated; the first of each is kept",
         f"{train}: 2 problems are held out too, and are not trained on",
     ]
     with pytest.raises(OverlapError, match="all of its problems are held out too; name another source in train"):
         load_problems(Problems(train=test, evaluation=write(tmp_path / "e.csv", 2, 3, 4)), seed=1)
-    # A file is the user's to mend.
+    # A user can remove the overlap from a file, so the overlap is an error.
     with pytest.raises(OverlapError, match="1 questions are both in training and in evaluation"):
         load_problems(Problems(train=write(tmp_path / "t.csv", 4, 9), evaluation=test), seed=1)
 

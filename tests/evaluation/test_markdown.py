@@ -37,7 +37,7 @@ def test_a_name_is_no_markup() -> None:
     assert not set("|<>[]`~$\\") & set(title)
     console = Console(record=True, width=400)
     console.print(Markdown(title))
-    assert " ".join(HOSTILE.split()) in console.export_text(), "a reader of markdown sees the very name"
+    assert " ".join(HOSTILE.split()) in console.export_text(), "the rendered markdown shows the name unchanged"
     assert escaped("grade-school 2.0") == "grade-school 2.0"
 
 

@@ -1,4 +1,4 @@
-"""McNemar's exact test against sums of whole numbers, and by hand."""
+"""McNemar's exact test, compared with sums of whole numbers and with cases worked out by hand."""
 
 import time
 from fractions import Fraction
@@ -13,7 +13,7 @@ from evaluation.statistics.paired import difference
 
 
 def outcomes(both: int, wins: int, losses: int, neither: int) -> tuple[list[bool], list[bool]]:
-    """The candidate's and the champion's, problem by problem."""
+    """The results of the candidate and of the champion on each problem."""
     candidate = [True] * (both + wins) + [False] * (losses + neither)
     champion = [True] * both + [False] * wins + [True] * losses + [False] * neither
     return candidate, champion
@@ -36,7 +36,7 @@ def test_p_values_worked_by_hand(wins: int, losses: int, p: float) -> None:
 
 
 def in_whole_numbers(wins: int, losses: int) -> float:
-    """The p-value without any rounding but the last."""
+    """The p-value, computed exactly and rounded once at the end."""
     n = wins + losses
     return float(min(Fraction(1), Fraction(2 * sum(comb(n, k) for k in range(min(wins, losses) + 1)), 2**n)))
 
@@ -49,14 +49,14 @@ def test_p_values_are_those_of_whole_numbers() -> None:
 
 
 def test_without_a_loss_p_is_a_power_of_two_to_the_last_bit() -> None:
-    """So a level of 1/2, 1/4, ... is a border that is met exactly."""
+    """So a p-value can be exactly equal to a level of 1/2, 1/4, ..."""
     assert [p_value(wins, 0) for wins in range(1, 60)] == [2.0**-wins * 2 for wins in range(1, 60)]
 
 
 def test_a_hundred_thousand_problems_take_no_time_and_do_not_overflow() -> None:
     began = time.process_time()
-    assert p_value(49_700, 50_300) == pytest.approx(0.05819735311019374, rel=1e-12, abs=0)  # of whole numbers
-    assert p_value(100_000, 0) == 0.0  # below the smallest float
+    assert p_value(49_700, 50_300) == pytest.approx(0.05819735311019374, rel=1e-12, abs=0)  # from whole numbers
+    assert p_value(100_000, 0) == 0.0  # The exact value is below the smallest float.
     assert 0 < p_value(1000, 0) < 1e-300
     assert time.process_time() - began < 10
     with pytest.raises(ValueError, match="-1 losses"):

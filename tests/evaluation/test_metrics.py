@@ -1,4 +1,4 @@
-"""Scores of debates, worked by hand. Run: pytest tests/evaluation/test_metrics.py"""
+"""Scores of debates, worked out by hand. Run: pytest tests/evaluation/test_metrics.py"""
 
 import math
 
@@ -14,7 +14,7 @@ from evaluation.problems.problem import Problem
 from evaluation.scores import DebateScores
 from evaluation.statistics.paired import difference, standard_error
 
-# Four problems, three agents, two rounds. X is an answer that could not be parsed.
+# Four problems, three agents, two rounds. X is a response without an answer.
 PROBLEMS = [Problem(question=f"Question {n}?", answer=answer) for n, answer in enumerate(["10", "1/2", "30", "40"])]
 ROUND_1 = ["10 10 9", "0.5 2 2", "X X 30", "41 41 X"]
 ROUND_2 = ["10 10 10", "1/2 50% 2", "X X X", "41 40 40"]
@@ -50,11 +50,11 @@ def test_a_debate_worked_by_hand() -> None:
         ("critic", 0.75),
         ("critic", 0.5),
     ]
-    # Shares right per problem: 2/3 1/3 1/3 0, then 1 2/3 0 2/3.
+    # Shares of right answers per problem: 2/3 1/3 1/3 0 in round 1, and 1 2/3 0 2/3 in round 2.
     assert first.mean_accuracy == pytest.approx(1 / 3)
     assert first.mean_standard_error == pytest.approx(math.sqrt((1 / 9 + 1 / 9) / 3 / 4))
     assert last.mean_accuracy == pytest.approx(7 / 12)
-    # Majorities: 10, 2 (wrong), 30 (the only one that answered), 41 (wrong); then 10, 1/2, none, 40.
+    # Majorities in round 1: 10, 2 (wrong), 30 (the only answer), 41 (wrong). In round 2: 10, 1/2, none, 40.
     assert first.majority_accuracy == 0.5
     assert first.majority_standard_error == pytest.approx(math.sqrt(0.5 * 0.5 / 3))
     assert last.majority_accuracy == 0.75
@@ -93,13 +93,13 @@ def test_the_vote_seed_tells_all_its_parts_apart() -> None:
 
 
 def test_votes_of_the_society_are_weighted_where_the_responses_have_weights() -> None:
-    # Problem 0: 10 (0.9) against 9 twice (0.4 each); problem 1: 2 twice (0.4 each) against 1/2 (0.5).
+    # Problem 0: once 10 (0.9) against twice 9 (0.4 each). Problem 1: twice 2 (0.4 each) against once 1/2 (0.5).
     frame = debate(["10 9 9", "1/2 2 2"], problems=PROBLEMS[:2]).assign(weight=[0.9, 0.4, 0.4, 0.5, 0.4, 0.4])
     assert society_right(PROBLEMS[:2], frame, seed=1) == [True, False]
     assert society_right(PROBLEMS[:2], frame.drop(columns="weight"), seed=1) == [False, False]
     scores = score_debate(PROBLEMS[:2], frame, seed=1)
     assert scores.accuracy == scores.rounds[0].majority_accuracy == 0.5
-    assert scores.consensus == pytest.approx((1 / 3 + 2 / 3) / 2), "agents, whatever they weigh"
+    assert scores.consensus == pytest.approx((1 / 3 + 2 / 3) / 2), "the consensus counts agents, not their weights"
 
 
 def test_scores_survive_json() -> None:
@@ -120,21 +120,21 @@ def test_faulty_frames_are_refused() -> None:
             score_debate(problems, responses, seed=1)
 
     missing = without(frame, 2, 1, 3)
-    refused(missing, f"1 responses are missing, the first of critic 1 to problem {PROBLEMS[3].id} in round 2")
-    refused(frame[(frame["round"] == 1) | (frame["index"] < 2)], "4 responses are missing, the first of critic 2")
-    refused(frame[(frame["round"] == 2) | (frame["index"] < 2)], "4 responses are missing, the first of generator 2")
+    refused(missing, f"1 responses are missing, the first by critic 1 to problem {PROBLEMS[3].id} in round 2")
+    refused(frame[(frame["round"] == 1) | (frame["index"] < 2)], "4 responses are missing, the first by critic 2")
+    refused(frame[(frame["round"] == 2) | (frame["index"] < 2)], "4 responses are missing, the first by generator 2")
     refused(frame[frame["problem_id"] != PROBLEMS[0].id], "6 responses are missing")
     three = debate(ROUND_1, ROUND_2, ROUND_2)
     refused(three[three["round"] != 2], "12 responses are missing")
     refused(frame[frame["round"] == 2], "missing")
-    refused(pd.concat([frame, frame[:1]]), "two responses of generator 0")
+    refused(pd.concat([frame, frame[:1]]), "two responses by generator 0")
     refused(frame.assign(role="generator"), "critics afterwards")
     refused(frame.drop(columns="answer"), "no column 'answer'; they have problem_id, role")
     refused(frame[:0], "nothing to score")
     refused(frame, "nothing to score: 0 problems", [])
-    refused(frame, "responses to 1 problems that are not", PROBLEMS[:3])
-    refused(frame, "twice in the problem set", [*PROBLEMS, PROBLEMS[0]])
-    refused(frame.assign(round=frame["round"] - 1), "before 1")
+    refused(frame, "1 problems with responses are not in the problem set", PROBLEMS[:3])
+    refused(frame, "the problem set has a problem twice", [*PROBLEMS, PROBLEMS[0]])
+    refused(frame.assign(round=frame["round"] - 1), "below 1")
 
 
 def test_standard_error() -> None:
@@ -167,5 +167,5 @@ def test_label_accuracy() -> None:
     assert label_accuracy(PROBLEMS, {ids[0]: "10.0", ids[1]: "50%", ids[2]: None, ids[3]: "41"}) == 0.5
     assert label_accuracy(PROBLEMS, {ids[0]: "10"}) == 1
     assert label_accuracy(PROBLEMS, {}) is None
-    with pytest.raises(ValueError, match="labels for 1 problems that are not in the problem set, the first nowhere"):
+    with pytest.raises(ValueError, match="1 labels belong to problems not in the problem set; the first is nowhere"):
         label_accuracy(PROBLEMS, {"nowhere": "1"})

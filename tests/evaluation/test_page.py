@@ -1,4 +1,4 @@
-"""The page of a benchmark: whole in itself, and safe from what models say. Run: pytest tests/evaluation/test_page.py"""
+"""A benchmark's page loads no other file, and models' texts do no harm. Run: pytest tests/evaluation/test_page.py"""
 
 import re
 from html.parser import HTMLParser
@@ -19,7 +19,7 @@ HOSTILE = (
 
 
 class Elements(HTMLParser):
-    """What a browser makes of a page: its elements with their attributes, and its text."""
+    """Parses a page into its elements with their attributes, and its text."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ def test_what_models_and_users_say_is_shown_and_never_obeyed() -> None:
     report.debates[:] = [hostile]
     plain.debates[:] = [debate(question="a", reference="b")]
     elements = Elements(render(report))
-    # The same elements with the same attributes, whatever is said.
+    # The page has the same elements and attributes, with whatever text.
     assert elements.found == Elements(render(plain)).found
     assert elements.text.count("<script>alert(1)</script>") >= len(hostile.turns) + 5
     assert "{{ 7*7 }}" in elements.text
@@ -142,7 +142,7 @@ def held(
     right: str = "2",
     weights: list[float] | None = None,
 ) -> Held:
-    """A debate with these answers by round and agent, and weights of the last round's."""
+    """A debate with these answers by round and agent, and these weights of the answers of the last round."""
     problem = Problem(question=question, answer=right)
     rows = [
         (problem.id, index, round_, f"I say {answer}", answer, "they say" if round_ > 1 else None)
@@ -198,9 +198,9 @@ def test_one_of_each_kind_and_the_newest_first() -> None:
 @pytest.mark.parametrize(
     ("kind", "weights", "vote"),
     [
-        ("corrected", [0.2, 0.3, 0.9], ("2", 1)),  # the one that is right is the surest
+        ("corrected", [0.2, 0.3, 0.9], ("2", 1)),  # The right answer has the largest weight.
         ("alone", [0.5, 0.6, 0.9], ("3", 2)),
-        ("split", [0.25, 0.5, 0.75], None),  # 0.25 + 0.5 against 0.75: by lot
+        ("split", [0.25, 0.5, 0.75], None),  # 0.25 + 0.5 against 0.75 is a tie, which is broken at random.
     ],
 )
 def test_the_weights_of_a_vote_decide_here_too(kind: str, weights: list[float], vote: tuple[str, int] | None) -> None:

@@ -22,7 +22,7 @@ def drawn(
     society: str = "a",
     draw: Callable[[list[GenerationScores], str, Path], None] = generations_picture,
 ) -> Figure:
-    """The figure as it was when it was written."""
+    """The figure at the time when it was written."""
     figures: list[Figure] = []
     write = pictures._write
 
@@ -126,7 +126,7 @@ def test_heat_map(
     assert [label.get_text() for label in axes.get_xticklabels()] == [str(m) for m in shown] * len(numbers)
     columns = 0 if rounds == 1 else len(shown) or 1
     assert len(axes.texts) == len(numbers) * agents * (1 + columns)
-    # Every number stands inside its cell, and no two labels of an axis touch.
+    # Every number is inside its cell, and no labels of an axis touch each other.
     cells = [patch.get_window_extent() for patch in axes.patches]
     for text, cell in zip(axes.texts, cells, strict=True):
         box = text.get_window_extent()
@@ -159,7 +159,7 @@ def test_the_heat_map_tells_who_answered_what_and_when(monkeypatch: pytest.Monke
         ["22", "32", "62", "72"],
     ]
     shades = [patch.get_facecolor()[0] for patch in axes.patches[:2]]
-    assert shades[0] > shades[1], "more is darker"
+    assert shades[0] > shades[1], "a larger value is darker"
 
 
 def test_generations_of_different_debates_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Portions of the problems: what keeps nights from learning what they are measured on."""
+"""Portions of the problems: a nightly run must not train on problems that it is measured on."""
 
 from pathlib import Path
 

@@ -94,7 +94,7 @@ JSONL_FAULTS = [
         "answer_f",
     ),
     ([GOOD, "{}"], ":2: no field 'question'; there are: none", ""),
-    ([GOOD, '{"question": "Two?", "answer": " "}'], ":2: 'answer' is blank", "every problem has its own"),
+    ([GOOD, '{"question": "Two?", "answer": " "}'], ":2: 'answer' is blank", "every problem needs one"),
     ([GOOD, '{"question": "Two?", "answer": null}'], ":2: 'answer' is blank", ""),
     ([GOOD, '{"question": "\\n", "answer": "2"}'], ":2: 'question' is blank", ""),
     ([GOOD, '{"question": "Two?", "answer": "2 = 2 ####"}'], ":2: 'answer' has nothing after ####", ""),
@@ -302,7 +302,7 @@ def test_shared_questions_are_refused_with_both_places(tmp_path: Path) -> None:
     train = write_questions(tmp_path / "a.jsonl", 30)
     evaluation = write(tmp_path / "b.csv", "question,answer", "New?,1", *(f"question  {n}?,{n}" for n in range(12, 24)))
     with pytest.raises(OverlapError) as error:
-        # Refused even where the few that are drawn might not meet.
+        # The overlap is refused, even if the few drawn problems might not overlap.
         load_problems(Problems(train=train, evaluation=evaluation, train_size=1, evaluation_size=1), seed=1)
     message = str(error.value)
     assert message.startswith("12 questions are both in training and in evaluation")

@@ -1,4 +1,4 @@
-"""MATH and MMLU from files, and what is chosen of them. Run: pytest tests/evaluation/test_published.py"""
+"""MATH and MMLU from files, and the choice of levels and subjects. Run: pytest tests/evaluation/test_published.py"""
 
 import json
 from pathlib import Path
@@ -128,7 +128,7 @@ def test_mmlu_in_jsonl(tmp_path: Path, answer: object) -> None:
 
 
 def test_a_number_is_the_place_of_a_choice_and_a_text_its_words(tmp_path: Path) -> None:
-    # As a number, 1 is the second choice, which is 1 here; as a text, "0" is the fourth.
+    # A number is an index: 1 is the second choice, here "1". A text is an answer: "0" is the fourth choice.
     rows = [{"question": f"{n}?", "choices": CHOICES, "answer": answer} for n, answer in enumerate([0, "0", 1, "4"])]
     assert [p.answer for p, _ in read_problems(lines(tmp_path / "a.jsonl", *rows))] == ["A", "D", "B", "A"]
     pd.DataFrame(rows[0::2]).to_parquet(tmp_path / "a.parquet")
@@ -151,7 +151,7 @@ def test_mmlu_in_csv_with_and_without_the_header_that_it_lacks(tmp_path: Path) -
     [
         (
             {"choices": CHOICES, "answer": 4},
-            r"'answer' is '4', which is none of 4 choices; it takes a letter from A to D",
+            r"'answer' is '4', which is none of 4 choices; give a letter from A to D",
         ),
         ({"choices": CHOICES, "answer": -1}, "'answer' is '-1', which is none"),
         ({"choices": CHOICES, "answer": 1.5}, "'answer' is '1.5', which is none"),

@@ -1,4 +1,4 @@
-"""Named entries, of this project and of plugins.
+"""Registries: entries of this project and of plugins.
 
 Run: pytest tests/evaluation/test_registry.py
 """
@@ -44,7 +44,7 @@ def test_an_unknown_name_is_answered_with_those_that_there_are() -> None:
 
 def test_a_name_is_taken_once() -> None:
     registry = shapes()
-    with pytest.raises(ValueError, match=rf"{__name__} adds the shape 'line', which {__name__} has added"):
+    with pytest.raises(ValueError, match=rf"{__name__} adds the shape 'line', which {__name__} already added"):
         registry.add("line")(abs)
     assert registry["line"](3) == 3
 
@@ -78,7 +78,7 @@ PACKAGE = {
 
 @pytest.fixture
 def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs code in an interpreter of its own, which has PACKAGE and the modules of this project."""
+    """Run code in a new interpreter that can import PACKAGE and the modules of this project."""
     for name, text in PACKAGE.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -120,7 +120,7 @@ def test_the_order_does_not_depend_on_what_was_imported_first(python) -> None:
     [
         ("fails", "division by zero"),
         ("not_there", "No module named 'not_there'"),
-        ("asks_at_once", "asks_at_once adds entries to a registry, but imports a module that reads one at once"),
+        ("asks_at_once", "asks_at_once adds entries to a registry, but imports a module that reads one on import"),
     ],
 )
 def test_a_plugin_that_cannot_be_imported_is_named_with_the_variable(python, plugin: str, reason: str) -> None:
@@ -131,7 +131,7 @@ def test_a_plugin_that_cannot_be_imported_is_named_with_the_variable(python, plu
 
 
 def test_a_module_that_reads_the_registry_before_it_adds_to_it_is_refused_when_imported_alone(python) -> None:
-    """Else the names would lack its own, and nobody would know why."""
+    """Otherwise the registry would lack the module's own entries, without an error."""
     assert "import that module under TYPE_CHECKING" in python("import asks_at_once", plugins="asks_at_once").stderr
 
 

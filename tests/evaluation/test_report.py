@@ -31,7 +31,7 @@ def test_table_of_two_rounds() -> None:
 
 @pytest.mark.parametrize(("rounds", "shown"), [(1, []), (2, []), (3, [2, 3]), (4, [2, 4]), (16, [2, 16])])
 def test_table_fits_80_columns_uncut_for_any_number_of_rounds(rounds: int, shown: list[int]) -> None:
-    # 100.0 is the widest number there is.
+    # 100.0 is the widest number in a table.
     generations = [scored(generation, rounds, accuracy=accuracy) for generation, accuracy in ((9, 0.1), (100, 0.98))]
     lines = printed(generations)
     text = "\n".join(lines)

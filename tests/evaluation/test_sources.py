@@ -1,4 +1,4 @@
-"""Sources of problems, those of this project and one in a file of its own.
+"""Sources of problems: those of this project, and one in a plugin file.
 
 Run: pytest tests/evaluation/test_sources.py
 """
@@ -38,7 +38,7 @@ SOURCES.add("toy")(ListedSource(about="toy:N, for N sums", owns=owns, rows=rows)
 
 
 def with_toy(folder: Path, code: str) -> Any:
-    """What code prints as JSON in an interpreter with the toy as a plugin."""
+    """The JSON that code prints in an interpreter that has the toy source as a plugin."""
     (folder / "toy_source.py").write_text(TOY)
     path = os.pathsep.join([str(folder), str(Path(__file__).parents[2])])
     environment = {**os.environ, "PYTHONPATH": path, "MAFT_PLUGINS": "toy_source"}
@@ -76,7 +76,7 @@ print(json.dumps({
     found = with_toy(tmp_path, code)
     assert sorted(found["train"] + found["evaluation"]) == [[f"What is {n} + 1?", str(n + 1)] for n in range(9)]
     assert (len(found["train"]), len(found["evaluation"]), found["transfer"]) == (6, 3, 5)
-    # Nobody can mend it, so what is held out is not trained on.
+    # A user cannot change this source, so its held-out problems are left out of training, without an error.
     assert [sorted(map(int, answers)) for answers in found["both"]] == [[5, 6, 7, 8, 9], [1, 2, 3, 4]]
     assert "toi:9: a problem file ends in" in found["messages"][0] and "or toy:N, for N sums" in found["messages"][0]
     assert found["messages"][1] == "toy:nine: nine is no number"
@@ -103,7 +103,7 @@ def test_the_sources_of_this_project() -> None:
     ("transfer", "problems", "fault"),
     [
         ({"max_value": 30}, {}, "transfer.max_value is 30, but training problems have values up to"),
-        ({"source": "a.csv"}, {"train": "a.csv"}, "transfer.source is a.csv, which problems.train is too"),
+        ({"source": "a.csv"}, {"train": "a.csv"}, "transfer.source is a.csv, and so is problems.train"),
         ({"max_value": 31}, {}, None),
         ({"source": "a.csv"}, {}, None),
         ({}, {"train": "a.csv"}, None),

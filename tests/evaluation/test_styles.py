@@ -1,4 +1,4 @@
-"""Styles of reasoning, and how many of them there are. Run: pytest tests/evaluation/test_styles.py"""
+"""Styles of reasoning, and the number of styles in a society. Run: pytest tests/evaluation/test_styles.py"""
 
 import math
 import random
@@ -41,7 +41,7 @@ def test_wrong_numbers_do_not_hide_a_style() -> None:
         ("5 + 8 = 13; 17*23 = 391; 12*9 = 108; 391 + 13 = 404; 404 - 108 = 296", "groups"),
         ("17*23=391. 5+8=13. 391+13=404. 12*9=108. 404-108=296.", "groups"),
         ("15+7 is 22. 3*5=15. 15+7=22. 22+15=37. 2*3=6.", "steps"),
-        # A lone summand is 15 as well; the sum that starts anew from the product tells.
+        # The first summand alone is also 15; the style shows in the sum that starts again from the product.
         ("3*5=15. 7+15=22. 15+22=37. 2*3=6. 37-6=31.", "groups"),
         ("5+17*23+8-12*9=296", None),
         ("5+17*23+8-12*9=5+391+8-108=296", None),
@@ -67,7 +67,7 @@ def test_shares_and_effective_numbers_of_specialised_agents() -> None:
     assert found is not None
     assert found.shares[0] == {"products": 1.0, "steps": 0.0, "groups": 0.0, OTHER: 0.0}
     assert found.shares[1] == {"products": 0.0, "steps": 0.75, "groups": 0.0, OTHER: 0.25}
-    # Each has one style of its own: two in the society, one in an agent.
+    # Each agent has another style, so the society has two styles and an agent has one.
     assert (found.effective, found.effective_alone) == (pytest.approx(2.0), pytest.approx(1.0))
 
 
@@ -80,7 +80,7 @@ def test_agents_that_mix_alike_are_no_more_together_than_alone() -> None:
 def test_effective_numbers_by_hand() -> None:
     found = style_shares([["products", "products", "products", "steps"], ["steps", "steps"], [None, None]])
     assert found is not None
-    # Pooled over the two agents with a style: 3/8 and 5/8.
+    # The shares of the styles over the two agents with a style are 3/8 and 5/8.
     pooled = -(3 / 8) * math.log(3 / 8) - (5 / 8) * math.log(5 / 8)
     alone = (-(3 / 4) * math.log(3 / 4) - (1 / 4) * math.log(1 / 4)) / 2
     assert found.effective == pytest.approx(math.exp(pooled))

@@ -1,4 +1,4 @@
-"""The process that compares formulas, and what it must survive. Run: pytest tests/evaluation/test_symbolic.py"""
+"""The process that compares formulas, also hostile ones. Run: pytest tests/evaluation/test_symbolic.py"""
 
 import multiprocessing
 import os
@@ -18,12 +18,12 @@ LIMIT_SECONDS = 5.0
 # math-verify cannot read these.
 UNREADABLE = ["1e999999999", "}{", "\x00\ud800"]
 
-# These pass for formulas, and it takes the limits on the worker to end them.
+# math-verify reads these as formulas, and only the limits of the worker process end their comparison.
 ENDLESS = ["(x+y+z)^{500}", "\\int_0^1 x^{1000}\\sin(x)^{50}dx"]
 
 
 def cpu_seconds() -> float:
-    """Of this process and of the workers that have ended; wall time would measure what else the machine does."""
+    """The CPU time of this process and of ended workers, which other programs do not change, unlike wall time."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
 

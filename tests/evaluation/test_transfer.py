@@ -1,4 +1,4 @@
-"""Problems of another kind than those that are trained on.
+"""Transfer: problems of another kind than the training problems.
 
 Run: pytest tests/evaluation/test_transfer.py
 """
@@ -30,7 +30,7 @@ def test_arithmetic_after_arithmetic_has_a_larger_value_in_every_question() -> N
     found = load_transfer(Transfer(max_value=35, size=200), Problems(max_value=30), seed=3)
     assert len({problem.question for problem in found}) == 200
     assert all(30 < max(values(problem.question)) <= 35 for problem in found)
-    # Not the largest ones alone: five of the six may be as in training.
+    # One large value is enough; the other five values may be as small as in training.
     assert any(sum(value > 30 for value in values(problem.question)) == 1 for problem in found)
     a, b, c, d, e, f = values(found[0].question)
     assert int(found[0].answer) == a + b * c + d - e * f

@@ -1,4 +1,4 @@
-"""What became of a debate, by hand. Run: pytest tests/evaluation/test_worth_reading.py"""
+"""The course of a debate, on cases worked out by hand. Run: pytest tests/evaluation/test_worth_reading.py"""
 
 import pytest
 
@@ -16,8 +16,8 @@ from evaluation.measures.worth_reading import course, in_turns
         ("agreed", False, "3 3 2", "3 3 3"),
         ("split", False, "- - -", "- - -"),
         ("split", True, "2 2 2", "2 2 -"),
-        ("split", None, "3 3 3", "2 3 4"),  # by lot
-        ("agreed", False, "2 3 4", "3 3 3"),  # whatever the first lot was, nothing right was spoiled
+        ("split", None, "3 3 3", "2 3 4"),  # The tie is broken at random.
+        ("agreed", False, "2 3 4", "3 3 3"),  # The first vote is a tie, so no right consensus was lost.
     ],
 )
 def test_kinds(kind: str, right: bool | None, first: str, last: str) -> None:

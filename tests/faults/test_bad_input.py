@@ -1,4 +1,4 @@
-"""Bad input: one clear line, status 2, nothing written."""
+"""Bad input gives a clear message and status 2, and nothing is written."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.conftest import Maft, free_port, plain_environment
 
 @pytest.fixture
 def lone() -> Maft:
-    """The command without servers: a refusal must not need them."""
+    """The command without servers, which a refusal must not need."""
     return Maft(plain_environment(), forked=True)
 
 

@@ -1,4 +1,4 @@
-"""kill -9 at any stage, then the same command: the numbers are those of a run that was never cut."""
+"""A job killed with kill -9 at any stage and run again ends with the same numbers as a job that was never killed."""
 
 import os
 import shutil
@@ -19,9 +19,9 @@ STAGES = [
     "iteration 1 · finetune",
     "evaluate generation 1 · debate · round 2",
 ]
-"""Killed as soon as this step is done: in the middle of the next one, or of voting, splitting, registering."""
+"""The job is killed as soon as one of these steps is done, while it votes, splits, registers or does the next step."""
 LONG = "iteration 1 · finetune"
-"""Lasts some seconds here, so that it can be killed in its middle too."""
+"""This step lasts some seconds, so the job can also be killed in the middle of it."""
 NUMBERS = ["accuracy", "standard_error", "rounds", "consensus", "pseudo_label_accuracy", "dataset_sizes"]
 NUMBERS += ["sampled_tokens", "trained_tokens", "kept_labels", "unchanged"]
 
@@ -55,11 +55,11 @@ def kill_after(maft: Maft, arguments: list[str], stage: str) -> None:
 
 
 def kill_within(maft: Maft, society: str, arguments: list[str], stage: str) -> None:
-    """Killed when the Prefect UI has heard that the step is under way, and before it is done."""
+    """Kill a job while this step runs, once the Prefect server knows that it runs."""
     api = maft.environment["PREFECT_API_URL"]
 
     def heard() -> dict[str, float]:
-        # Other jobs are at work on the same server.
+        # Other jobs run on the same server, so search only the runs of this society.
         own = {"name": {"like_": f"{society} · "}}
         asked = {"artifacts": {"type": {"any_": ["progress"]}}, "flow_runs": own}
         found = httpx.post(f"{api}/artifacts/filter", json=asked, timeout=30).raise_for_status().json()
@@ -68,7 +68,7 @@ def kill_within(maft: Maft, society: str, arguments: list[str], stage: str) -> N
     before = heard()
     process = maft.start(*arguments)
     while not (new := heard().keys() - before.keys()):
-        assert process.poll() is None, f"the run ended before {stage!r} was heard of"
+        assert process.poll() is None, f"the run ended before {stage!r} was reported"
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
@@ -122,7 +122,7 @@ def test_interrupted_from_the_keyboard_it_says_how_to_go_on(
     maft: Maft, never_cut: tuple[dict, Path], tmp_path: Path
 ) -> None:
     arguments = job("interrupted", tmp_path)
-    # A suite in the background of a shell ignores this signal, and so would its children.
+    # Tests in the background of a shell ignore this signal, and their child processes would inherit that.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = maft.cold.start(*arguments)
     signal.signal(signal.SIGINT, handler)
@@ -132,5 +132,5 @@ def test_interrupted_from_the_keyboard_it_says_how_to_go_on(
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode == 130 and "Traceback" not in said
-    assert said.splitlines()[-1] == "interrupted; the same command goes on after the last step above"
+    assert said.splitlines()[-1] == "interrupted; the same command continues after the last step above"
     assert numbers(maft.json(*arguments)) == numbers(never_cut[0])

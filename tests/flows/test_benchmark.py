@@ -1,4 +1,4 @@
-"""A small benchmark of all methods through the command: its records, its data sets, its lineage, and kill -9.
+"""A small benchmark of all methods, run by the command: its records, data sets and lineage, and a kill -9.
 
 Run: pytest tests/flows/test_benchmark.py
 """
@@ -22,12 +22,13 @@ from evaluation.benchmark.methods import METHODS
 from tests.conftest import SMALL, Maft
 
 SEEDS = (1, 2)
-# Of two votes only agreement is learned from, so no label hangs on a draw; with w = 0 no critic's example does.
+# Two agents must agree for a label to be kept, so no label depends on a tie broken at random. With w = 0, no critic's
+# example depends on a random choice.
 SETTINGS = [*SMALL, "--set", "iterations=1", "--set", "finetune.critic_mix=0.0"]
 SETTINGS += ["--set", "transfer.max_value=40", "--set", "transfer.size=6"]
 SETTINGS += ["--set", "sampling.max_new_tokens=120", "--set", "sampling.max_summary_tokens=120"]
 SOME = ["majority", "majority-matched", "star", "multiagent-ft"]
-# The one base under the name of two: the society of different bases is then that of one.
+# Both base models are the embedded one, so the society of mixed bases equals the society of one base.
 SETTINGS += ["--set", "base_models=[embedded, embedded]"]
 NUMBERS = ["accuracy", "alone", "pseudo_label_accuracy", "labels", "examples", "unchanged", "diversity"]
 
@@ -94,7 +95,7 @@ def test_what_methods_share_is_computed_once(report: dict, maft: Maft, home: Pat
         assert found["single-ft", 1, seed][-2] == found["single-ft-debate", 1, seed][-2] > 0
         for i in (0, 1):
             assert found["mixed-bases", i, seed] == found["multiagent-ft", i, seed]
-    # Of one run: the debates of untuned agents, for instance, were there for all but the first method.
+    # Methods share steps: for example, all methods but the first took the untuned agents' debates from the cache.
     assert report["cached"] > 40
     again = maft.json(*arguments(home))
     assert again["computed"] == 0 and again["rows"] == report["rows"] and again["mlflow"] == report["mlflow"]
@@ -108,12 +109,12 @@ def test_matched_methods_have_at_least_the_tokens_of_multiagent_finetuning(repor
         budget = training + found["multiagent-ft", 1, seed, other]["answering"]["sampled_tokens"]
         spent = found[f"{name}-matched", 1, seed, other]["answering"]["sampled_tokens"]
         one_group = found[name, 0, seed, other]["answering"]["sampled_tokens"]
-        # No more than the last group was too much: groups differ a little in length.
+        # The method stops within one group of samples after the budget; groups differ a little in length.
         assert budget <= spent < budget + 2 * one_group
 
 
 def answer_of(text: str) -> int | None:
-    """Independent of the extraction under test: arithmetic has whole numbers only."""
+    """The answer in a text, found without the code under test; answers in arithmetic are whole numbers."""
     boxes = re.findall(r"\\boxed\{(-?\d+)\}", text)
     return int(boxes[-1]) if boxes else None
 
@@ -144,13 +145,13 @@ def joined(data_sets: Iterable[list]) -> list:
 
 
 def plain(responses: pd.DataFrame) -> bool:
-    """Whether the debate was the paper's: of agents without personas, all rounds, in prose, with equal votes."""
+    """Whether the debate was the paper's: agents without personas, all rounds, prose messages and equal votes."""
     unusual = responses["persona"].notna() | responses["carried"] | responses["fallback"].notna()
     return not unusual.any() and (responses["weight"] == 1.0).all()
 
 
 class Words:
-    """What two untuned agents said to the training problems of one seed, found among all frames."""
+    """The responses of two untuned agents to the training problems of one seed, found among all frames."""
 
     def __init__(self, problems: pd.DataFrame, frames: list[pd.DataFrame]) -> None:
         self.ids = problems["id"].tolist()
@@ -159,9 +160,9 @@ class Words:
         own = [f for f in frames if "sampled_tokens" in f and set(f["problem_id"]) == set(self.ids) and plain(f)]
         both = [{(r.problem_id, r.index): r for r in f.itertuples()} for f in own if set(f["index"]) == {0, 1}]
         first = [words for words in both if all(r.round == 1 for r in words.values())]
-        # Of the two frames of round 1, the one that STaR's retries went into is right where the other is not.
+        # Two frames hold round 1. The one with more right answers has the retries of STaR in it.
         self.first, self.retried = sorted(first, key=lambda words: sum(self.right(words, key) for key in words))
-        # Of the two of round 2, the one in which nobody read the other's very words.
+        # Two frames hold round 2. In one of them, critics read the response itself, not a summary; take the other one.
         second = [words for words in both if all(r.round == 2 for r in words.values())]
         listed = {(id_, n): f"Agent 1: {self.first[id_, 1 - n].text}" for id_, n in self.first}
         (self.second,) = (words for words in second if any(r.summary != listed[key] for key, r in words.items()))
@@ -170,17 +171,17 @@ class Words:
         return answer_of(words[key].text) == self.truth[key[0]]
 
     def agreed(self, words: dict) -> dict[str, int]:
-        """The labels that both agents voted for."""
+        """The labels on which both agents agree."""
         votes = {id_: {answer_of(words[id_, n].text) for n in (0, 1)} for id_ in self.ids}
         return {id_: answer for id_, (answer, *others) in votes.items() if not others and answer is not None}
 
     def generator(self, n: int, labels: dict[str, int], words: dict) -> list:
-        """D^G_n: first words that match the label."""
+        """D^G_n: the responses of round 1 that match the label."""
         kept = [id_ for id_ in self.ids if id_ in labels and answer_of(words[id_, n].text) == labels[id_]]
         return [[solve(self.question[id_]), said(words[id_, n].text)] for id_ in kept]
 
     def critic(self, n: int, labels: dict[str, int]) -> list:
-        """D^C+_n: debates of which the first and the last words match."""
+        """D^C+_n: the debates whose first and last responses both match the label."""
         examples = []
         for id_ in self.ids:
             one, two = self.first[id_, n], self.second[id_, n]
@@ -215,10 +216,10 @@ def test_data_sets_are_those_of_the_definitions(frames: list[pd.DataFrame], repo
             assert examples in stored, f"no data set of the {len(examples)} examples of {name}"
         for key in words.first:
             if words.right(words.first, key):
-                assert words.retried[key].text == words.first[key].text, "what was right is not tried again"
+                assert words.retried[key].text == words.first[key].text, "a right response is not tried again"
             else:
                 retried_well += words.right(words.retried, key)
-    assert retried_well > 0, "with the answer as a hint some are right"
+    assert retried_well > 0, "with the answer as a hint, some responses are right"
 
 
 def test_mlflow_has_a_run_for_each_method_and_seed(maft: Maft, report: dict) -> None:
@@ -246,8 +247,8 @@ def test_the_report_is_whole_and_in_mlflow(maft: Maft, report: dict, home: Path,
     for row in report["rows"]:
         assert METHODS[row["method"]].title in page
     (society,) = (r for r in report["rows"] if (r["method"], r["iteration"]) == ("multiagent-ft", 1))
-    assert f"It answers {100 * society['accuracy']['value']:.1f} % after 1 iteration." in page
-    # From another home, with nothing but MLflow; what it says is what the rows say.
+    assert f"Its accuracy is {100 * society['accuracy']['value']:.1f} % after 1 iteration." in page
+    # The command runs in another home, so it reads only MLflow; its findings must agree with the rows.
     elsewhere = ["--home", str(tmp_path / "other")]
     told = maft.json("report", "--society", "compared", "--output", str(tmp_path / "page.html"), *elsewhere)
     assert (tmp_path / "page.html").read_text("utf-8") == page and told["mlflow"] == report["mlflow"]
@@ -279,7 +280,7 @@ def test_the_report_shows_debates_as_they_were_held(maft: Maft, report: dict, fr
         (["0" * 32], "there is no run"),
         (["--output", "no/where/page.html"], "there is no folder"),
         (["--output", "page.pdf"], "--output page.pdf: the page is HTML"),
-        (["--folder", "no/where/files"], "neither a folder nor a new name in one"),
+        (["--folder", "no/where/files"], "name a folder, or a new folder in one that exists"),
     ],
 )
 def test_a_report_of_nothing_is_refused(maft: Maft, tmp_path: Path, given: list[str], told: str) -> None:
@@ -305,7 +306,7 @@ def test_only_the_society_has_agents_that_differ(report: dict) -> None:
     for each in (each for each in report["measured"] if not each["outcome"]["transfer"]):
         outcome, agents = each["outcome"], each["society"]["generators"]
         learns = METHODS[outcome["method"]].learns
-        # The embedded model has never read JSON or a persona, so there may be no agreement to learn from.
+        # The embedded model was not trained with JSON or personas, so there may be no agreement to learn from.
         odd = outcome["method"] in {"json-messages", "personas"} and outcome["unchanged"]
         if outcome["iteration"] == 1 and METHODS[outcome["method"]].finetuned and not odd:
             adapters = {agent["adapter"] for agent in agents}
@@ -319,7 +320,7 @@ STAGES = [
     "STaR, sees labels · seed 1 · iteration 1 · rationalise",
     "multiagent FT · seed 1 · iteration 1 · finetune",
 ]
-"""Killed as soon as this step is done: in the middle of the next one."""
+"""The benchmark is killed as soon as one of these steps is done, in the middle of the next step."""
 
 
 def test_killed_it_goes_on_and_ends_with_the_same_numbers(maft: Maft, report: dict, tmp_path: Path) -> None:
@@ -327,7 +328,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_numbers(maft: Maft, report: di
     for stage in STAGES:
         process = maft.start(*command)
         assert process.stderr is not None
-        assert any(line.startswith(stage) for line in process.stderr), f"it ended before {stage!r}"
+        assert any(line.startswith(stage) for line in process.stderr), f"the command ended before {stage!r}"
         time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()

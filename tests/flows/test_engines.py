@@ -1,4 +1,4 @@
-"""A job whose agents speak through a server: sampled there, trained here, and cached by who answers, not from where."""
+"""A job that samples through a server and trains here; the cache key has the model, not the server's address."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def through(url: str) -> list[str]:
 
 @pytest.fixture
 def speaker(tmp_path: Path) -> TransformersEngine:
-    """What stands behind the server; it sees the adapters of the job's home, as a vLLM server on this machine would."""
+    """The engine behind the server; it reads the adapters in the job's home, as a vLLM server on this machine would."""
     return TransformersEngine(*base_model.load("embedded", "cpu"), adapters=tmp_path / "artifacts" / "folders")
 
 
@@ -31,7 +31,7 @@ def test_a_job_through_a_server(
         server.faults.extend([status(429, retry_after="0"), status(500)])
         first = maft.json("run", *through(server.url), "--home", str(tmp_path))
         assert len(server.asked(CHAT)) > 60
-        assert len(server.asked(LOAD)) == 4, "each agent's adapter once"
+        assert len(server.asked(LOAD)) == 4, "each agent's adapter is loaded once"
     tuned = first["generations"][1]
     assert tuned["trained_tokens"] > 0 and tuned["sampled_tokens"] > 0
 
@@ -50,4 +50,4 @@ def test_a_server_that_is_gone_ends_the_job_with_one_line(maft: Maft, tmp_path: 
     assert "maft: engine.url http://127.0.0.1:9/v1: gave up after 1 attempts" in said.stderr.splitlines()[-1]
     assert "Traceback" not in said.stderr
     in_full = maft("run", *through("http://127.0.0.1:9/v1"), *gone, "--verbose", status=2)
-    assert "Traceback" in in_full.stderr, "where it came from is told to who asks"
+    assert "Traceback" in in_full.stderr, "the verbose output has the traceback"

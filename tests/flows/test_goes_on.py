@@ -1,4 +1,4 @@
-"""What can be done with registered generations: go on from them, measure them, ask them, promote them."""
+"""Uses of registered generations: start from them, measure them, ask them, promote them."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ def first(maft: Maft, home: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def second(maft: Maft, home: Path, first: dict) -> dict:
-    """One more generation, on version 1; its adapters are no longer in the store."""
+    """A job that makes one more generation from version 1, whose adapters are no longer in the store."""
     shutil.rmtree(home / "artifacts" / "folders")
     return maft.json("run", *SETTINGS, "--set", "start_from=1", "--home", str(home))
 
@@ -83,7 +83,7 @@ def test_any_generation_is_measured_on_any_problems(
     measured = maft.cold.json(*command)
     scores = measured["scores"]
     assert (scores["generation"], scores["problems"], len(scores["rounds"])) == (1, 6, 2)
-    assert maft.json(*command) == measured, "measured again, it is the same run and costs nothing"
+    assert maft.json(*command) == measured, "a second measurement uses the same run and computes nothing"
     run = client.get_run(measured["mlflow"]["run_id"])
     assert run.data.metrics["accuracy/society"] == scores["accuracy"]
     assert run.data.tags["maft.kind"] == "evaluation" and run.info.status == "FINISHED"
@@ -91,7 +91,7 @@ def test_any_generation_is_measured_on_any_problems(
     assert maft.json("compare", "goes-on", "--home", str(home))["mlflow"]["run_id"] == second["mlflow"]["run_id"]
     missing = maft("evaluate", "goes-on", "--generation", "7", "--home", str(home), status=2)
     assert missing.stderr.splitlines()[-1].startswith("maft: there is no version 7, but society 'goes-on' has version")
-    assert "Traceback" not in missing.stderr, "refused before there is a flow run to fail"
+    assert "Traceback" not in missing.stderr, "the command refuses before it starts a flow run"
     unknown = maft("evaluate", "goes-on", "--problems", "none.jsonl", "--home", str(home), status=2)
     assert "none.jsonl" in unknown.stderr
 

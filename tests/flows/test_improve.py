@@ -1,4 +1,4 @@
-"""The whole job through the command, against real servers: what it prints, what MLflow holds, what costs nothing."""
+"""A whole job, run by the command with real servers: its output, its records in MLflow, and its cache."""
 
 import runpy
 from pathlib import Path
@@ -44,7 +44,7 @@ def report(maft: Maft, job: list[str]) -> dict:
 
 @pytest.fixture
 def client(maft: Maft, report: dict, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    # Not `mlflow.set_tracking_uri`, which would hold for every test that comes after.
+    # `mlflow.set_tracking_uri` would also change the server for all later tests.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", maft.environment["MLFLOW_TRACKING_URI"])
     return MlflowClient()
 
@@ -68,7 +68,7 @@ def test_the_report_has_everything(report: dict, home: Path, maft: Maft) -> None
 
 
 def test_algorithm_1_without_a_server_has_the_same_numbers(report: dict, tmp_path: Path) -> None:
-    """`docs/examples/algorithm1.py`, with the settings of the job."""
+    """Runs `docs/examples/algorithm1.py` with the settings of the job."""
     example = runpy.run_path(str(ROOT / "docs" / "examples" / "algorithm1.py"))
     config = Config.model_validate({**report["config"], "runner": {"device": "cpu"}})
     generations = [scores.model_dump(mode="json") for scores in example["main"](config, tmp_path)]
@@ -156,7 +156,7 @@ def test_other_shapes_of_society(maft: Maft, tmp_path: Path, shape: list[str]) -
 
 
 def test_a_society_without_consensus_ends_cleanly_and_says_so(maft: Maft, tmp_path: Path) -> None:
-    """Two tokens are no answer, so nobody ever votes."""
+    """Responses have only two tokens and so no answer, and no agent votes."""
     settings = ["--set", "society=silent", "--set", "iterations=1", "--set", "sampling.max_new_tokens=2"]
     report = maft.json("run", *SMALL, *settings, "--home", str(tmp_path))
     last = report["generations"][-1]

@@ -1,4 +1,4 @@
-"""A society of three base models, one of them with other tokens, through the whole product.
+"""A society of three base models, one of them with other tokens, in all commands.
 
 Run: pytest tests/flows/test_mixed_bases.py
 """
@@ -104,7 +104,7 @@ def test_every_agent_learns_over_its_own_base_as_if_alone(
         own = load_file(home / "artifacts" / "folders" / agent.adapter / "adapter_model.safetensors")
         assert off_but_flips(own, expected) <= 1e-3
         learned += 1
-    assert learned >= 4, "with fewer there is little to see"
+    assert learned >= 4, "fewer learned adapters would show too little"
 
 
 def test_it_is_asked_with_all_its_bases(
@@ -159,7 +159,7 @@ def test_a_benchmark_has_a_row_for_them(maft: Maft, tmp_path: Path, names: list[
     rows = {(row["method"], row["iteration"]): row for row in report["rows"]}
     assert rows.keys() == {(name, i) for name in ("multiagent-ft", "mixed-bases") for i in (0, 1)}
     for iteration in (0, 1):
-        # Of three bases one has other tokens, so nothing is measured per token.
+        # One of the three bases has other tokens, so measures per token are not computed.
         assert rows["mixed-bases", iteration]["nll"] is None and rows["mixed-bases", iteration]["kl"] is None
         assert rows["mixed-bases", iteration]["consensus"] and rows["multiagent-ft", iteration]["nll"]
     assert rows["mixed-bases", 1]["cost"]["trained_tokens"] > 0

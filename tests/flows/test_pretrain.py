@@ -1,4 +1,4 @@
-"""The pretrain flow on two short stages: a model that loads, and nothing trained twice."""
+"""The pretrain flow with two short stages: the model can be loaded, and a second run trains nothing."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from tests.command import Forked, Maft
 
 
 def pretrained(home: Path) -> None:
-    """In a process of its own: two short stages, and how many steps were computed or cached."""
+    """Run two short stages, and print the numbers of computed and cached steps; runs in a new process."""
     from infra.cli.shared import serve
 
     serve(home)

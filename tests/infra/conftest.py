@@ -1,4 +1,4 @@
-"""What the tests of the lineage share: the MLflow server, a tiny base model and a LoRA adapter for it."""
+"""Fixtures for the tests of the lineage: the MLflow server, a tiny base model and a LoRA adapter for it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +11,14 @@ from infra.operation.servers import Servers
 
 @pytest.fixture
 def tracking(shared_servers: Servers, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URI of the MLflow server, which MLFLOW_TRACKING_URI names during the test."""
+    """The URI of the MLflow server, to which MLFLOW_TRACKING_URI is set during the test."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", shared_servers.mlflow_tracking_uri)
     return shared_servers.mlflow_tracking_uri
 
 
 @pytest.fixture(scope="session")
 def tiny_base() -> Callable[[], Any]:
-    """Makes the same tiny untuned Llama every time."""
+    """A function that makes the same tiny untuned Llama on every call."""
 
     def make() -> Any:
         import torch
@@ -35,7 +35,7 @@ def tiny_base() -> Callable[[], Any]:
 
 @pytest.fixture(scope="session")
 def tiny_adapter(tiny_base: Callable[[], Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A LoRA adapter as PEFT saves it."""
+    """The folder of a LoRA adapter, saved by PEFT."""
     from peft import LoraConfig, get_peft_model
 
     folder = tmp_path_factory.mktemp("adapter")

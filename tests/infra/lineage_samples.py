@@ -1,4 +1,4 @@
-"""Jobs, adapters and scores to log, for the tests of the lineage."""
+"""Jobs, adapters and scores that the tests of the lineage log."""
 
 import hashlib
 from pathlib import Path
@@ -48,7 +48,7 @@ def registered(
 
 
 def some_scores(generation: int, n: int = 3, **changes: Any) -> GenerationScores:
-    """Scores with awkward floats, so that equality means all bits."""
+    """Scores with long fractions, so that equal scores are equal in all bits."""
 
     def number(*place: int) -> float:
         return int.from_bytes(hashlib.sha256(repr((generation, *place)).encode()).digest()[:7]) / 2**56

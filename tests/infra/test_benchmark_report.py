@@ -36,7 +36,7 @@ REPORT = sample(2, 2, ("majority", "single-ft", "multiagent-ft"))
 
 
 def log(folder: Path) -> JobRun:
-    """A benchmark's run as the flow leaves it."""
+    """Log a benchmark's run as the flow does."""
     methods = ["majority", "single-ft", "multiagent-ft"]
     config = Benchmark(society=SOCIETY, seeds=[1, 2], iterations=2, methods=methods, transfer={"max_value": 40})
     job = runs.open_job(SOCIETY, "a" * 16, "benchmark", {}, {"maft.base_model_sha256": "b" * 64}, kind="benchmark")
@@ -108,7 +108,7 @@ def test_a_benchmark_as_files(tracking: str, tmp_path: Path) -> None:
         assert needed and all(f"{name}:" in style for name in needed) and "prefers-color-scheme: dark" in style
         assert "multiagent FT" in [element.text for element in root.iter(f"{SVG}text")]
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"file: cannot be made"):
+    with pytest.raises(UserError, match=r"file: cannot be created"):
         export(found, tmp_path / "file")
     with pytest.raises(UserError, match=r"report\.html: cannot be written"):
         publish(found, tmp_path / "file" / "report.html")

@@ -1,4 +1,4 @@
-"""What is in a cache key, and that a record with broken artifacts is no hit."""
+"""Cache keys: their content, and that a stored result with damaged artifacts is not used."""
 
 import json
 import shutil
@@ -34,14 +34,14 @@ from infra.home.sources import ROOMS, ROOT, imported_by
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """The project's code, to be edited."""
+    """A copy of the project's code that a test may edit."""
     for room in ROOMS:
         shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__", "embedded"))
     return tmp_path
 
 
 def digest(root: Path, step: str = "agents.debate.generate") -> str:
-    """Of the code that a step's result rests on, as a fresh process sees it."""
+    """The digest of the code that decides a step's result, computed in a new process."""
     code = f"from infra.home.sources import source_digest; print(source_digest([{step!r}]))"
     return subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True, text=True).stdout
 
@@ -94,7 +94,7 @@ def test_a_module_without_source_is_refused() -> None:
 
 @contextmanager
 def called(modules: set[str]) -> Iterator[None]:
-    """Collects the modules of the core whose functions are called, in whatever thread."""
+    """Collect the modules of the core whose functions are called in any thread."""
 
     def note(frame: FrameType, event: str, argument: object) -> None:
         name = str(frame.f_globals.get("__name__", ""))
@@ -115,7 +115,7 @@ def called(modules: set[str]) -> Iterator[None]:
 
 
 class Watched:
-    """The plain steps, each of which notes the code that it calls, and the code that its key would hold."""
+    """The plain steps; each notes the modules that it calls and the modules that its cache key covers."""
 
     def __init__(self) -> None:
         self.calls: dict[str, set[str]] = {}
@@ -143,7 +143,7 @@ class Watched:
 def test_no_module_that_decides_a_result_is_missing_from_the_key(
     tmp_path: Path, debate: DebateSettings, method: str
 ) -> None:
-    """Every step of a small job is run and watched: what it calls of the core is in its key."""
+    """In a small job, the cache key of every step covers all modules of the core that the step calls."""
     config = Config.model_validate({"debate": debate, "finetune": {"method": method, "epochs": 1}, "agents": 2})
     settings = config.settings.model_copy(
         update={"sampling": config.sampling.model_copy(update={"max_new_tokens": 100, "max_summary_tokens": 40})}
@@ -158,7 +158,6 @@ def test_no_module_that_decides_a_result_is_missing_from_the_key(
     algorithm.iterate(run, Society.untuned(2), problems=problems, settings=settings, generation=1)
     expected = {"generate", "debate", "vote", "split", "finetune", "evaluate"}
     assert watched.calls.keys() - {"weigh"} == expected
-    # How far a step is, and where its parts lie, is no part of what it comes to.
     for name, modules in watched.calls.items():
         missing = modules - watched.keyed[name]
         assert not missing, f"{name} calls {sorted(missing)}, which its key leaves out"

@@ -1,4 +1,4 @@
-"""The config: the same tree from a file and from assignments, faults named by line and field."""
+"""The config: a file and assignments give the same config, and errors name the line and the field."""
 
 import json
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path)
     [
         ("agents: 0\n", ["line 1", "agents is 0", "greater than or equal to 1"]),
         ("seed: 1\ndebate:\n  rounds: 0\n", ["line 3", "debate.rounds is 0"]),
-        ("seed: 1\nrounds: 3\n", ["line 2", "unknown key 'rounds'; it is debate.rounds now"]),
+        ("seed: 1\nrounds: 3\n", ["line 2", "unknown key 'rounds'; it is now debate.rounds"]),
         ("finetune:\n  critic_mix: 1.5\n", ["line 2", "finetune.critic_mix is 1.5", "less than or equal to 1"]),
         ("iterations: many\n", ["line 1", "iterations is 'many'", "integer"]),
         ("society: My Society\n", ["line 1", "society is 'My Society'"]),
@@ -88,7 +88,7 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path)
         ),
         ("base_models: [a/b, '']\n", ["line 1", "base_models.1 is ''", "at least 1 character"]),
         ("base_model: a/b\nbase_models: [embedded]\n", ["base_model is 'a/b'", "base_models is set", "leave one"]),
-        ("agents: 2\nbase_models: [a/b, c/d, e/f]\n", ["base_models names 3", "agents=2"]),
+        ("agents: 2\nbase_models: [a/b, c/d, e/f]\n", ["base_models names 3 base models", "agents is 2"]),
         ("base_models: [a/b, c/d]\nengine:\n  name: vllm\n", ["base_models names 2", "engine.name is vllm"]),
         (
             "debate: {vote: confidence}\nengine:\n  name: vllm\n",
@@ -187,9 +187,9 @@ def test_the_bases_of_a_job_are_the_different_ones_or_the_one() -> None:
     assert Config().bases == ["embedded"] and Config(base_model="a/b").bases == ["a/b"]
     config = Config(base_models=["a/b", "embedded", "a/b"])
     assert config.bases == ["a/b", "embedded", "a/b"]
-    # As a whole, which names every field, it is read back from MLflow.
+    # MLflow stores the config with all its fields, and it is read back from there.
     assert Config.model_validate_json(config.model_dump_json()) == config
-    # One base under two fields is one base, whatever the engine.
+    # The same base named twice counts as one base, so every engine accepts it.
     assert Config(base_models=["a/b", "a/b"], engine=VllmSettings()).bases == ["a/b", "a/b"]
 
 
@@ -207,12 +207,12 @@ def test_base_models_of_a_benchmark_are_those_of_one_method() -> None:
         Benchmark(methods=[name])
     with pytest.raises(ValueError, match=r"base_models names 2 different ones, but engine\.name is vllm"):
         Benchmark(base_models=["c/d", "e/f"], methods=[name], engine=VllmSettings())
-    with pytest.raises(ValueError, match="base_models names 4, but only agents=3"):
+    with pytest.raises(ValueError, match="base_models names 4 base models, but agents is 3"):
         Benchmark(base_models=["a", "b", "c", "d"])
 
 
 def test_a_config_of_an_earlier_version_is_read_back() -> None:
-    """Until 0.2 the fields of a debate lay at the top, and an engine had the fields of all engines."""
+    """Before 0.2, the fields of the debate were at the top level, and an engine had the fields of all engines."""
     old = {"rounds": 3, "topology": "ring", "engine": {"name": "transformers", "url": None, "max_loras": 8}, "seed": 4}
     read = read_stored(Config, json.dumps(old))
     assert read == Config(debate={"rounds": 3, "topology": "ring"}, seed=4)

@@ -1,4 +1,4 @@
-"""Scores on a real MLflow server: read back as they were, bit by bit, and linked to the models they are about."""
+"""Scores on a real MLflow server: they are read back unchanged to the last bit, and linked to their models."""
 
 import time
 from pathlib import Path
@@ -16,9 +16,9 @@ from tests.infra.lineage_samples import EVALUATION, a_job, points, registered, s
 def test_scores_come_back_as_they_were(tracking: str) -> None:
     job = a_job("scores")
     logged = [some_scores(0), some_scores(1), some_scores(2, pseudo_label_accuracy=None, dropped_label_accuracy=0.5)]
-    for scores in [*logged, *reversed(logged)]:  # the second time as a resumed job would
+    for scores in [*logged, *reversed(logged)]:  # The second pass logs the same again, as a resumed job does.
         log_scores(job, scores, {})
-    open_generation(job, 3)  # not scored yet, so not read
+    open_generation(job, 3)  # This generation has no scores yet, so it is not read.
     read_job, read = read_generations("scores")
     assert (read_job, read) == (job, logged)
     for key in ("accuracy/society", "round-2/critic-1", "seconds/fine tune/critic"):
@@ -40,7 +40,7 @@ def test_scores_that_would_not_come_back_are_refused(tracking: str) -> None:
     job = a_job("refused")
     scores = some_scores(1)
     for wrong in (some_scores(1, rounds=scores.rounds[::-1]), some_scores(1, consensus=float("nan"))):
-        with pytest.raises(ValueError, match="would not come back from MLflow"):
+        with pytest.raises(ValueError, match="could not be read back from MLflow unchanged"):
             log_scores(job, wrong, {})
     assert client().get_run(job.run_id).data.metrics == {}
 
@@ -66,7 +66,7 @@ def test_scores_of_an_agent_hang_on_its_logged_model(tracking: str, tiny_adapter
 
 def test_the_newest_job_of_a_society_is_read_unless_another_is_named(tracking: str) -> None:
     older = a_job("jobs", "job-a")
-    time.sleep(0.01)  # runs are ordered by the millisecond
+    time.sleep(0.01)  # Runs are ordered by milliseconds, so the next one must start later.
     newer = a_job("jobs", "job-b")
     log_scores(older, some_scores(0), {})
     with pytest.raises(
@@ -74,7 +74,7 @@ def test_the_newest_job_of_a_society_is_read_unless_another_is_named(tracking: s
     ):
         read_generations("jobs")
     log_scores(newer, some_scores(0, problems=7), {})
-    a_job("jobs", "job-a")  # resumed, which makes it no newer
+    a_job("jobs", "job-a")  # A resumed job does not become the newest.
     assert read_generations("jobs")[1][0].problems == 7
     assert read_generations("jobs", older.run_id) == (older, [some_scores(0)])
 

@@ -1,4 +1,4 @@
-"""Runs of a job against a real MLflow server: they nest, are found again, and what is logged twice is there once."""
+"""Runs of a job on a real MLflow server: they nest, are found again, and contents logged twice are stored once."""
 
 import hashlib
 import json

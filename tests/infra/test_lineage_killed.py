@@ -1,4 +1,4 @@
-"""Jobs killed (kill -9) after any of their writes to a real MLflow server, then run again: nothing is there twice."""
+"""Jobs killed (kill -9) after any write to a real MLflow server and then run again store nothing twice."""
 
 import math
 import os
@@ -18,29 +18,29 @@ from tests.infra.lineage_samples import CRITIC, EVALUATION, a_job, points, regis
 
 
 def _open_and_register(k: int, folder: Path) -> None:
-    """A society of its own for every k."""
+    """Open a job and register its agents; every k has its own society."""
     job = a_job(f"killed-{k}")
     log_datasets(job.run_id, [EVALUATION])
     registered(job, 1, CRITIC, folder)
 
 
 def _score_and_close(k: int, folder: Path) -> None:
-    """A generation of its own for every k."""
+    """Log scores and close the job; every k has its own generation."""
     job = a_job("killed")
     log_scores(job, some_scores(k), {CRITIC.name: registered(job, 1, CRITIC, folder)}, EVALUATION)
     close_job(job, "FINISHED")
 
 
 def kill_at_every_write(step: Callable[[int, Path], None], folder: Path) -> int:
-    """Runs the step for k = 1, 2, ..., each killed (kill -9) when the server has done its k-th write, then run again.
+    """Run the step for k = 1, 2, ...: kill it (kill -9) after its k-th write to the server, then run it again.
 
-    A kill after a read leaves what a kill after the write before it leaves. Ends with the first that has fewer than k
-    writes, and gives its k. Needs a process of its own that has no threads and no connections, so that it can fork
-    instead of starting Python and importing mlflow for each: see `killed_at_every_write`.
+    A kill after a read leaves the same state as a kill after the write before it. Returns the first k for which the
+    step has fewer than k writes. Forks a process for each run, since starting Python and importing mlflow takes long,
+    so the caller must have no threads and no connections: see `killed_at_every_write`.
     """
     import requests
 
-    client()  # imports mlflow, connects to nothing
+    client()  # This imports mlflow, but does not connect.
     send = requests.Session.send
     left = math.inf
 
@@ -76,7 +76,7 @@ def kill_at_every_write(step: Callable[[int, Path], None], folder: Path) -> int:
 
 
 def killed_at_every_write(step: Callable[[int, Path], None], folder: Path) -> int:
-    """`kill_at_every_write` in a process of its own."""
+    """Run `kill_at_every_write` in a new process."""
     process = Forked(dict(os.environ), _tell, step, folder)
     out, err = process.communicate()
     assert process.returncode == 0, err

@@ -1,4 +1,4 @@
-"""Requests to a Prefect server whose database is busy, which answers 503, against a real HTTP server."""
+"""Requests to a Prefect server that answers 503 because its database is busy, with a real HTTP server."""
 
 import threading
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from infra.operation.prefect_api import PrefectApi, connect
 
 
 class Server(ThreadingHTTPServer):
-    """Answers with each status in turn, then with the last one for ever."""
+    """Answers with each status in turn, and then always with the last one."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -1,4 +1,4 @@
-"""The Prefect server of a home: an automation acts once on each event, and garbage does not stop its event loop."""
+"""The Prefect server of a home: automations act once on each event, and garbage collection does not stop it."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from tests.conftest import Maft
 EVENTS = 30
 EACH = {"match": {"prefect.resource.id": "test.once.*"}, "for_each": {"prefect.resource.id"}, "threshold": 1}
 ACTS = EventTrigger(**EACH, posture=Posture.Reactive, expect={"test.end"}, within=timedelta(0))  # type: ignore[arg-type]
-# What waits reads what it has before it writes.
+# A trigger that waits reads its state before it writes.
 WAITS = EventTrigger(  # type: ignore[call-arg]
     **EACH,
     posture=Posture.Proactive,
@@ -30,9 +30,10 @@ WAITS = EventTrigger(  # type: ignore[call-arg]
     within=timedelta(hours=1),  # type: ignore[arg-type]
 )
 
-# As Prefect's server comes to it: a connection's thread waits for the database's lock, which another connection has,
-# while a cursor of the first, whose statement failed, is garbage. Whoever clears the cursor waits for its
-# connection; if that is the main thread, which would give the lock back, both wait until SQLite gives up.
+# This makes the deadlock of Prefect's server. The thread of one connection waits for the database lock, which another
+# connection holds, while a cursor of the first connection, whose statement failed, is garbage. The thread that
+# collects the cursor waits for the first connection. If it is the main thread, which should release the lock, both
+# wait until SQLite gives up.
 CODE = """if True:
     import sqlite3, sys, threading, time
     from infra.operation.prefect_server import collect_garbage_aside

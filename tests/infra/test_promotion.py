@@ -1,4 +1,4 @@
-"""Moves of the champion at a real MLflow server: on the society and all its agents, cut off (kill -9) or not."""
+"""Moves of the champion on a real MLflow server: of the society and all its agents, with and without a kill -9."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from tests.infra.test_societies import a_generation, aliases, bare, everywhere, 
 
 
 def generations(name: str, tmp_path: Path, agents: tuple[int, ...]) -> list[SocietyVersion]:
-    """A version for every number of agents, each from the untuned base."""
+    """Register one version for each number of agents, each made from the untuned base."""
     job, folder = a_job(name), bare(tmp_path)
     return [a_generation(job, generation, folder, n=n) for generation, n in enumerate(agents, start=1)]
 
@@ -52,7 +52,7 @@ def test_promote_and_rollback_move_the_society_and_its_agents_together(tracking:
     assert "version 2 is the champion of moves already; no move (promoted from version 1" in again.summary()
 
     assert rollback("moves", who="bob", why="it lied").target == "1"
-    assert aliases("moves", "champion") == everywhere(one)  # and no longer on the agents that only version 2 has
+    assert aliases("moves", "champion") == everywhere(one)  # Agents that exist only in version 2 lost the alias.
     assert rollback("moves", who="bob", why="so did that").target is None
     assert aliases("moves", "champion") == {}
     with pytest.raises(UserError, match="the champion is the untuned base; society 'moves' has versions 1, 2"):
@@ -106,7 +106,7 @@ def test_what_cannot_be_promoted_says_what_could(tracking: str, tmp_path: Path) 
         rollback("nobody", who="bob", why="x")
     with pytest.raises(UserError, match="why has 0 characters"):
         promote("refused", "1", who="ada", why="")
-    with pytest.raises(UserError, match="who has 1001 characters; a move is recorded with 1 to 1000"):
+    with pytest.raises(UserError, match="who has 1001 characters; it must have 1 to 1000"):
         promote("refused", "1", who="a" * 1001, why="x")
     assert finish_interrupted_move("nobody") is None
     assert champion("nobody") is None
@@ -140,7 +140,7 @@ def test_a_move_whose_target_was_deleted_meanwhile_says_how_to_give_it_up(tracki
 
 
 def _there_and_back(k: int, _: Path) -> None:
-    """A promotion from the base and its rollback, moves 2k - 1 and 2k; one cut off is finished in three ways."""
+    """Promote from the base and roll back (moves 2k - 1 and 2k); each of three functions finishes a move cut off."""
     version = find_society("there-and-back", "1")
     promotion = 2 * k - 1, version, lambda: by_hand("there-and-back", "1")
     undoing = 2 * k, None, lambda: rollback("there-and-back", who="bob", why="x")

@@ -1,4 +1,4 @@
-"""Pruning a real home beside real servers: what is registered or unfinished stays, all else goes."""
+"""Pruning a real home with real servers: data of registered generations and unfinished runs stay, the rest goes."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def servers(maft: Maft, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def aged(path: Path) -> Home:
-    """The home as it will be when the grace is over."""
+    """The home with all files made older than the grace period."""
     for file in path.rglob("*"):
         then = file.lstat().st_mtime - GRACE_SECONDS - 3600
         os.utime(file, (then, then), follow_symlinks=False)
@@ -41,13 +41,13 @@ def stored(home: Path, room: str) -> set[str]:
 
 
 def registered(maft: Maft) -> list[tuple[str, str]]:
-    """The versions of the job's society and of its agents."""
+    """The registered versions of the job's society and of its agents."""
     found = MlflowClient(maft.environment["MLFLOW_TRACKING_URI"]).search_model_versions("name LIKE 'pruned%'")
     return sorted((version.name, version.version) for version in found)
 
 
 def kill_when_heard(maft: Maft, arguments: list[str], step: str) -> None:
-    """Killed when the Prefect server has heard that this step is done; task runs reach it in batches."""
+    """Kill a job when the Prefect server knows that this step is done; task runs are sent to it in batches."""
     wanted = {
         "task_runs": {"name": {"any_": [step]}, "state": {"type": {"any_": ["COMPLETED"]}}},
         "flow_runs": {"name": {"like_": "pruned · "}},
@@ -61,18 +61,18 @@ def kill_when_heard(maft: Maft, arguments: list[str], step: str) -> None:
 
 
 def test_a_job_cut_off_resumes_and_a_finished_one_can_be_run_again(maft: Maft, tmp_path: Path) -> None:
-    # A seed of its own: killed runs of other tests on the same server would keep what has the same content.
+    # No other test uses this seed: killed runs of other tests on the same server would keep results of equal content.
     own = [*job("pruned", tmp_path), "--set", "seed=77"]
     kill_when_heard(maft, own, "iteration 1 · debate · round 2")
     killed = stored(tmp_path, "results")
     planned = plan(aged(tmp_path))
     assert any("(Running)" in run for run in planned.unfinished)
     carry_out(planned)
-    assert len(stored(tmp_path, "results")) >= len(killed) - 1, "less the one it had no time to tell the server of"
+    assert len(stored(tmp_path, "results")) >= len(killed) - 1, "all but one that was not reported"
     resumed = maft.json(*own)
     assert resumed["cached"] >= len(killed) - 1 >= 4
 
-    assert plan(Home.open(tmp_path)).garbage == [], "nothing so young is touched"
+    assert plan(Home.open(tmp_path)).garbage == [], "nothing younger than a day is deleted"
     adapters, results = stored(tmp_path, "artifacts/folders"), stored(tmp_path, "results")
     planned = plan(aged(tmp_path))
     versions = registered(maft)
@@ -83,7 +83,7 @@ def test_a_job_cut_off_resumes_and_a_finished_one_can_be_run_again(maft: Maft, t
     assert planned.bytes > 10_000
     assert stored(tmp_path, "artifacts/folders") == adapters
     kept = stored(tmp_path, "results")
-    assert kept <= killed < results, "those of the flow run that was killed, which is Running yet"
+    assert kept <= killed < results, "the results of the killed flow run, whose state is still Running, are kept"
     again = maft.json(*own)
     assert numbers(again) == numbers(resumed)
     assert again["cached"] <= len(kept), "most was computed again"

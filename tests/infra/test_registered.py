@@ -1,4 +1,4 @@
-"""Adapters in the registry of a real MLflow server: one version each, and PEFT loads them."""
+"""Adapters in the registry of a real MLflow server: each has one version, and PEFT loads it."""
 
 from collections.abc import Callable
 from pathlib import Path

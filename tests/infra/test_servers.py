@@ -1,4 +1,4 @@
-"""Real servers: one home whose servers are shared by the tests, in the order of this file.
+"""The real servers of one home, which all tests of this file share, so their order matters.
 
 pytest tests/infra/test_servers.py       # about a minute on two cores
 """
@@ -65,13 +65,13 @@ def nothing_exported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def first_up() -> dict[str, float]:
-    """How long the first start took in seconds, by "seconds"."""
+    """Under the key "seconds", the time that the first start took."""
     return {}
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, first_up: dict[str, float]) -> Iterator[Home]:
-    """Servers whose first `up` was killed -9 right after it started them, and found by two at once after that."""
+    """A home whose first `up` was killed right after it started the servers; then two `up` at once found them."""
     path = tmp_path_factory.mktemp("a #home%41 ü") / "below" / "here"
     home = Home.open(path)
     with pytest.MonkeyPatch.context() as patch:
@@ -276,7 +276,7 @@ def test_server_that_dies_shows_its_log(home: Home, tmp_path: Path, monkeypatch:
 
 
 def test_port_that_another_home_takes_meanwhile(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other home's server answers like ours, so that an answer alone would deceive."""
+    """The other home's server gives the same answers as this home's, so an answer does not show whose server it is."""
     found, taken, free = servers.up(home), processes.read_records(home)["mlflow"].port, free_port()
     (tmp_path / "mlflow.py").write_text(SMALL_SERVER)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

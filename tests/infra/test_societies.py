@@ -1,4 +1,4 @@
-"""Societies in the registry of a real MLflow server: one version per generation, killed at any write or not."""
+"""Societies in the registry of a real MLflow server: one version per generation, even after a kill at any write."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ mlflow.models.set_model(Echo())
 
 @pytest.fixture(scope="session")
 def echo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow model from code, with folders in folders."""
+    """An MLflow model made from code, with nested folders."""
     from mlflow.pyfunc import save_model
 
     folder = tmp_path_factory.mktemp("echo")
@@ -56,7 +56,7 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bare(tmp_path: Path) -> Path:
-    """What counts as an MLflow model as long as nobody loads it."""
+    """A folder that passes as an MLflow model until somebody loads it."""
     folder = tmp_path / "model"
     (folder / "code").mkdir(parents=True)
     (folder / "MLmodel").write_text("flavors: {}\n")
@@ -67,7 +67,7 @@ def bare(tmp_path: Path) -> Path:
 def a_generation(
     job: JobRun, generation: int, folder: Path, parent: SocietyVersion | None = None, n: int = 1, adapter: str = "a"
 ) -> SocietyVersion:
-    """Register a society and its agents, who have no files; the adapters are in the society's word only."""
+    """Register a society and its agents without files; only the society's tags name their adapters."""
     agents, society = _agents(job, generation, parent, n, adapter)
     return _register(job, society, agents, folder, parent)
 
@@ -105,7 +105,7 @@ def _register(
 
 
 def aliases(name: str, alias: str, agents: int = 2) -> dict[str, str]:
-    """Where an alias stands, on the society's model ("") and on its agents' by name; absent where it is not."""
+    """The versions that have an alias: of the society's model under the key "", of its agents' models by name."""
     names = [agent.name for agent in Society.untuned(agents).agents]
     found = {"": client().get_registered_model(name).aliases.get(alias)}
     for model in client().search_registered_models(f"name LIKE '{name}-%'"):
@@ -114,7 +114,7 @@ def aliases(name: str, alias: str, agents: int = 2) -> dict[str, str]:
 
 
 def everywhere(version: SocietyVersion | None) -> dict[str, str]:
-    """What `aliases` gives when all agree on this version."""
+    """The result of `aliases` if the society and all its agents have the alias at this version."""
     return {"": version.version, **version.agent_versions} if version else {}
 
 
@@ -187,9 +187,9 @@ def test_the_candidate_is_the_newest_version_on_the_society_and_all_its_agents(t
     assert aliases("newest", "candidate") == everywhere(first)
     second = a_generation(job, 2, folder, n=2)
     assert aliases("newest", "candidate") == everywhere(second)
-    assert a_generation(job, 1, folder) == first  # of a job that was started again
+    assert a_generation(job, 1, folder) == first  # The job was started again.
     assert aliases("newest", "candidate") == everywhere(second)
-    fresh = a_generation(a_job("newest", "job-b"), 1, folder)  # another job, from the base, with fewer agents
+    fresh = a_generation(a_job("newest", "job-b"), 1, folder)  # This is another job, from the base, with fewer agents.
     assert (fresh.version, fresh.generation, next_generation("newest")) == ("3", 1, 3)
     assert aliases("newest", "candidate") == everywhere(fresh) == {"": "3", "generator-0": "3", "critic-0": "3"}
 
@@ -258,7 +258,7 @@ def test_a_folder_that_is_no_model_leaves_nothing(tracking: str, tmp_path: Path)
 
 
 def _register_again(k: int, folder: Path) -> None:
-    """A generation of its own for every k, with the agents' versions 1 and 2 in turn."""
+    """Register a generation for each k, with the agents' versions 1 and 2 in turn."""
     job = a_job("reaped")
     agents, society = _agents(job, 1 + k % 2, None, n=1)
     version = _register(job, society.model_copy(update={"generation": k}), agents, folder)

@@ -1,4 +1,4 @@
-"""The store: what is there is whole, what is broken is found and replaced."""
+"""The store: stored artifacts are complete, and damaged ones are found and replaced."""
 
 from pathlib import Path
 

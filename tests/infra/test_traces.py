@@ -1,4 +1,4 @@
-"""Debates as traces on a real MLflow server: they read like the debate, and none is there twice."""
+"""Debates as traces on a real MLflow server: the spans follow the debate, and no debate is stored twice."""
 
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def test_the_debates_worth_reading_come_first(tracking: str, limit: int, kinds: 
     job = a_job(f"chosen-{limit}")
     ids = log(job, limit=limit)
     found = traces(job)
-    assert [trace.info.request_preview for trace in found] == kinds, "as the UI lists them: the youngest first"
+    assert [trace.info.request_preview for trace in found] == kinds, "the UI lists the newest first"
     assert [trace.info.trace_id for trace in found] == ids
 
 
@@ -102,7 +102,7 @@ def test_the_weights_of_a_vote_decide_what_became_of_the_debate(tracking: str) -
     frame = debates()
     frame = frame[frame["question"] == "split"].assign(
         answer=["5", "5", "5", "4"], weight=[1.0, 1.0, 0.2, 0.9]
-    )  # of the critics, the one that is right is surer
+    )  # The critic with the right answer has the larger weight.
     (trace_id,) = log_debates(job.experiment_id, open_generation(job, 1), job.job, 1, frame, SEED)
     assert client().get_trace(trace_id).info.response_preview == "generation 1: 4, right (corrected)"
 
@@ -123,7 +123,7 @@ def test_traces_belong_to_their_run_and_are_there_once(tracking: str) -> None:
 
 
 def _log_some(k: int, folder: Path) -> None:
-    """A society of its own for every k."""
+    """Log some debates; every k has its own society."""
     log(a_job(f"traces-killed-{k}"), limit=2)
 
 

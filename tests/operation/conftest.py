@@ -1,4 +1,4 @@
-"""A home that is operated, and runs in it that are killed while others work."""
+"""Fixtures: an operated home, and runs in it that are killed while others work."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
     environment = {
         **plain_environment(),
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-        # A slot a few seconds ahead would else be over before the scheduler sees it.
+        # The scheduler must look often, or it misses a scheduled time that is a few seconds ahead.
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
         "MAFT_PREFECT_PORT": str(free_port()),
         "MAFT_MLFLOW_PORT": str(free_port()),
@@ -64,7 +64,7 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
 
 @pytest.fixture(scope="session")
 def killed(operated: Operated, tmp_path_factory: pytest.TempPathFactory) -> Killed:
-    """Everything but the supervisor is killed -9 in mid-run: the worker, its flow runs, and one started by hand."""
+    """Kill -9 the worker, its flow runs and one started by hand, all in mid-run; the supervisor stays."""
     code = """if True:
         from datetime import timedelta
         from infra.operation.automations import lost_runs, put

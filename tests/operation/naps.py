@@ -1,4 +1,4 @@
-"""A flow as ours are, with a subflow and a task, that sleeps instead of working. A start leaves a line in a file."""
+"""A flow with a subflow and a task, as maft's flows have, that only sleeps; each start writes a line to a file."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def rest(journal: str, seconds: list[float], fault: str) -> None:
 
 
 def woken(journal: str | Path) -> Path:
-    """The file whose coming ends the sleep."""
+    """The file that ends the sleep when it appears."""
     return Path(journal).with_suffix(".woken")
 
 
@@ -52,6 +52,6 @@ def nap(journal: str, seconds: list[float], fault: str = "", society: str = "", 
 
 
 if __name__ == "__main__":
-    # As `maft run` starts a flow: by hand, without a deployment. The names are among those that the server watches.
+    # This starts the flow without a deployment, as `maft run` does. The automations watch flows of these names.
     inner = inner.with_options(name="iterate")
     nap.with_options(name="improve")(os.environ["JOURNAL"], [600.0])

@@ -1,4 +1,4 @@
-"""A home that is operated, used as an operator does it: by commands and through the API of its Prefect server."""
+"""An operated home, and functions that use it as an operator does, by commands and by the API of its Prefect server."""
 
 import subprocess
 import sys
@@ -25,19 +25,19 @@ from infra.operation import up
 up.operate(Home.open(sys.argv[1]), print)
 """
 PATIENCE_SECONDS = 900
-"""For what comes within seconds on an idle machine."""
+"""The time limit of events that take seconds on an idle machine."""
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 
 
 @dataclass
 class Operated:
-    """A home, the environment that its commands are given, and what it posted to the webhook."""
+    """A home, the environment of its commands, and the messages that it posted to the webhook."""
 
     home: Home
     environment: dict[str, str]
     heard: list[dict[str, Any]]
     first_seconds: float = 0.0
-    """What the first `operate` took."""
+    """The time that the first `operate` took."""
 
     def python(self, *arguments: str, client: bool = False) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -80,7 +80,7 @@ class Operated:
     def nap(
         self, journal: Path, *seconds: float, job_variables: dict[str, str] | None = None, **parameters: Any
     ) -> str:
-        """Trigger a run, as the UI does it; returns its id."""
+        """Start a run as the UI does; return its id."""
         with self.api as api:
             deployment = api.get("/deployments/name/nap/nap").json()["id"]
             given = {"journal": str(journal), "seconds": seconds, **parameters}
@@ -96,13 +96,13 @@ class Operated:
         return found
 
     def log(self, run: str) -> str:
-        """What the run said, as its page shows it."""
+        """The log of the run, as its page shows it."""
         with self.api as api:
             lines = api.post("/logs/filter", json={"logs": {"flow_run_id": {"any_": [run]}}}).json()
         return "\n".join(line["message"] for line in lines)
 
     def inside(self, run: str) -> list[dict[str, Any]]:
-        """Its subflow runs, with all task runs of both."""
+        """The subflow runs of the run, and the task runs of both."""
         with self.api as api:
             subflows = api.post("/flow_runs/filter", json={"flow_runs": {"parent_flow_run_id": {"any_": [run]}}}).json()
             ids = [run, *(subflow["id"] for subflow in subflows)]
@@ -110,7 +110,7 @@ class Operated:
         return [*subflows, *tasks]
 
     def until(self, run: str, *states: str) -> dict[str, Any]:
-        """The run, once it is in a state of one of these types."""
+        """Wait until the run is in a state of one of these types; return the run."""
 
         def there() -> dict[str, Any] | None:
             found = self.run(run)
@@ -129,7 +129,7 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
 
 @dataclass
 class Killed:
-    """Runs by what they are for, and what was killed under them."""
+    """Runs by their purpose, and the processes that were killed."""
 
     journal: dict[str, Path]
     run: dict[str, str]

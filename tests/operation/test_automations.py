@@ -1,4 +1,4 @@
-"""Automations on a real server: the webhook is called for what matters."""
+"""Automations on a real server: they call the webhook for failures, promotions and regressions."""
 
 import time
 import uuid
@@ -47,13 +47,13 @@ def test_a_second_crash_is_final_and_told_of(
     found = operated.run(run)
     assert (found["state"]["type"], found["run_count"]) == (end.upper(), count)
     assert len(killed.starts(name)) == count
-    time.sleep(2 * automations.QUIET.total_seconds())  # Nobody starts it a third time, and nobody is told again.
+    time.sleep(2 * automations.QUIET.total_seconds())  # No third start and no second call must follow.
     assert [each["what"] for each in operated.heard if run in str(each)] == [end]
     assert operated.run(run)["state"]["id"] == found["state"]["id"]
 
 
 def test_without_an_address_nobody_is_told(operated: Operated, killed: Killed) -> None:
-    operated.until(killed.run["by hand"], *ENDED)  # Here the usual time of silence comes back.
+    operated.until(killed.run["by hand"], *ENDED)  # `operate` below restores the usual time of silence.
     address = operated.environment.pop(automations.WEBHOOK_VARIABLE)
     assert "deploying" in operated.operate()
     with operated.api as api:

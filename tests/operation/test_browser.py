@@ -1,4 +1,4 @@
-"""The two web pages in a real browser, as an operator uses them: start a run from its form, compare what came of it.
+"""The web pages of Prefect and MLflow in a real browser: start a run from its form, and compare its generations.
 
 pytest tests/operation/test_browser.py      # needs Chromium: apt-get install chromium
 """
@@ -27,10 +27,10 @@ SMALL = {
     "Number of held-out problems": "8",
 }
 SHOTS = os.environ.get("MAFT_SCREENSHOTS")
-"""A folder for pictures of the pages. The README's are of the default job, which takes minutes."""
+"""A folder for pictures of the pages. If it is set, the job is the default one, which takes minutes."""
 SOCIETY, ITERATIONS, MADE = ("arith", "2", "generations 1 to 2") if SHOTS else ("web", "1", "generation 1")
 SECONDS = 60_000
-"""Pages of a busy machine take their time; in milliseconds, as Playwright counts."""
+"""The time limit for a page on a busy machine, in milliseconds, the unit of Playwright."""
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +45,20 @@ def page() -> Iterator[Page]:
 
 
 def field(page: Page, title: str) -> Locator:
-    """The control of a form field, by its title."""
+    """The control of the form field with this title."""
     label = page.get_by_text(f"{title} (Optional)", exact=True)
     return page.locator(".schema-form-property").filter(has=label).last.locator("input, textarea").first
 
 
 def shoot(page: Page, name: str) -> None:
     if SHOTS:
-        page.wait_for_timeout(2500)  # until charts have drawn themselves
+        page.wait_for_timeout(2500)  # The charts need some time to be drawn.
         page.screenshot(path=Path(SHOTS) / f"{name}.png")
 
 
 @pytest.fixture(scope="module")
 def run(operated: Operated, page: Page) -> dict[str, Any]:
-    """A run of `improve`, started from its form after a bad value was refused there."""
+    """Start a run of `improve` from its form, after the form has refused a bad value."""
     prefect = operated.page("").partition("/runs/")[0]
     page.goto(f"{prefect}/deployments")
     page.get_by_role("link", name="improve", exact=True).first.click()
@@ -72,14 +72,14 @@ def run(operated: Operated, page: Page) -> dict[str, Any]:
     page.get_by_role("button", name="Submit").click()
     page.get_by_text("config.iterations").first.wait_for()
     field(page, "Iterations").fill(ITERATIONS)
-    # Not by the notice's "View run": on a busy machine it has come and gone before it can be pressed.
+    # The link "View run" in the notice is not used: on a busy machine it disappears before it can be pressed.
     started = page.locator("a[href*='/runs/flow-run/']").first
     submit = page.get_by_role("button", name="Submit")
     submit.click()
     try:
         started.wait_for(timeout=10_000)
     except TimeoutError:
-        if submit.is_visible():  # After a correction, Prefect may want it twice.
+        if submit.is_visible():  # After a correction, Prefect may need a second click.
             submit.click()
     started.click()
     page.wait_for_url("**/runs/flow-run/**")
@@ -113,7 +113,7 @@ def test_a_failed_run_goes_on_from_the_cache_when_it_is_retried_on_its_page(
 ) -> None:
     (picture,) = operated.home.pictures.glob(f"{SOCIETY}-*[0-9a-f].png")
     picture.unlink()
-    picture.mkdir()  # The last step cannot write it then.
+    picture.mkdir()  # A folder in place of the picture makes the last step fail.
     with operated.api as api:
         wanted = {"parameters": run["parameters"]}
         again = api.post(f"/deployments/{run['deployment_id']}/create_flow_run", json=wanted).json()["id"]
@@ -148,7 +148,7 @@ def test_two_generations_are_compared_in_mlflow(
     assert experiment is not None
     (job,) = client.search_runs([experiment.experiment_id], "tags.`maft.kind` = 'job'")
     page.goto(f"{operated.tracking_uri}/#/experiments/{experiment.experiment_id}/runs/{job.info.run_id}")
-    page.get_by_role("button", name="Close").click()  # the assistant
+    page.get_by_role("button", name="Close").click()  # This closes the assistant.
     expect(page.get_by_text("generation 1").first).to_be_visible()
     shoot(page, "mlflow-job")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", operated.tracking_uri)

@@ -1,4 +1,4 @@
-"""What `maft up` deploys, on a real server."""
+"""The deployments of `maft up` on a real server."""
 
 import time
 from datetime import datetime
@@ -63,7 +63,7 @@ def test_a_second_time_is_quick_and_changes_nothing(operated: Operated) -> None:
     assert time.monotonic() - started < operated.first_seconds / 3
     after = told(operated)
     for each in (one for kinds in (before, after) for kind in kinds.values() for one in kind):
-        # The polling of the worker moves these, and nothing else: `updated` least of all.
+        # The polling of the worker changes these two fields. No other field may change, in particular not `updated`.
         each.pop("last_polled", None)
         each.pop("status", None)
     assert after == before and processes.read_records(operated.home) == record

@@ -1,4 +1,4 @@
-"""Nights fired by Prefect's scheduler on a real job: what each starts from, makes and promotes, one of them killed."""
+"""Nightly runs on a real job, started by Prefect's scheduler: their start, generation and promotion; one is killed."""
 
 import os
 import signal
@@ -33,10 +33,10 @@ def tracking(operated: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def due(operated: Operated, config: dict[str, Any]) -> str:
-    """Give `nightly` a schedule with its only slot a few seconds ahead; the id of the run that it fires."""
+    """Give `nightly` a schedule with one time a few seconds ahead; return the id of the run that starts then."""
     with operated.api as api:
         deployment = api.get("/deployments/name/nightly/nightly").json()["id"]
-        for ahead in (8, 30, 120):  # A busy scheduler looks too late for a slot that is near.
+        for ahead in (8, 30, 120):  # A busy scheduler may miss a time that is too near.
             at = datetime.now(UTC) + timedelta(seconds=ahead)
             slot = {
                 "schedule": {"interval": 10 * 24 * 3600, "anchor_date": at.isoformat(), "timezone": "UTC"},
@@ -55,7 +55,7 @@ def due(operated: Operated, config: dict[str, Any]) -> str:
 
 
 def scheduled(api: httpx.Client, deployment: str, schedule: str, at: datetime) -> str | None:
-    """The id of the run that this schedule has at this time; None if there is none until then."""
+    """The id of the run that this schedule has at this time; None if there is none when the time comes."""
     wanted = {
         "deployments": {"id": {"any_": [deployment]}},
         "flow_runs": {"expected_start_time": {"before_": (at + timedelta(minutes=1)).isoformat()}},
@@ -72,7 +72,7 @@ def scheduled(api: httpx.Client, deployment: str, schedule: str, at: datetime) -
 
 
 def by_hand(operated: Operated, config: dict[str, Any]) -> str:
-    """Start `nightly` from its form; the id of the run."""
+    """Start `nightly` from its form; return the id of the run."""
     with operated.api as api:
         deployment = api.get("/deployments/name/nightly/nightly").json()["id"]
         wanted = {"parameters": {"config": config}}
@@ -80,7 +80,7 @@ def by_hand(operated: Operated, config: dict[str, Any]) -> str:
 
 
 def night(operated: Operated, run: str) -> SocietyVersion:
-    """One night to its end; the generation that it made."""
+    """Wait until a night ends; return the generation that it made."""
     state = operated.until(run, *ENDED)["state"]
     assert state["type"] == "COMPLETED", state
     found = find_society(SOCIETY, "candidate")
@@ -94,8 +94,8 @@ def tags(version: SocietyVersion) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def nights(operated: Operated) -> list[tuple[SocietyVersion, SocietyVersion | None]]:
-    """Three generations in a row, each with the champion of the time before."""
-    operated.operate()  # Other tests may have left it without a webhook.
+    """The generations of three nights in a row, each with the champion before that night."""
+    operated.operate()  # Other tests may have removed the webhook.
     made: list[tuple[SocietyVersion, SocietyVersion | None]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", operated.tracking_uri)
@@ -129,8 +129,8 @@ def test_a_bad_night_is_not_promoted_nor_joined_by_another(operated: Operated, n
 
 
 def test_a_killed_night_ends_completed_and_registers_nothing_twice(operated: Operated, nights: list[Any]) -> None:
-    # Of a run that is scheduled and started within minutes, Prefect misses the first event, and then holds the others
-    # back for a quarter of an hour, in case they came too early. So this one is not fired by the schedule.
+    # If a run is scheduled and started within minutes, Prefect misses its first event, and then holds the other events
+    # back for 15 minutes, in case they came too early. So the schedule does not start this run.
     run = by_hand(operated, SMALL)
     wait_for(lambda: [t for t in operated.inside(run) if "finetune" in t["name"]], "finetuning at night")
     record = processes.read_records(operated.home)[WORKER]

@@ -1,4 +1,4 @@
-"""Runs that lose their worker: killed -9 in mid-run, or stopped by `down`.
+"""Runs whose worker is killed with kill -9 in mid-run, or stopped by `down`.
 
 pytest tests/operation      # two and a half minutes, most of it waiting
 """
@@ -31,14 +31,14 @@ def test_a_killed_run_takes_its_society_again(operated: Operated, killed: Killed
     run = operated.until(killed.run["holder"], "COMPLETED", "FAILED", "CANCELLED")
     assert run["state"]["type"] == "COMPLETED" and run["run_count"] == 2
     assert WAITS not in run["name"]
-    # It does not wait until the lease of its first attempt has ended.
+    # The run does not wait until the lease of its first attempt has ended.
     assert "waiting: another run" not in operated.log(run["id"])
 
 
 def test_a_society_has_one_run_at_a_time(operated: Operated, killed: Killed) -> None:
     runs = [operated.until(killed.run[name], *ENDED) for name in ("first", "second")]
     assert [run["state"]["type"] for run in runs] == ["COMPLETED"] * 2 and [run["run_count"] for run in runs] == [1, 1]
-    assert not any(run["name"].endswith(WAITS) for run in runs), "a name says what is, and the wait is over"
+    assert not any(run["name"].endswith(WAITS) for run in runs), "the name of a run no longer says that it waits"
     assert ["waiting: another run" in operated.log(run["id"]) for run in runs].count(True) == 1
     spans = []
     for run in runs:
@@ -61,7 +61,7 @@ def test_down_leaves_a_run_waiting_and_up_lets_it_go_on(operated: Operated, kill
     wait_for(journal.exists, "start")
     family = processes.members(operated.home, WORKER, processes.read_records(operated.home)[WORKER])
     assert servers.down(operated.home) == [WORKER, "prefect", "mlflow"]
-    # The worker, the run's process and its child; a fourth where one of them was just asking the system something.
+    # The processes are the worker, the run's process and its child; one of them may have started a short-lived fourth.
     assert len(family) >= 3 and not any(process.is_running() for process in family)
     operated.operate()
     found = operated.until(run, "COMPLETED", "FAILED", "CRASHED")

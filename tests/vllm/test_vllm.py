@@ -1,4 +1,4 @@
-"""vLLM against the transformers engine: offline, and behind HTTP (`make test-vllm`)."""
+"""vLLM, offline and over HTTP, gives the same texts as the transformers engine (`make test-vllm`)."""
 
 import importlib.util
 import os
@@ -50,7 +50,7 @@ def offline(local: TransformersEngine) -> Iterator[VllmEngine]:
 
 @pytest.fixture(scope="module")
 def served(local: TransformersEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAIEngine]:
-    """The openai engine before a real vLLM server that was started as the README says."""
+    """The openai engine with a real vLLM server, which is started as the manual says."""
     port = free_port()
     log = tmp_path_factory.mktemp("server") / "log"
     where = ["--model", str(base_model.EMBEDDED), "--host", "127.0.0.1", "--port", str(port)]
@@ -97,7 +97,7 @@ def test_greedy_equals_transformers_for_base_and_three_adapters_in_one_batch(
     engine: Engine, local: TransformersEngine
 ) -> None:
     asked = [request for name in (ONE, None, TWO, THREE) for request in requests(8, name)]
-    asked = asked[::3] + asked[1::3] + asked[2::3]  # No two neighbours speak with one adapter.
+    asked = asked[::3] + asked[1::3] + asked[2::3]  # Neighbouring requests have different adapters.
     heard: list[int] = []
     said = engine.complete(asked, GREEDY, lambda done, total: heard.append(done))
     assert said == local.complete(asked, GREEDY, quiet)
@@ -115,7 +115,7 @@ def test_samples_repeat_under_their_seeds(engine: Engine) -> None:
 
 
 def test_many_long_prompts_are_sampled(engine: Engine) -> None:
-    """Read in portions, seeded requests end vLLM 0.32 on a CPU."""
+    """On a CPU, vLLM 0.32 crashes when it processes seeded requests in portions, so maft avoids that."""
     long = [Request([prompts.solve("1+" * 300 + "1?")], None, seed, 5) for seed in range(40)]
     assert len(engine.complete(long, Sampling(), quiet)) == 40
 
@@ -144,7 +144,7 @@ def test_an_adapter_is_loaded_once_by_a_server(served: OpenAIEngine) -> None:
 
 def kill_engine() -> None:
     for child in psutil.Process().children(recursive=True):
-        # Killed already, it stays a zombie until its parent takes note; such have no command line.
+        # A killed process stays a zombie, without a command line, until its parent has noticed.
         if child.status() != psutil.STATUS_ZOMBIE and "EngineCore" in " ".join([child.name(), *child.cmdline()]):
             child.kill()
 

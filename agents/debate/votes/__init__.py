@@ -1,4 +1,4 @@
-"""Votes: what the answers of the last round count for when a debate is decided. One file of this folder for each."""
+"""Votes: how much each answer of the last round counts. Each vote has its own file in this folder."""
 
 from typing import ClassVar
 
@@ -10,12 +10,12 @@ from evaluation.registry import Registry
 
 
 class Vote(Record):
-    """How answers are weighed. The docstring of its class is what the config says of it."""
+    """How answers are weighed. The docstring of a subclass is its description in the config."""
 
     weighs: ClassVar[bool] = True
-    """Whether answers may count differently."""
+    """Whether answers can have different weights."""
     reads_likelihoods: ClassVar[bool] = False
-    """Whether it takes an engine whose model is here to read with."""
+    """Whether the vote needs likelihoods, which only an engine with its model in this process can compute."""
 
     def weigh(self, run: Run, society: Society, *, transcript: Transcript) -> Responses:
         """The last round of a debate, each response with its weight."""
@@ -26,15 +26,15 @@ VOTES: Registry[Vote] = Registry("vote", __name__)
 
 
 def weigh(run: Run, society: Society, *, transcript: Transcript, vote: Vote) -> Responses:
-    """The last round of a debate, each response with what it counts for.
+    """The last round of a debate, each response with its weight in the vote.
 
     Args:
-        run: the surroundings.
-        society: those who spoke.
+        run: the base models, the engine and the store.
+        society: the agents that debated.
         transcript: the whole debate.
-        vote: how they are weighed.
+        vote: how the responses are weighed.
 
     Raises:
-        EngineError: the vote reads likelihoods, and the engine cannot.
+        EngineError: the vote needs likelihoods, which the engine cannot compute.
     """
     return vote.weigh(run, society, transcript=transcript)

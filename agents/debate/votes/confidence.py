@@ -1,4 +1,4 @@
-"""A vote by confidence."""
+"""The vote that weighs answers by the agents' confidence."""
 
 from typing import ClassVar
 
@@ -9,13 +9,13 @@ from agents.society import Society
 
 
 class Confidence(Vote):
-    """as much as its agent was sure of its words, the geometric mean of their probabilities"""
+    """the confidence of its agent, which is the geometric mean of the probabilities of the response's tokens"""
 
     reads_likelihoods: ClassVar[bool] = True
 
     def weigh(self, run: Run, society: Society, *, transcript: Transcript) -> Responses:
-        """See `agents.judging.confidence`."""
-        # Imports torch, which nobody should wait for before there is something to weigh.
+        """The last round with the agents' confidence as weights, see `agents.judging.confidence`."""
+        # Imported here, since it imports torch, which takes seconds.
         from agents.judging.confidence import confidence
 
         return confidence(run, society, transcript=transcript)

@@ -1,4 +1,4 @@
-"""The paper's vote."""
+"""The paper's majority vote."""
 
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ class Majority(Vote):
     weighs: ClassVar[bool] = False
 
     def weigh(self, run: Run, society: Society, *, transcript: Transcript) -> Responses:
-        """As they are: every response has the weight 1."""
+        """The last round, unchanged: every response has the weight 1."""
         return transcript.rounds[-1]
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @ENGINES.add("openai")
 class OpenAISettings(EngineSettings):
-    """Which server is asked, and how."""
+    """Which server gets the requests, and how they are sent."""
 
     model_config = ConfigDict(title="openai")
 
@@ -36,18 +36,18 @@ class OpenAISettings(EngineSettings):
         min_length=1,
         max_length=500,
         title="Served model",
-        description="Name under which the server has the base model; none for the only one that it has.",
+        description="Name of the base model on the server; none if the server has only one base model.",
     )
-    concurrency: int = Field(default=32, ge=1, le=1024, title="Concurrency", description="Requests under way at once.")
+    concurrency: int = Field(default=32, ge=1, le=1024, title="Concurrency", description="Requests sent at once.")
     timeout_seconds: float = Field(
-        default=120.0, gt=0.0, le=3600.0, title="Time-out", description="Longest wait for one answer, seconds."
+        default=120.0, gt=0.0, le=3600.0, title="Time-out", description="Longest wait for one answer, in seconds."
     )
     attempts: int = Field(
         default=5,
         ge=1,
         le=20,
         title="Attempts",
-        description="Times that a request is tried when the server is busy, failing or gone.",
+        description="How often a request is tried if the server is busy, fails or cannot be reached.",
     )
 
     @field_validator("url")
@@ -65,17 +65,17 @@ class OpenAISettings(EngineSettings):
         return url.rstrip("/")
 
     def check(self) -> None:
-        """Refuse a server that is not on this machine without a key.
+        """Refuse a server on another machine if no key is set.
 
         Raises:
-            EngineError: the key is missing, or is not something that can be sent.
+            EngineError: the key is missing, or has characters that cannot be sent.
         """
         from agents.engines.openai.http import api_key
 
         api_key(self.url)
 
     def open(self, bases: Bases, runner: "Runner", adapters: Path) -> Engine:
-        """An engine that asks the server."""
+        """An engine that sends its requests to the server."""
         self.check()
         return _engine(self, adapters)
 

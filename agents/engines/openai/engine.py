@@ -1,7 +1,7 @@
 """An engine behind HTTP: any server with OpenAI's API, such as a running vLLM server or a hosted model.
 
-The base model answers under its served name. Adapters are loaded into a vLLM server when they are first named, under
-their SHA-256; the server must see the same files, so it runs on this machine or shares the home folder.
+The base model answers under its served name. Adapters are loaded into a vLLM server, under their SHA-256, when a
+request first needs them. The server must see the same files, so it runs on this machine or shares the home folder.
 """
 
 from collections.abc import Iterable, Sequence
@@ -50,10 +50,10 @@ class _Models(BaseModel):
 
 
 class OpenAIEngine:
-    """Completes requests on a server, `settings.concurrency` of them at once.
+    """Completes requests on a server, at most `settings.concurrency` at once.
 
     Args:
-        settings: `url` is set.
+        settings: the server, and how requests are sent.
         adapters: the folder with one folder for each adapter, named by its SHA-256.
     """
 
@@ -65,21 +65,21 @@ class OpenAIEngine:
         """Completions in the order of the requests.
 
         Raises:
-            EngineError: the server is gone, refuses, cannot load adapters or breaks OpenAI's API. The first fault ends
-                the whole batch once the requests under way have ended.
+            EngineError: the server cannot be reached, refuses a request, cannot load adapters or breaks OpenAI's API.
+                The first error ends the whole batch, after the requests already sent have ended.
         """
         if not requests:
             return []
         with Server(self.settings) as server:
             names = self._names(server, {request.adapter for request in requests})
-            # Threads and no event loop: `on_progress` is called in the caller's thread, whatever runs there.
+            # Threads, not an event loop: `on_progress` is called in the caller's thread, which may run a loop itself.
             pool = ThreadPoolExecutor(min(self.settings.concurrency, len(requests)))
             asked = [pool.submit(_ask, server, names[request.adapter], request, sampling) for request in requests]
             done = 0
             try:
                 for each in as_completed(asked):
                     if isinstance(each.exception(), StoppedError):
-                        continue  # Another request's fault stopped this one, and is raised in its turn.
+                        continue  # Stopped by the error of another request, which is raised there.
                     each.result()
                     done += 1
                     on_progress(done, len(requests))
@@ -89,7 +89,7 @@ class OpenAIEngine:
         return [each.result() for each in asked]
 
     def _names(self, server: Server, adapters: set[str | None]) -> dict[str | None, str]:
-        """Load the adapters that the server lacks; the served name of each, and of the base under None."""
+        """Load the adapters that the server lacks; return the served name of each, and of the base under None."""
         wanted = sorted(adapter for adapter in adapters if adapter)
         served = _served(server) if wanted or not self.settings.model else []
         there = {model.id for model in served}
@@ -106,12 +106,12 @@ class OpenAIEngine:
                 {"lora_name": adapter, "lora_path": str(self.adapters / adapter)},
             )
         except RefusedError as refused:
-            # Another process may have been first.
+            # Another process may have loaded it first.
             if adapter not in {model.id for model in _served(server)}:
                 raise EngineError(
                     f"engine.url {server.url}: the server did not load adapter {adapter[:12]} (status "
-                    f"{refused.status}, {refused.said}); vLLM does when started with --enable-lora, --max-lora-rank at "
-                    f"or above finetune.rank and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True where it sees {self.adapters}; "
+                    f"{refused.status}, {refused.said}); start vLLM with --enable-lora, --max-lora-rank at or above "
+                    f"finetune.rank and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True where it can read {self.adapters}, "
                     "or set engine.name to another engine"
                 ) from refused
 
@@ -161,8 +161,8 @@ def _read(kind: type[T], server: Server, content: bytes) -> T:
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
-        place = ".".join(map(str, error.errors(include_input=False)[0]["loc"])) or "the whole"
+        place = ".".join(map(str, error.errors(include_input=False)[0]["loc"])) or "the whole answer"
         raise EngineError(
-            f"engine.url {server.url}: not an answer of OpenAI's API ({place} is not as it should be): "
-            f"{server.shown(content)!r}; name the base URL of such a server, mostly one that ends in /v1"
+            f"engine.url {server.url}: not an answer of OpenAI's API ({place} is not valid): "
+            f"{server.shown(content)!r}; set engine.url to the base URL of such a server, which usually ends in /v1"
         ) from None

@@ -1,4 +1,4 @@
-"""Requests to one server with OpenAI's HTTP API: answers of bounded length, retries with backoff, a key never shown.
+"""Requests to one server with OpenAI's HTTP API: bounded answers, retries with backoff, and a key that is never shown.
 
 This uses httpx and not OpenAI's own client, which reads answers of any length, follows redirects and also takes its
 server, headers and organisation from the environment.
@@ -26,13 +26,13 @@ log = logging.getLogger("maft.engines")
 
 KEY = "OPENAI_API_KEY"
 MOST_BYTES = 8 * 2**20
-"""Longest answer."""
+"""Length of the longest answer that is read."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
-"""Seconds between attempts: doubled each time, never more than the longest, whatever Retry-After says."""
+"""Seconds between attempts: the pause doubles each time, up to the longest, whatever Retry-After says."""
 
 
 class RefusedError(EngineError):
-    """The server refused a request for good: any 4xx but 429, or a redirect. `said` is its reason, fit for a log."""
+    """The server refused a request for good: any 4xx but 429, or a redirect. `said` is its reason, safe for a log."""
 
     def __init__(self, message: str, status: int, said: str) -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class StoppedError(EngineError):
 
 
 class _PassingError(Exception):
-    """The server is busy, failing or gone; `asked` are the seconds that it wants to be left alone."""
+    """The server is busy, fails or cannot be reached; `asked` is how many seconds it asks to wait."""
 
     def __init__(self, fault: str, asked: float = 0.0) -> None:
         super().__init__(fault)
@@ -61,10 +61,10 @@ def is_loopback(url: str) -> bool:
 
 
 def api_key(url: str) -> SecretStr | None:
-    """The key in the environment; None where none is set and the server is on this machine.
+    """The key in the environment; None if no key is set and the server is on this machine.
 
     Raises:
-        EngineError: a server elsewhere has no key, or the key has characters that a header cannot have.
+        EngineError: no key is set for a server on another machine, or the key has characters that a header cannot have.
     """
     key = os.environ.get(KEY, "").strip()
     if not key:
@@ -72,8 +72,8 @@ def api_key(url: str) -> SecretStr | None:
             return None
         raise EngineError(f"engine.url is {url}, but {KEY} is not set in the environment; set it to the server's key")
     if not (key.isascii() and key.isprintable()) or " " in key:
-        # The HTTP library would quote it in its error.
-        raise EngineError(f"{KEY} has characters that no key has (it is not shown here); set it to the server's key")
+        # The HTTP library would show the key in its error.
+        raise EngineError(f"{KEY} has characters that a key cannot have (it is not shown); set it to the server's key")
     return SecretStr(key)
 
 
@@ -108,12 +108,13 @@ class Server:
         self.stopped.set()
 
     def call(self, method: str, path: str, body: dict[str, object] | None = None) -> bytes:
-        """The content of a 200 answer, after as many attempts as it takes.
+        """The content of a 200 answer, after at most `attempts` attempts.
 
         Raises:
             RefusedError: at once, for an answer that another attempt would not change.
             StoppedError: after `stop`.
-            EngineError: the server was busy, failing, silent or gone each time, or its answer is too long.
+            EngineError: the server was busy, failed, sent nothing or could not be reached each time, or its answer is
+                too long.
         """
         attempts = Retrying(
             retry=retry_if_exception_type(_PassingError),
@@ -128,7 +129,7 @@ class Server:
         except _PassingError as fault:
             raise EngineError(
                 f"engine.url {self.url}: gave up after {self.attempts} attempts, the last one ended with: {fault}; "
-                "see that the server runs and answers there, or raise engine.attempts or engine.timeout_seconds"
+                "check that the server runs and answers there, or raise engine.attempts or engine.timeout_seconds"
             ) from None
         return content
 
@@ -136,8 +137,8 @@ class Server:
         """The content of a 200 answer.
 
         Raises:
-            _PassingError: another attempt may end otherwise.
-            EngineError: it will not, see `call`.
+            _PassingError: another attempt may succeed.
+            EngineError: another attempt would not succeed, see `call`.
         """
         if self.stopped.is_set():
             raise StoppedError(f"engine.url {self.url}: stopped")
@@ -164,7 +165,7 @@ class Server:
         )
 
     def _once(self, method: str, path: str, body: dict[str, object] | None) -> tuple[int, bytes, float]:
-        """Status, content and the seconds that the server asks to wait (0.0: it does not)."""
+        """Status, content and the seconds that the server asks to wait (0.0 if it does not)."""
         until = time.monotonic() + self.patience
         content = bytearray()
         with self.client.stream(method, f"{self.url}{path}", json=body) as response:
@@ -177,7 +178,7 @@ class Server:
             return response.status_code, bytes(content), _retry_after(response.headers.get("retry-after", ""))
 
     def shown(self, said: bytes | str) -> str:
-        """What a server said, fit for a log: short, printable, without the key."""
+        """A server's text made safe for a log: short, printable, without the key."""
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
         if self.key:
             text = text.replace(self.key.get_secret_value(), "***")
@@ -198,7 +199,7 @@ def _pause(attempt: int, asked: float) -> float:
 
 
 def _retry_after(text: str) -> float:
-    """Seconds from now; 0.0 for no date and no number."""
+    """Seconds in a Retry-After header; 0.0 if it is neither a number nor a date."""
     try:
         return max(0.0, float(text)) if text.replace(".", "", 1).isdigit() else _until(text)
     except (ValueError, TypeError, OverflowError):

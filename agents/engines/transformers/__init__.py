@@ -1,4 +1,4 @@
-"""The default engine: transformers models that stay in memory, and speak for all agents of their base."""
+"""The default engine: transformers models that stay in memory, and answer for all agents of their base."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -23,10 +23,10 @@ class TransformersSettings(EngineSettings):
     reads_likelihoods: ClassVar[bool] = True
     mixes_bases: ClassVar[bool] = True
 
-    name: Literal["transformers"] = Field(default="transformers", title="Engine", description="in this process.")
+    name: Literal["transformers"] = Field(default="transformers", title="Engine", description="runs in this process.")
 
     def open(self, bases: Bases, runner: "Runner", adapters: Path) -> Engine:
-        """The resident models, the same that training works on."""
+        """An engine on the models in memory, which training uses too."""
         from agents.engines.transformers.resident import resident
 
         return resident(bases, runner, adapters)

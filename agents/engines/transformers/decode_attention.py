@@ -1,4 +1,4 @@
-"""Attention for decoding on a CPU: one query token a row against the cached keys and values.
+"""Attention for decoding on a CPU: one query token per row against the cached keys and values.
 
 torch's CPU flash kernel pads a single query to a block of 32 and takes 40 % of the decode time of a small model; two
 batched products do the same at the speed of memory. Prompts (more than one query token) still go to that kernel.
@@ -23,12 +23,12 @@ def decode_attention(  # noqa: PLR0913, transformers calls it
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """query (B, H, t, D), key and value (B, H_kv, T, D), boolean mask (B, 1, t, T); returns (B, t, H, D)."""
+    """Attention (B, t, H, D) of query (B, H, t, D) to key and value (B, H_kv, T, D); boolean mask (B, 1, t, T)."""
     if query.shape[2] != 1 or torch.is_grad_enabled():
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     batch, heads, _, width = query.shape
     shared = key.shape[1]
-    # Query heads that share a key head stand side by side, so grouped-query attention copies no keys.
+    # Query heads that share a key head are adjacent, so grouped-query attention copies no keys.
     scores = query.reshape(batch, shared, heads // shared, width) @ key.transpose(2, 3)
     scores *= scaling if scaling is not None else width**-0.5
     if attention_mask is not None:
@@ -41,7 +41,7 @@ def decode_attention(  # noqa: PLR0913, transformers calls it
 
 
 def use_decode_attention(model: PreTrainedModel) -> None:
-    """Let a model on a CPU that uses torch's attention use this one; any other model is left as it is."""
+    """Use this attention in a model on a CPU that uses torch's attention; any other model stays unchanged."""
     if model.device.type == "cpu" and model.config._attn_implementation == "sdpa":
         AttentionInterface.register(NAME, decode_attention)
         AttentionMaskInterface.register(NAME, sdpa_mask)

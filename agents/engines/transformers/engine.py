@@ -1,8 +1,8 @@
-"""The default engine: one resident transformers model, batched decoding, adapters merged for their batch.
+"""The default engine: one transformers model in memory, batched decoding, adapters merged for their batch.
 
 It is fast on small models since it never copies the cache, drops rows that have ended, and has no adapter layers in the
-decode loop: an adapter's product is added to the base weights for its batch, and the base weights are put back, bit for
-bit, after it.
+decode loop: an adapter's product is added to the base weights for its batch, and afterwards the base weights are
+restored, bit for bit.
 """
 
 import logging
@@ -27,7 +27,7 @@ from agents.engines.transformers.sampler import choose, uniforms
 log = logging.getLogger("maft.engines")
 
 PORTION_TOKENS = {"cpu": 2048, "cuda": 65_536}
-"""Prompt tokens read in one forward pass, padding included."""
+"""Maximum prompt tokens read in one forward pass, padding included, by device."""
 DROP_SHARE = 0.125
 """Finished rows are dropped from the batch when they are at least this share of it."""
 
@@ -94,7 +94,7 @@ class TransformersEngine:
             except torch.OutOfMemoryError:
                 if rows == 1:
                     raise
-            # Outside the handler the error is gone, and with it the tensors of its frames.
+            # This is outside the handler, where the error and the tensors in its frames are freed.
             log.warning("out of memory with %d prompts at once; going on with %d", rows, rows // 2)
             rows = self.batch_rows = rows // 2
             if torch.cuda.is_available():
@@ -102,7 +102,7 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def _decode(self, prompts: list[list[int]], requests: list[Request], sampling: Sampling) -> list[Completion]:
-        """Decode one batch; a prompt that fills the context is answered by an empty text, not finished."""
+        """Decode one batch; a prompt that fills the context gets an empty text that is not finished."""
         room = [min(r.max_new_tokens, self.context - len(p)) for p, r in zip(prompts, requests, strict=True)]
         fits = [place for place, tokens in enumerate(room) if tokens > 0]
         tokens: list[list[int]] = [[] for _ in prompts]
@@ -124,7 +124,7 @@ class TransformersEngine:
     def _loop(
         self, prompts: list[list[int]], limits: torch.Tensor, noise: torch.Tensor, sampling: Sampling
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token ids (B, longest limit) and how many of each row were sampled (B,), the end token included."""
+        """Token ids (B, longest limit), and the number sampled in each row (B,), the end token included."""
         device = self.model.device
         steps = noise.shape[1]
         seen = _left_padded([torch.ones(len(prompt), dtype=torch.long) for prompt in prompts])
@@ -162,10 +162,10 @@ class TransformersEngine:
         return output, counts
 
     def _read(self, prompts: list[list[int]], mask: torch.Tensor, cache: ReservedCache) -> torch.Tensor:
-        """Fill the cache with the prompts, right-aligned to the width of `mask`; logits (B, V) of the next tokens.
+        """Fill the cache with the prompts, right-aligned to the width of `mask`; return the next tokens' logits (B, V).
 
-        A few rows at a time, each portion as wide as its longest prompt: a layer's results stay in the processor's
-        cache, and little of them is padding.
+        Rows are read in small portions, each as wide as its longest prompt. So a layer's results stay in the
+        processor's cache, and little of them is padding.
         """
         width, most = mask.shape[1], PORTION_TOKENS[mask.device.type]
         logits = []
@@ -195,12 +195,12 @@ class TransformersEngine:
 
 
 def _left_padded(rows: list[torch.Tensor]) -> torch.Tensor:
-    """Rows of unlike lengths as (rows, longest), with zeros before the shorter ones."""
+    """Rows of different lengths as one tensor (rows, longest), with zeros before the shorter rows."""
     return pad_sequence(rows, batch_first=True, padding_side="left")
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """All tokens that end a turn: those of the tokenizer and of the generation config."""
+    """All tokens that end a turn, by the tokenizer and by the generation config."""
     configured = model.generation_config.eos_token_id if model.generation_config else None
     ends = configured if isinstance(configured, list) else [configured]
     return {int(token) for token in [*ends, tokenizer.eos_token_id] if token is not None}
@@ -208,7 +208,7 @@ def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[
 
 @contextmanager
 def speaking_as(model: PreTrainedModel, adapter: Path | None) -> Iterator[None]:
-    """Merge an adapter into the resident model until the context ends; then put the base weights back, bit for bit."""
+    """Merge an adapter into the model until the context ends; then restore the base weights, bit for bit."""
     if adapter is None:
         yield
         return

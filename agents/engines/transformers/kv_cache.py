@@ -1,7 +1,7 @@
 """A key-value cache that is written in place and can drop finished rows.
 
 transformers' dynamic cache copies all keys and values at every step, and its static cache attends over the whole
-reserved length; this one reserves memory, writes in place and attends over the tokens written so far. Prompts may be
+reserved length. This cache reserves memory, writes in place and attends over the tokens written so far. Prompts can be
 read a few rows at a time: `aim` sets the rows and columns that the next forward pass fills.
 """
 
@@ -30,7 +30,7 @@ class ReservedLayer(CacheLayerMixin):
         self.rows, self.first, self.length = rows, first, length
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Reserve the buffers once the shapes are known; zeros, since masked values must still be finite."""
+        """Reserve the buffers once the shapes are known; they hold zeros, since masked values must be finite."""
         _, heads, _, head_dim = key_states.shape
         self.keys = key_states.new_zeros(self.batch, heads, self.capacity, head_dim)
         self.values = value_states.new_zeros(self.batch, value_states.shape[1], self.capacity, value_states.shape[3])
@@ -39,7 +39,7 @@ class ReservedLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append (rows, heads, t, head_dim); views of all keys and values of these rows."""
+        """Append (rows, heads, t, head_dim); return views of all keys and values of these rows."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         end = self.length + key_states.shape[2]
@@ -49,7 +49,7 @@ class ReservedLayer(CacheLayerMixin):
         return self.keys[self.rows, :, self.first : end], self.values[self.rows, :, self.first : end]
 
     def close_up(self, holes: torch.Tensor, movers: torch.Tensor, rows: int) -> None:
-        """Move the rows `movers` to the places `holes`, then drop all rows from `rows` on."""
+        """Move the rows `movers` to the positions `holes`, then drop all rows from `rows` on."""
         for buffer in (self.keys, self.values):
             buffer.index_copy_(0, holes, buffer.index_select(0, movers))
         self.keys, self.values = self.keys[:rows], self.values[:rows]
@@ -80,9 +80,9 @@ class ReservedCache(Cache):
             layer.aim(rows, first, length)
 
     def keep(self, alive: torch.Tensor) -> torch.Tensor:
-        """Drop the rows that are not `alive` (B,): the last living rows move to their places.
+        """Drop the rows that are not `alive` (B,); the last rows that are alive take their positions.
 
-        Only as many rows are copied as there are holes.
+        Only as many rows are copied as there are free positions.
 
         Returns:
             The former index of each row, (rows alive,).

@@ -12,7 +12,7 @@ class MixedEngine:
 
     Args:
         bases: the base of each agent.
-        engines: one for each base.
+        engines: one engine for each base.
     """
 
     def __init__(self, bases: Bases, engines: Mapping[Base, TransformersEngine]) -> None:

@@ -1,4 +1,4 @@
-"""The base models that stay in memory while the steps of a process take turns on them: those of one society at most."""
+"""The base models that stay in memory between the steps of a process; at most those of one society."""
 
 import functools
 from pathlib import Path
@@ -19,13 +19,14 @@ _held: "WeakValueDictionary[tuple[Bases, Runner, Path], TransformersEngine | Mix
 
 @functools.lru_cache(maxsize=1)
 def resident(bases: Bases, runner: Runner, adapters: Path) -> "TransformersEngine | MixedEngine":
-    """The transformers engine over the bases of a society, whose models training works on whichever engine speaks.
+    """The transformers engine on the bases of a society; training uses its models, whichever engine samples.
 
-    Loaded at the first call; asking for those of another society lets go of these, unless somebody holds them.
+    The models are loaded at the first call. A call for another society releases them, unless other code still holds
+    them.
 
     Args:
-        bases: of the society.
-        runner: where they are, and how many prompts are decoded at once.
+        bases: the base models of the society.
+        runner: the device of the models, and how many prompts are decoded at once.
         adapters: the folder that holds an adapter's folder under its SHA-256.
     """
     key = bases, runner, adapters

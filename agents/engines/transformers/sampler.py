@@ -10,7 +10,7 @@ SHORTLIST = 64
 def uniforms(seeds: list[int], length: int) -> torch.Tensor:
     """One row of `length` uniform numbers in [0, 1) per seed, shape (len(seeds), length), float64.
 
-    Counter-based (Philox), so a row's numbers depend neither on its batch nor on the device.
+    The generator is counter-based (Philox), so a row's numbers depend neither on its batch nor on the device.
     """
     rows = [np.random.Generator(np.random.Philox(key=seed)).random(length) for seed in seeds]
     return torch.from_numpy(np.stack(rows))
@@ -25,7 +25,7 @@ def choose(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_
     if temperature == 0.0:
         return logits.argmax(dim=-1)
     scaled = logits.float() / temperature
-    # The nucleus is nearly always among the few most likely tokens; only the rest needs the whole vocabulary sorted.
+    # The nucleus is nearly always among the most likely tokens; if not, the whole vocabulary is sorted.
     top, order = scaled.topk(min(SHORTLIST, scaled.shape[-1]), dim=-1)
     cumulative = _probabilities(top, scaled).cumsum(dim=-1)
     if bool((cumulative[:, -1] < top_p).any()):

@@ -1,4 +1,4 @@
-"""The training methods that there are: one file of this folder for each."""
+"""The registry of training methods; each method has its own file in this folder."""
 
 from agents.training.settings import FinetuneSettings
 from evaluation.registry import Registry

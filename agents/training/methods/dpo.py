@@ -1,4 +1,4 @@
-"""Direct preference optimization: an agent learns to prefer its words that match the consensus to its others."""
+"""Direct preference optimization: an agent learns to prefer its responses that match the consensus over the others."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 @METHODS.add("dpo")
 class Dpo(FinetuneSettings):
-    """Preferences between an agent's own words (Rafailov et al. 2023, arXiv 2305.18290)."""
+    """Preferences between an agent's own responses (Rafailov et al. 2023, arXiv 2305.18290)."""
 
     model_config = ConfigDict(title="dpo")
 
     method: Literal["dpo"] = Field(
         default="dpo",
         title="Method",
-        description="an agent learns to prefer its own words that match the consensus to its own words on the same "
-        "problem that do not.",
+        description="an agent learns to prefer its own responses that match the consensus over its own responses to "
+        "the same problem that do not.",
     )
 
     def dataset(
@@ -44,7 +44,7 @@ class Dpo(FinetuneSettings):
         consensus: Mapping[str, str],
         seed: int,
     ) -> pd.DataFrame:
-        """The pairs of one agent, with what is to be unlearned in the column rejected."""
+        """The preference pairs of one agent; the rejected responses are in the column `rejected`."""
         pairs = preferences(agent, problems, responses, consensus=consensus)
         columns = {"messages": [json.dumps(pair.chosen) for pair in pairs], "rejected": [p.rejected for p in pairs]}
         return pd.DataFrame(columns, dtype="object")
@@ -56,33 +56,34 @@ class Dpo(FinetuneSettings):
         learners: "Sequence[Learner]",
         on_progress: OnProgress,
     ) -> "list[Trained]":
-        """One agent after another, with TRL."""
-        # Imports torch and TRL, which nobody should wait for before there is something to train.
+        """Train one agent after another, with TRL."""
+        # Imported here, since it imports torch and TRL, which takes seconds.
         from agents.training.dpo import finetune
 
         return finetune(model, tokenizer, learners, self, on_progress)
 
 
 class Pair(NamedTuple):
-    """Two endings of one conversation, both the agent's own words."""
+    """Two endings of one conversation, both of them the agent's own responses."""
 
     chosen: Example
     rejected: str
-    """In place of the last words of `chosen`."""
+    """The response that replaces the last message of `chosen`."""
 
 
 def preferences(
     agent: Agent, problems: Sequence[Problem], responses: pd.DataFrame, *, consensus: Mapping[str, str]
 ) -> list[Pair]:
-    """The preference dataset of one agent: problems on which some of its words match the consensus, and some do not.
+    """The preference pairs of one agent: problems on which some of its responses match the consensus and some do not.
 
-    A generation agent is asked as in round 1 and prefers the first words that match to the first that do not; a critic
-    agent is asked as in the last round, its own turns before it, and prefers the last that match to the last that do
-    not: to correct itself where it did, to hold its ground where it was talked out of it.
+    A generation agent gets the prompt of round 1, and prefers its first response that matches over its first that does
+    not. A critic agent gets the prompt of the last round after its own earlier turns, and prefers its last response
+    that matches over its last that does not. So a critic learns to correct itself if it did, and to keep an answer that
+    matched if it was talked out of it.
 
     Args:
         responses: the responses of all agents in all rounds, columns of `agents.debate.responses.COLUMNS`.
-        consensus: y^ by problem id; problems without a consensus are left out of it and so of every dataset.
+        consensus: y^ by problem id; a problem without a consensus is not in it and enters no dataset.
     """
     said = Said(responses)
     rounds = int(responses["round"].max())

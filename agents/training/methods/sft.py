@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @METHODS.add("sft")
 class Sft(FinetuneSettings):
-    """All agents of a base train together, each as if it were alone."""
+    """All agents of a base are trained together, each as if it were alone."""
 
     model_config = ConfigDict(title="sft")
 
@@ -39,7 +39,7 @@ class Sft(FinetuneSettings):
         consensus: Mapping[str, str],
         seed: int,
     ) -> pd.DataFrame:
-        """D_n as `agents.split.own_words` has it."""
+        """The dataset D_n of one agent, see `agents.split.own_words`."""
         examples = own_words(agent, problems, responses, consensus=consensus, critic_mix=self.critic_mix, seed=seed)
         return pd.DataFrame({"messages": [json.dumps(example) for example in examples]}, dtype="object")
 
@@ -50,8 +50,8 @@ class Sft(FinetuneSettings):
         learners: "Sequence[Learner]",
         on_progress: OnProgress,
     ) -> "list[Trained]":
-        """All learners in the same passes, see `agents.training.sft.train`."""
-        # Imports torch, which nobody should wait for before there is something to train.
+        """Train all learners in the same passes, see `agents.training.sft.train`."""
+        # Imported here, since it imports torch, which takes seconds.
         from agents.training.sft.train import finetune
 
         return finetune(model, tokenizer, learners, self, on_progress)

@@ -17,7 +17,7 @@ class PackingError(ValueError):
 class Routing:
     """Which stretch of the sequence belongs to which adapter.
 
-    Set before a forward pass and kept until after the backward pass, since checkpointed layers read it again.
+    It is set before a forward pass and kept until after the backward pass, since checkpointed layers read it again.
     """
 
     stretches: list[tuple[str, int, int]] = field(default_factory=list)
@@ -25,10 +25,10 @@ class Routing:
 
 
 class LoraProduct(torch.autograd.Function):
-    """x (…, in) W^T + b, and on every stretch s of the tokens  + scale_s x A_s^T B_s^T.
+    """x (…, in) W^T + b, with scale_s x A_s^T B_s^T added on every stretch s of the tokens.
 
-    One function in place of four operations per adapter and layer: the products of a stretch are added in place, and
-    nothing of the size of the output is kept or allocated twice.
+    One function replaces four operations per adapter and layer. It adds the products of a stretch in place, so no
+    tensor of the size of the output is kept or allocated twice.
     """
 
     @staticmethod
@@ -40,7 +40,7 @@ class LoraProduct(torch.autograd.Function):
         stretches: list[tuple[int, int, float]],
         *factors: torch.Tensor,
     ) -> torch.Tensor:
-        """`factors` are A_s (r, in) and B_s (out, r) of every stretch, cast to the type of x."""
+        """The product; `factors` are A_s (r, in) and B_s (out, r) of every stretch, cast to the type of x."""
         tokens = x.flatten(0, -2)
         out = linear(tokens, weight, bias)
         lows = []
@@ -79,8 +79,8 @@ def lora_linear(layer: LoraLinear, routing: Routing, x: torch.Tensor) -> torch.T
     tokens, routed = x.shape[:-1].numel(), routing.stretches
     if tokens != routed[-1][2]:
         if len(routed) > 1:
-            # Experts, for one, get some of the tokens in an order of their own: nobody can tell whose each is.
-            raise PackingError(f"a layer is given {tokens} of {routed[-1][2]} tokens")
+            # Some layers, such as experts, get a part of the tokens in another order, so their adapters are unknown.
+            raise PackingError(f"a layer gets {tokens} tokens, but the sequence has {routed[-1][2]}")
         routed = [(routed[0][0], 0, tokens)]
     known = [stretch for stretch in routed if stretch[0] in layer.lora_A]
     factors = [f for name, _, _ in known for f in (layer.lora_A[name].weight, layer.lora_B[name].weight)]
@@ -94,10 +94,10 @@ def plain(name: str, layer: LoraLayer) -> LoraLinear:
     """The layer, if `lora_linear` can replace its forward pass.
 
     Raises:
-        PackingError: it is not LoRA on a linear layer, or has a bias, a dropout or a variant such as DoRA.
+        PackingError: the layer is not LoRA on a linear layer, or has a bias, a dropout or a variant such as DoRA.
     """
     extras = [*layer.lora_variant, *(adapter for adapter, bias in layer.lora_bias.items() if bias)]
     dropouts = any(isinstance(module, torch.nn.Dropout) for module in layer.lora_dropout.values())
     if not isinstance(layer, LoraLinear) or extras or dropouts:
-        raise PackingError(f"{name}: only plain LoRA on linear layers is trained, no bias, dropout or variant")
+        raise PackingError(f"{name}: only plain LoRA on linear layers can be trained, without bias, dropout or variant")
     return layer

@@ -1,8 +1,9 @@
-"""Rows of several agents as one sequence through one base model, each row seen by its own adapter alone.
+"""Packing: one base model reads rows of several agents as one sequence, each row through its own adapter alone.
 
-A row is an example. Rows of one agent and of similar length form a block, a rectangle; the blocks of a portion follow
-each other in a sequence of T tokens. Linear layers treat tokens one by one, attention stays within its row, and LoRA is
-added to each adapter's stretch of the sequence. So every adapter gets the gradient that it would get alone.
+A row is an example. Rows of one agent and of similar length form a rectangular block; the blocks of a portion follow
+each other in a sequence of T tokens. Linear layers treat tokens one by one, attention stays within each row, and each
+adapter's LoRA product is added to its own stretch of the sequence. So every adapter gets the gradient that it would get
+alone.
 """
 
 import itertools
@@ -39,12 +40,12 @@ class Block:
 
     @property
     def width(self) -> int:
-        """Tokens of the longest row."""
+        """Number of tokens of the longest row."""
         return max(map(len, self.rows))
 
     @property
     def tokens(self) -> int:
-        """Tokens, padding included."""
+        """Number of tokens, padding included."""
         return len(self.rows) * self.width
 
 
@@ -91,7 +92,7 @@ def routed(model: PreTrainedModel, tuned: PeftModel) -> "Iterator[Router]":
     router = Router(model)
     for name, layer in tuned.named_modules():
         if isinstance(layer, LoraLayer):
-            # `Module.__call__` finds this attribute; it goes with the layer when the adapters are unloaded.
+            # `Module.__call__` finds this attribute; it disappears with the layer when the adapters are unloaded.
             vars(layer)["forward"] = partial(lora_linear, plain(name, layer), router.routing)
     attention = model.config._attn_implementation
     AttentionInterface.register(NAME, packed_attention)
@@ -109,12 +110,12 @@ class Router:
         self.model: Any = model
         self.routing = Routing()
         self.packs = False
-        """Whether one pass may read several blocks; else each is read alone, with the model's own attention."""
+        """Whether one pass can read several blocks; else each block is read alone, with the model's own attention."""
 
     def losses(self, blocks: Sequence[Block]) -> torch.Tensor:
         """The loss of each block, (blocks,), from one forward pass over all; call `backward` on their sum."""
         parts = [padded(block.rows) for block in blocks]
-        # What each place predicts is the label of the next one.
+        # Each position predicts the label of the next position.
         labels = [pad(labels[:, 1:], (0, 1), value=-100) for _, labels in parts]
         learned = torch.cat([labels.flatten() for labels in labels])
         learned = learned[learned != -100].to(self.model.device)
@@ -124,7 +125,7 @@ class Router:
         return torch.stack([part.sum() * block.weight for part, block in zip(each.split(counts), blocks, strict=True)])
 
     def _logits(self, blocks: Sequence[Block], ids: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
-        """Logits (wanted places, V); `ids` and `wanted` are (rows, width) for each block."""
+        """Logits (wanted positions, V); `ids` and `wanted` are (rows, width) for each block."""
         stretches, start = [], 0
         for adapter, own in itertools.groupby(blocks, key=lambda block: block.adapter):
             end = start + sum(block.tokens for block in own)
@@ -138,7 +139,7 @@ class Router:
             inputs["blocks"] = blocks
         elif len(blocks) > 1:
             raise PackingError(f"{len(blocks)} blocks for a model that reads them one by one")
-        # The head is applied only to columns in which a token is learned.
+        # The head is applied only to columns with a token that is learned.
         columns = wanted[0].any(0).nonzero().squeeze(1)
         device = self.model.device
         inputs = {name: value.to(device) if torch.is_tensor(value) else value for name, value in inputs.items()}
@@ -148,7 +149,7 @@ class Router:
         return logits[wanted[0][:, columns].to(device)]
 
     def pack(self) -> None:
-        """Read blocks together from now on if this model gives the same logits as for each alone; warn if not."""
+        """Read blocks together from now on if this gives the same logits as reading each alone; else log a warning."""
         fault: str | None
         if self.model.config._attn_implementation not in {"sdpa", DECODE}:
             fault = f"it uses the attention {self.model.config._attn_implementation!r}"
@@ -173,9 +174,9 @@ class Router:
         except (PackingError, TypeError, ValueError, RuntimeError) as error:
             return str(error)
         off = float((together - alone).float().norm() / alone.float().norm())
-        return f"as one sequence they are read otherwise (off by {off:.1g})" if off > _tolerance(alone.dtype) else None
+        return f"packed rows give other logits (off by {off:.1g})" if off > _tolerance(alone.dtype) else None
 
 
 def _tolerance(dtype: torch.dtype) -> float:
-    """Largest relative difference that rounding explains; a row that sees another one differs by far more."""
+    """Largest relative difference that rounding explains; if rows see each other, the difference is far larger."""
     return 1e-4 if dtype == torch.float32 else 5e-2

@@ -1,4 +1,4 @@
-"""Joint training: the adapters of all agents over one resident base, each trained as if it were alone.
+"""Joint training: the adapters of all agents on one base model in memory, each trained as if it were alone.
 
 A step takes the next batch of every agent that has one left, and each agent makes its own optimizer step, with its own
 mean loss, AdamW state, clipping, schedule and order of batches. Agents share the base and the passes through it.
@@ -19,10 +19,10 @@ from agents.training.settings import FinetuneSettings
 from agents.training.sft.packing import Block, Router, routed
 
 PORTION_TOKENS = {"cpu": 1024, "cuda": 16384}
-"""Most tokens of several agents' batches in one pass: enough to keep the device busy, and on a CPU no more than its
-cache holds of a layer's work (batches of 1,000 to 4,000 tokens trained 8 % slower two by two than alone)."""
+"""Maximum tokens of several agents' batches in one pass, by device. They must keep the device busy, but on a CPU a
+layer's data must also fit into its cache (batches of 1,000 to 4,000 tokens trained 8 % slower in pairs than alone)."""
 PADDING = 0.05
-"""Largest share of padding in a block; blocks are as few as this allows, since each is a call of attention."""
+"""Largest share of padding in a block; blocks are as few as this allows, since each needs a call of attention."""
 
 
 def finetune(
@@ -39,7 +39,7 @@ def finetune(
 
     Raises:
         PackingError: an adapter to go on from is not plain LoRA.
-        ValueError: an adapter to go on from lacks weights, or has others.
+        ValueError: an adapter to go on from lacks weights, or has other weights.
     """
     context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
     encoded = [encode(learner.examples, tokenizer) for learner in learners]
@@ -55,7 +55,7 @@ def finetune(
             for name, own, learner in zip(names, fitting, learners, strict=True)
         ]
         if settings.gradient_checkpointing:
-            # The reentrant kind silently drops the gradients of adapters whose input needs none.
+            # Reentrant checkpointing silently drops the gradients of adapters whose input needs no gradient.
             model.gradient_checkpointing_enable({"use_reentrant": False})
         tuned.train()
         with routed(model, tuned) as router:
@@ -93,29 +93,30 @@ class AgentTraining:
             for epoch in range(settings.epochs)
             for batch in ordered_batches(examples, settings.batch_size, derive_seed(seed, epoch))
         ]
-        # The same weight for a token of any batch. Batches have examples of similar length, so in the mean of its own
-        # batch a token of a long response would count for less, and agents would learn to be brief.
+        # Tokens of all batches have the same weight. Batches have examples of similar length, so with a mean per batch
+        # a token of a long response would count for less, and agents would learn to be brief.
         self.weight = len(self.batches) / (settings.epochs * sum(len(example.target) for example in examples) or 1)
         self.parameters = [p for name, p in tuned.named_parameters() if f".{adapter}." in name]
         for parameter in self.parameters:
             parameter.requires_grad_(True)
-            # Allocated now and kept: gradients from a backward pass would pin the heap above what that pass frees.
+            # Allocated now and kept. A gradient that a backward pass allocates would lie above the memory that the pass
+            # frees, and keep the heap from shrinking.
             parameter.grad = torch.zeros_like(parameter)
         self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True)
         self.warmup = max(1, round(0.05 * len(self.batches)))
         schedule = get_cosine_schedule_with_warmup(self.optimizer, self.warmup, len(self.batches))
         self.rate = schedule.lr_lambdas[0]
-        """Step to its share of the peak learning rate, as transformers has it: 0 at the first step."""
+        """Maps a step to its share of the peak learning rate, with transformers' schedule; 0 at the first step."""
         self.losses: list[torch.Tensor] = []
 
     def blocks(self, step: int, padding: float) -> list[Block]:
-        """The batch of a step in blocks with at most this share of padding."""
+        """The batch of a step, as blocks with at most this share of padding."""
         rows = sorted(self.batches[step], key=len)
         return [Block(self.adapter, like, self.weight) for like in rectangles(rows, padding)]
 
     def advance(self, step: int, loss: torch.Tensor) -> None:
         """Make an optimizer step: linear warm-up, then a cosine to zero; gradients clipped to norm 1."""
-        # While it rises, the rate of the step after: at a rate of zero the first batch would teach nothing.
+        # The warm-up uses the rate of the next step: at a rate of zero, the first batch would teach nothing.
         rate = self.rate(max(step, min(step + 1, self.warmup)))
         self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * rate
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
@@ -148,7 +149,7 @@ def _train(router: Router, trainings: Sequence[AgentTraining], on_progress: Call
 def portions(batches: Sequence[list[Block]], most: int) -> Iterator[list[Block]]:
     """The batches in order, grouped to at most `most` tokens; a batch with more tokens is alone.
 
-    No batch is divided, so what an agent learns does not depend, to the last bit, on who learns beside it.
+    No batch is divided, so an agent learns exactly the same, to the last bit, whichever agents are trained with it.
     """
     portion: list[Block] = []
     for batch in batches:
@@ -160,7 +161,7 @@ def portions(batches: Sequence[list[Block]], most: int) -> Iterator[list[Block]]
 
 
 def rectangles(rows: Sequence[Encoded], padding: float) -> Iterator[list[Encoded]]:
-    """Rows, given shortest first, in groups whose rectangles have at most this share of padding."""
+    """Group rows, given shortest first, into rectangles with at most this share of padding."""
     group: list[Encoded] = []
     for row in rows:
         tokens = sum(map(len, group)) + len(row)

@@ -1,4 +1,4 @@
-"""A file for every source of problems; what is drawn from them is in `evaluation.problems.load`."""
+"""The sources of problems, one file each; `evaluation.problems.load` draws problems from them."""
 
 from evaluation.problems.load import (
     OverlapError,

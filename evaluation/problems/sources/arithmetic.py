@@ -13,7 +13,7 @@ def _owns(name: str) -> bool:
 
 
 def _available(max_value: int) -> int:
-    """How many reserved questions there are; for larger values a low estimate, as one in sixteen is reserved."""
+    """Number of reserved questions; above _COUNTED_MAX_VALUE a low estimate, since one in sixteen is reserved."""
     if max_value > _COUNTED_MAX_VALUE:
         return max_value**6 // 32
     values = range(1, max_value + 1)

@@ -1,4 +1,4 @@
-"""A file of the user's, named by its path, as a source of problems. What no other source owns is taken for a path."""
+"""The user's files as a source of problems. A name that no other source owns is read as a path."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ def _rows(path: str) -> Iterator[tuple[str, Row]]:
     except ProblemFileError as error:
         if Path(path).suffix.lower() in SUFFIXES:
             raise
-        # Perhaps it was not meant to be a path.
+        # The name may not be meant as a path, so the message lists all forms.
         raise ProblemFileError(f"{error}; problems are from {forms()}") from None
 
 

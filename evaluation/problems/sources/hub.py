@@ -1,7 +1,7 @@
 """Rows of a data set on the Hugging Face hub, or of a folder of data files that `datasets` reads in the same way.
 
 hub:openai/gsm8k:main:train             DATASET:SUBSET:SPLIT
-hub:HuggingFaceH4/MATH-500:test         DATASET:SPLIT, where there are no subsets
+hub:HuggingFaceH4/MATH-500:test         DATASET:SPLIT, for a data set without subsets
 hub:cais/mmlu:anatomy+virology:test     several subsets, one after another
 hub:./folder:train                      a folder instead of a data set's id
 """
@@ -17,12 +17,12 @@ MAX_REASON_CHARS = 400
 
 
 def hub_rows(source: str) -> list[tuple[str, Row]]:
-    """Every row of a split, in its order, after where it is: SOURCE:row N. Names stand for the numbers of classes.
+    """Every row of a split, in order, each with its place, SOURCE:row N; class names replace class numbers.
 
-    What was fetched before is read from the cache of `datasets`. No code of a data set is run.
+    A data set that was fetched before is read from the cache of `datasets`. No code of a data set is run.
 
     Raises:
-        ProblemFileError: the source is not of the form above, or the data set, subset or split is not there.
+        ProblemFileError: the source is not of the form above, or the data set, subset or split does not exist.
     """
     path, subsets, split = _parts(source)
     rows: list[tuple[str, Row]] = []

@@ -1,11 +1,11 @@
-"""Writes a society as an MLflow model folder, from which it answers wherever MLflow runs.
+"""Writes a society as an MLflow model folder, which answers questions wherever MLflow runs.
 
 MLmodel, requirements.txt, ...     MLflow's own files
-society_pyfunc.py                  the script that loads it; no pickle anywhere
-code/                              agents and evaluation as they were, without the embedded weights
-artifacts/society/society.json     who has which adapter, and how they debate
-artifacts/society/adapters/SHA/    every adapter once, as PEFT saved it
-artifacts/society/bases/SHA/       every base model once, unless it is on a hub: then it is named and not copied
+society_pyfunc.py                  the script that loads the model; no file is a pickle
+code/                              copies of the packages agents and evaluation, without the embedded weights
+artifacts/society/society.json     the adapter of each agent, and the settings of the debate
+artifacts/society/adapters/SHA/    each adapter once, as PEFT saved it
+artifacts/society/bases/SHA/       each base model once, except those on a hub, which are named and not copied
 """
 
 import shutil
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(__file__).with_name("society_pyfunc.py")
 NEEDS = {"torch", "transformers", "peft", "safetensors", "mlflow", "pandas", "pydantic", "math-verify"}
-"""Of the project's requirements, those that `agents` and `evaluation` need to answer."""
+"""The project's requirements that `agents` and `evaluation` need to answer questions."""
 BASE_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
-"""Of a base model's folder, what is loaded; weights in a pickle are not."""
+"""The files of a base model's folder that are copied; weights in a pickle are not."""
 EXAMPLE = ["What is the result of 12+7*3+10-5*2?"]
 
 
@@ -38,15 +38,16 @@ def save(folder: Path, name: str, card: Card, *, adapters: Path) -> None:
     """Write the model's folder.
 
     Args:
-        folder: must not exist, or be empty. A killed call leaves it half written: use a temporary one.
-        name: of the society.
-        card: who is in it and how it debates. Bases on a hub are named in the model; local folders, the embedded one
-            among them, are copied into it.
-        adapters: the folder that holds an adapter's folder under its SHA-256.
+        folder: the folder to write; it must not exist, or be empty. Use a temporary folder, since a killed call leaves
+            it incomplete.
+        name: name of the society.
+        card: the society's agents, base models and settings of the debate. Base models on a hub are named in the
+            model; local ones, such as the embedded one, are copied into it.
+        adapters: the folder that holds each adapter's folder, named by its SHA-256.
 
     Raises:
-        UserError: a base model is no longer what the card says.
-        FileNotFoundError: an adapter is not there.
+        UserError: a base model has changed since the society was made.
+        FileNotFoundError: an adapter is missing.
     """
     from mlflow.pyfunc import save_model
 
@@ -71,7 +72,7 @@ def save(folder: Path, name: str, card: Card, *, adapters: Path) -> None:
             signature=_signature(),
             input_example=EXAMPLE,
             pip_requirements=_requirements(),
-            # Otherwise a uv project that the user happens to stand in would be taken for the model's.
+            # Otherwise MLflow takes a uv project in the user's working folder for the model's.
             uv_project_path=temporary,
             model_config={"device": "auto", "batch_rows": 200},
             metadata={
@@ -95,12 +96,12 @@ def _copy_base(base: Base, target: Path) -> None:
     if found != base.sha256:
         raise UserError(
             f"base_model: {base.name!r} has digest {found[:12]}, but its society was made with {base.sha256[:12]}; "
-            "put the model back that it was, or train another society on the new one"
+            "put the former base model back, or train another society on the new one"
         )
 
 
 def _copy_code(package: ModuleType, target: Path) -> Path:
-    """A copy of a package's Python source; the embedded weights travel as the base, where they are the base."""
+    """Copy a package's Python source, without the embedded weights; if these are the base, `_copy_base` copies them."""
     copied = target / package.__name__
     others = shutil.ignore_patterns("__pycache__", "embedded", "*.html", "*.css", "py.typed")
     shutil.copytree(Path(str(package.__file__)).parent, copied, ignore=others)
@@ -108,7 +109,7 @@ def _copy_code(package: ModuleType, target: Path) -> Path:
 
 
 def _requirements() -> list[str]:
-    """As pyproject.toml pins them, which pip has written into the installed project's metadata."""
+    """The requirements in NEEDS, with the versions of pyproject.toml, from the installed project's metadata."""
     from packaging.requirements import Requirement
 
     stated = [Requirement(line) for line in requires("maft") or []]
@@ -116,7 +117,7 @@ def _requirements() -> list[str]:
 
 
 def _signature() -> "ModelSignature":
-    """What the MLflow pages show. The input has no name, so that a bare list of questions is taken too."""
+    """The input and output columns that MLflow shows. The input has no name, so it may be a plain list of questions."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array, Map, Object, Property

@@ -1,8 +1,8 @@
-"""The society as an MLflow model: the script that a saved model carries and that MLflow runs to load it.
+"""A society as an MLflow model: MLflow runs this script to load the model.
 
-It lies in the model's folder beside copies of `agents` and `evaluation`, and imports nothing else of this project.
-`infra.lineage.model.save` writes that folder. Where and in what portions it works can be chosen at loading,
-`mlflow.pyfunc.load_model(uri, model_config={"device": "cpu", "batch_rows": 50})`, and changes no answer.
+`infra.lineage.model.save` copies the script into the model's folder, together with `agents` and `evaluation`; the
+script imports nothing else of this project. The device and the batch size can be chosen at loading,
+`mlflow.pyfunc.load_model(uri, model_config={"device": "cpu", "batch_rows": 50})`, and change no answer.
 """
 
 import threading
@@ -22,20 +22,20 @@ from agents.store import MemoryStore
 CARD = "society.json"
 ADAPTERS = "adapters"
 BASES = "bases"
-"""What the artifact `society` holds: the card, adapters and bases under their SHA-256, but for bases on a hub."""
+"""Names in the artifact `society`: the card, and the folders of adapters and local bases, each named by its SHA-256."""
 QUESTION = "question"
 
 
 class SocietyModel(PythonModel):
-    """Questions in, debated answers out."""
+    """An MLflow model that takes questions and returns the society's answers after a debate."""
 
     def load_context(self, context: Any) -> None:
-        """Load the base models; adapters are read when their agent speaks.
+        """Load the base models; an agent's adapter is read when the agent speaks.
 
         Raises:
-            BaseModelError: a base is on a hub that does not have it.
+            BaseModelError: a base model is missing on the hub where it should be.
         """
-        # Saving runs this script too, and should not wait for torch.
+        # Imported late, since saving a model runs this script too and should not wait for torch.
         from agents import steps
         from agents.engines.transformers import TransformersSettings
         from agents.engines.transformers.resident import resident
@@ -51,7 +51,7 @@ class SocietyModel(PythonModel):
         self.turn = threading.Lock()
 
     def _copies(self, bases: Bases) -> Bases:
-        """The same bases by the folders that the model has them in."""
+        """The base models, each named by its copy in the model's folder if there is one."""
         each = []
         for base in bases.each:
             copy = self.folder / BASES / base.sha256
@@ -62,14 +62,15 @@ class SocietyModel(PythonModel):
         """Answer every question.
 
         Args:
-            model_input: one column, `question`; the column of a bare list has no name.
-            params: `seed` (default 0), of every random choice.
+            model_input: one column, `question`; if the input was a plain list, its column has no name.
+            params: `seed` (default 0), which decides every random choice.
 
         Returns:
-            A row per question with the columns of `agents.ask.Answer`, plain lists and dicts in them.
+            One row per question with the columns of `agents.ask.Answer`, whose values are plain lists and dicts.
 
         Raises:
-            MlflowException: INVALID_PARAMETER_VALUE, another column, or a question that is blank, too long or no text.
+            MlflowException: INVALID_PARAMETER_VALUE; the first column has another name, or a question is blank, too
+                long or not a text.
         """
         column = model_input.columns[0]
         if column not in (QUESTION, 0):
@@ -77,15 +78,15 @@ class SocietyModel(PythonModel):
                 f"the column of the questions must be named `{QUESTION}` and come first; the first is {column!r}"
             )
         seed = int((params or {}).get("seed", 0))
-        # The server answers requests in threads, and an agent speaks by changing the weights of its base.
+        # The server answers requests in threads, but only one may run, since an agent changes the base's weights.
         with self.turn:
             answers = self._ask(model_input[column].tolist(), seed)
         rows = [one.model_dump(mode="json") for one in answers]
-        # As objects: a missing answer is then None, not NaN, which JSON does not have.
+        # With dtype object, a missing answer is None and not NaN, which JSON does not allow.
         return pd.DataFrame(rows, columns=list(Answer.model_fields), dtype="object")
 
     def _ask(self, questions: list[str], seed: int) -> list[Answer]:
-        # A store for this call alone, or what was said would be kept for ever.
+        # Each call has its own store, since a shared one would keep the debates of all calls in memory.
         run = replace(self.run, store=MemoryStore(self.folder / ADAPTERS))
         try:
             return answer(run, self.card, questions, seed=seed)

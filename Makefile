@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check test-cuda test-vllm lint docs browser bench bench-cuda bench-vllm constraints clean
+.PHONY: run test check quick test-cuda test-vllm lint docs browser bench bench-cuda bench-vllm constraints clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -10,8 +10,11 @@ run: .venv/.installed
 test: .venv/.installed
 	$(BIN)/python -m pytest
 
-# Run this after every edit: linters, type checks, and the quick tests of the core, which need no server.
-check: lint
+# Run this after every edit: linters and types, and at the same time the quick tests of the core, which need no server.
+check: .venv/.installed
+	$(MAKE) --jobs 2 --output-sync --no-print-directory lint quick
+
+quick: .venv/.installed
 	$(BIN)/python -m pytest -m "not slow" tests/agents tests/evaluation
 
 # The tests that need a GPU; `make test` skips them without one.

@@ -34,6 +34,10 @@ SMALL = [
     "agents=2",
     "--set",
     "finetune.epochs=1",
+    "--set",
+    "sampling.max_new_tokens=120",
+    "--set",
+    "sampling.max_summary_tokens=120",
 ]
 """Options of a real job with N = 2 that takes seconds."""
 

@@ -31,6 +31,8 @@ from tests.agents import other_bases
 from tests.agents.engine_samples import GREEDY, quiet, requests, save_adapters
 from tests.agents.rounds import confidence, debate, diversity, generate, rationalise
 
+pytestmark = pytest.mark.slow
+
 PROBLEMS = list(itertools.islice(arithmetic_problems(6), 4))
 STREAM = Stream(seed=1, purpose="train", iteration=1)
 SAMPLING = Sampling(max_new_tokens=150, max_summary_tokens=60)

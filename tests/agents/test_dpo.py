@@ -18,6 +18,8 @@ from agents.training.methods.dpo import Dpo
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.one_by_one import mean_loss
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Dpo(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
 GOOD, BAD = "The result is good.", "The result is bad."
 

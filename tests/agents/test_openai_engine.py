@@ -14,6 +14,8 @@ from agents.engines.vllm import VllmSettings
 from tests.agents.engine_samples import GREEDY, quiet, requests
 from tests.agents.openai_server import CHAT, LOAD, MODELS, ONE, THREE, TWO, OpenAIServer, engine, failure
 
+pytestmark = pytest.mark.slow
+
 
 def test_greedy_equals_transformers_for_base_and_adapters_in_one_call(server: OpenAIServer) -> None:
     asked = [request for name in (ONE, None, TWO, THREE) for request in requests(4, name)]

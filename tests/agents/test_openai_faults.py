@@ -11,6 +11,8 @@ from agents.engines.openai import http
 from tests.agents.engine_samples import GREEDY, quiet, requests
 from tests.agents.openai_server import CHAT, Fault, OpenAIServer, drop, engine, failure, hang, status
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-a-secret-that-nobody-reads-0123456789"
 
 

@@ -72,7 +72,7 @@ def test_what_holds() -> None:
     told = found(made(ALL, **RISING), made({"base": [10], "multiagent-ft": [20, 20, 30]}))
     assert [each.verdict for each in told] == ["holds"] * 7
     assert all(not each.missing and each.rule and each.comparisons for each in told)
-    assert "answers 75.0 % after 2 iterations" in told[BEATS].said and "+50.0 ± 5.6 points" in told[BEATS].said
+    assert "Its accuracy is 75.0 % after 2 iterations" in told[BEATS].said and "+50.0 ± 5.6 points" in told[BEATS].said
     assert (
         told[LASTS].said
         == "From iteration 1 to 2: multiagent FT +25.0 ± 4.9 points, single-agent FT +0.0 ± 0.0 points."

@@ -116,7 +116,7 @@ def test_the_page_says_what_was_found(page: str) -> None:
 
 
 def test_the_page_says_what_was_corrected_and_spoiled(page: str) -> None:
-    rows = re.findall(r"<th>(\w+) ones (\w+), ([^<]+)</th>((?:<td>[^<]+</td>)+)", page)
+    rows = re.findall(r"<th>(\w+) answers (\w+), ([^<]+)</th>((?:<td>[^<]+</td>)+)", page)
     corrected, spoiled = ["25.0", "27.5", "30.0", "32.5", "35.0", "37.5"], ["10.0", "9.5", "9.0", "8.5", "8.0", "7.5"]
     assert [(*names, re.findall(r"<td>([^<]+)", cells)) for *names, cells in rows] == [
         ("wrong", "corrected", "multiagent FT", corrected),

@@ -82,7 +82,7 @@ def test_of_a_data_set_what_is_trained_on_is_left_out(tmp_path: Path, caplog: py
     ("config", "fault"),
     [
         ({"transfer": {"max_value": 30}}, "transfer.max_value is 30, but training problems have values up to"),
-        ({"transfer": {"source": "a.csv"}, "problems": {"train": "a.csv"}}, "transfer.source is a.csv, which"),
+        ({"transfer": {"source": "a.csv"}, "problems": {"train": "a.csv"}}, "transfer.source is a.csv, and so is"),
         ({"transfer": {"max_value": 1}}, "greater than or equal to 2"),
     ],
 )

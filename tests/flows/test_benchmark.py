@@ -26,7 +26,6 @@ SEEDS = (1, 2)
 # example depends on a random choice.
 SETTINGS = [*SMALL, "--set", "iterations=1", "--set", "finetune.critic_mix=0.0"]
 SETTINGS += ["--set", "transfer.max_value=40", "--set", "transfer.size=6"]
-SETTINGS += ["--set", "sampling.max_new_tokens=120", "--set", "sampling.max_summary_tokens=120"]
 SOME = ["majority", "majority-matched", "star", "multiagent-ft"]
 # Both base models are the embedded one, so the society of mixed bases equals the society of one base.
 SETTINGS += ["--set", "base_models=[embedded, embedded]"]

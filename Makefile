@@ -14,8 +14,9 @@ test: .venv/.installed
 check: .venv/.installed
 	$(MAKE) --jobs 2 --output-sync --no-print-directory lint quick
 
+# The types take longest, and on one core; the tests leave it to them.
 quick: .venv/.installed
-	$(BIN)/python -m pytest -m "not slow" tests/agents tests/evaluation
+	nice $(BIN)/python -m pytest -m "not slow" tests/agents tests/evaluation
 
 # The tests that need a GPU; `make test` skips them without one.
 test-cuda: .venv/.installed

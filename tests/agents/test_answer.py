@@ -65,6 +65,7 @@ class Scripted:
         return only
 
 
+@pytest.mark.slow
 def test_the_answers_are_those_that_the_generation_was_measured_on(
     engine: TransformersEngine, measured: list[Answer]
 ) -> None:

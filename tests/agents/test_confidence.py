@@ -21,6 +21,8 @@ from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.engine_samples import save_adapters
 from tests.agents.rounds import Given, answer, confidence, debate, generate
 
+pytestmark = pytest.mark.slow
+
 PROBLEMS = list(itertools.islice(arithmetic_problems(4), 4))
 SAMPLING = Sampling(max_new_tokens=90, max_summary_tokens=60)
 STREAM = Stream(seed=1, purpose="evaluate", iteration=0)

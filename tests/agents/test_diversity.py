@@ -19,6 +19,8 @@ from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.engine_samples import quiet, save_adapters
 from tests.agents.rounds import debate, diversity, generate
 
+pytestmark = pytest.mark.slow
+
 PROBLEMS = list(itertools.islice(arithmetic_problems(8), 6))
 STREAM = Stream(seed=1, purpose="evaluate", iteration=0)
 SAMPLING = Sampling(max_new_tokens=120)

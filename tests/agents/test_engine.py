@@ -38,12 +38,14 @@ def reference(request: Request, adapter: Path | None) -> str:
     return tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True).strip()
 
 
+@pytest.mark.slow
 def test_greedy_batch_equals_generate_one_by_one(engine: TransformersEngine) -> None:
     asked = requests(11)
     completions = engine.complete(asked, GREEDY, quiet)
     assert [c.text for c in completions] == [reference(r, None) for r in asked]
 
 
+@pytest.mark.slow
 def test_adapters_equal_plain_peft_and_mix_in_one_call(engine: TransformersEngine, adapters: Path) -> None:
     asked = [r for name in ("one", "two", None) for r in requests(4, name)]
     said = [c.text for c in engine.complete(asked, GREEDY, quiet)]

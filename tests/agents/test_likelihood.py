@@ -58,6 +58,7 @@ def reference(engine: TransformersEngine, adapter: str | None, text: Text) -> tu
         return ids[0, start:], speaker(input_ids=ids).logits[0, start - 1 : -1].double()
 
 
+@pytest.mark.slow
 def test_nll_and_kl_are_those_of_one_text_at_a_time(
     engine: TransformersEngine, texts: list[Text], found: Likelihoods
 ) -> None:

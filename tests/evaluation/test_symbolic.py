@@ -39,6 +39,7 @@ def test_what_is_no_formula_equals_none(text: str) -> None:
     assert not equivalent(text, "17 x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ENDLESS)
 def test_endless_formulas_are_ended_in_time(text: str) -> None:
     end_worker()
@@ -48,6 +49,7 @@ def test_endless_formulas_are_ended_in_time(text: str) -> None:
     assert cpu_seconds() - start < LIMIT_SECONDS
 
 
+@pytest.mark.slow
 def test_the_worker_by_itself_survives_a_tower_of_powers() -> None:
     end_worker()
     start = cpu_seconds()

@@ -27,7 +27,18 @@ from infra.operation.environment import client_environment
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_SECONDS = 3600
 """The time limit of a command; a benchmark of all methods takes ten minutes on a busy machine."""
-LIBRARIES = ["torch", "transformers", "peft", "trl", "datasets", "mlflow.pyfunc", "mlflow.models", "pandas", "pyarrow"]
+LIBRARIES = [
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "datasets",
+    "sentence_transformers",
+    "mlflow.pyfunc",
+    "mlflow.models",
+    "pandas",
+    "pyarrow",
+]
 LIBRARIES += [
     "scipy.stats",
     "matplotlib.pyplot",

@@ -2,13 +2,16 @@
 
 1 generate   y_{1,n} = A^G_n(x)
 2 debate     y_{m,n} = A^C_n(x, y_{1..m-1,n}, summary of y_{m-1,-n})     for m = 2..M
-3 vote       y^ = majority of y_{M,1..N}
+3 vote       y^ = majority of y_{M,1..N}, after `weigh` if answers have weights
 4 split      D^G_n, D^C_n: each agent's own words that agree with y^
 5 finetune   A^G_n on D^G_n, A^C_n on D^C_n
-6 evaluate   the same debate on held-out problems
+6 evaluate   the same debate on held-out problems, and its scores
+
+`iterate` is one iteration. `flows/improve.py` repeats it L times, and `docs/examples/algorithm1.py` runs it without a
+server.
 
 This module is plain Python. `run.steps` holds either the plain functions (`agents.steps`) or the Prefect tasks that
-wrap them (`tasks.steps`). `docs/examples/algorithm1.py` runs the algorithm without a server.
+wrap them (`tasks.steps`).
 """
 
 from collections.abc import Sequence
@@ -105,9 +108,9 @@ def iterate(run: Run, society: Society, *, problems: StoredProblems, settings: S
         settings: the debate, the sampling, the seed and the finetuning.
         generation: the number of the new generation.
     """
-    run = run.called(f"iteration {generation}")
+    run = run.labelled(f"iteration {generation}")
     learned = learn(run, society, x=problems.train, settings=settings, generation=generation)
-    measuring = run.called(f"evaluate generation {generation}")
+    measuring = run.labelled(f"evaluate generation {generation}")
     held_out = assess(measuring, learned.society, x=problems.evaluation, settings=settings)
     scores = run.steps.evaluate(run, held_out, learned=learned)
     return Generation(learned=learned, debated=held_out, scores=scores)
@@ -147,9 +150,10 @@ def assess(run: Run, society: Society, *, x: Artifact, settings: Settings) -> Tr
 
 
 def hold_debate(run: Run, society: Society, *, x: Artifact, settings: Debating, stream: Stream) -> Transcript:
-    """A debate over the problems x: generators answer in round 1, critics in rounds 2..M; round m reads only round m-1.
+    """A debate over the problems x: generators answer in round 1, critics in rounds 2..M.
 
-    Each response of the last round has its weight in the vote.
+    Critic n continues the conversation of generator n. Of the other agents, it reads only round m-1. Each response of
+    the last round has its weight in the vote.
     """
     rules, sampling = settings.debate, settings.sampling
     y = Transcript(problems=x, stream=stream)
@@ -161,4 +165,6 @@ def hold_debate(run: Run, society: Society, *, x: Artifact, settings: Debating, 
             run.steps.debate(run, society.critics, transcript=y, rules=rules.of_one_round, sampling=sampling)
         )
     vote = VOTES[rules.vote]
-    return y.ending_in(run.steps.weigh(run, society, transcript=y, vote=vote)) if vote.weighs else y
+    if vote.weighs:
+        y = y.ending_in(run.steps.weigh(run, society, transcript=y, vote=vote))
+    return y

@@ -64,7 +64,7 @@ class Run:
     label: str = ""
     progress: Progress = silent
 
-    def called(self, label: str) -> "Run":
+    def labelled(self, label: str) -> "Run":
         """The same run with another label."""
         return replace(self, label=label)
 

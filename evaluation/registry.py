@@ -1,9 +1,9 @@
 """Registries, to which files add named entries: topologies, engines, training methods, problem sources and others.
 
-    TOPOLOGIES: Registry[Topology] = Registry("topology", package="agents.debate.topologies")
+    TOPOLOGIES: Registry[Topology] = Registry("topology")
 
-    @TOPOLOGIES.add("ring")                        # in agents/debate/topologies/ring.py, or in any plugin
-    def ring(reader: int, agents: int) -> list[int]: ...
+    @TOPOLOGIES.add("ring")                        # in agents/debate/topology.py, or in any plugin
+    def ring(index: int, indices: Sequence[int], seed: int) -> list[int]: ...
 
     TOPOLOGIES["ring"]                             # the function
     TOPOLOGIES.names()                             # ("all-to-all", "ring", "sparse")
@@ -14,8 +14,9 @@
 A plugin is a module outside this project that adds entries. The variable MAFT_PLUGINS names it:
 `MAFT_PLUGINS=my_topologies,my_sources maft run`. It must be on Python's path (installed, or in a folder of PYTHONPATH).
 
-A settings class reads the names when it is defined. So a module that adds entries must not import a module with such a
-class, except under TYPE_CHECKING; if it does, the import fails with a message that says so.
+A settings class with a field like this reads the names when it is defined. So a module that adds entries must not
+import a module with such a class at its top (the config is one, `agents.debate.settings` another), except under
+TYPE_CHECKING; if it does, the import fails with a message that says so.
 """
 
 import importlib
@@ -32,6 +33,11 @@ PLUGINS = "MAFT_PLUGINS"
 """The environment variable with the dotted names of modules that add entries, separated by commas."""
 
 T = TypeVar("T")
+
+_RULE = (
+    "a module that adds entries to a registry must import a module that reads the names of one, such as a config, "
+    "under TYPE_CHECKING or inside a function"
+)
 
 
 class PluginError(ImportError):
@@ -139,18 +145,18 @@ def load_plugins() -> None:
     for name in filter(None, map(str.strip, os.environ.get(PLUGINS, "").split(","))):
         try:
             _import_whole(name)
+        except PluginError:
+            raise
         except Exception as error:
-            raise PluginError(f"{PLUGINS} names {name}, which cannot be imported: {error}") from error
+            rule = f"; {_RULE}" if "circular import" in str(error) else ""
+            raise PluginError(f"{PLUGINS} names {name}, which cannot be imported: {error}{rule}") from error
 
 
 def _import_whole(name: str) -> None:
     module = importlib.import_module(name)
     # A module that is still being imported has not added its entries yet, so a registry read now would lack them.
     if getattr(module.__spec__, "_initializing", False):
-        raise ImportError(
-            f"{name} adds entries to a registry, but imports a module that reads one on import; "
-            "import that module under TYPE_CHECKING or inside a function"
-        )
+        raise ImportError(f"{name} imports a module that reads a registry before {name} has added to it; {_RULE}")
 
 
 class _Named(Protocol):

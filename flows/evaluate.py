@@ -25,7 +25,7 @@ def evaluate(config: Measurement) -> Evaluation:
     found = find_measured(config)
     problems = prepare_held_out(config.held_out, config.seed)
     run = run_of(config.society, found.bases, engine=found.config.engine, runner=found.config.runner)
-    run = run.called(f"evaluate generation {found.society.generation}")
+    run = run.labelled(f"evaluate generation {found.society.generation}")
     debated = assess(run, found.society, x=problems, settings=found.config.settings)
     scores = run.steps.evaluate(run, debated)
     return Evaluation(scores=scores, job=file_scores(config, found, debated=debated, scores=scores))

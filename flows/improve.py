@@ -52,9 +52,9 @@ def grow(config: Config) -> Improvement:
 
     with watched(job.run_id):
         society, parent = start.society, start.origin
-        here = run.called(f"evaluate generation {society.generation}")
+        here = run.labelled(f"evaluate generation {society.generation}")
         debated = measured = assess(here, society, x=problems.evaluation, settings=settings)
-        generations = [here.steps.evaluate(run.called(f"generation {society.generation}"), debated)]
+        generations = [here.steps.evaluate(run.labelled(f"generation {society.generation}"), debated)]
         record(Filed(job=job, config=config, problems=problems), generations[0], debated=debated)
         for generation in range(start.first_generation, start.first_generation + config.iterations):
             if config.problems.renew:
@@ -69,7 +69,7 @@ def grow(config: Config) -> Improvement:
         if champion.version != (start.origin and start.origin.version):
             there = run_of(config.society, champion.bases, engine=config.engine, runner=config.runner)
             label = f"evaluate generation {champion.society.generation}"
-            measured = assess(there.called(label), champion.society, x=problems.evaluation, settings=settings)
+            measured = assess(there.labelled(label), champion.society, x=problems.evaluation, settings=settings)
         verdict = gate(
             newest,
             champion,

@@ -46,7 +46,7 @@ def run_method(name: MethodName, config: Config, *, run: Run, questions: Questio
     society, learned, scores = Society.untuned(config.agents), None, []
     answering = _debating(method, config, training=False).settings
     for iteration in range(1 + config.iterations if method.finetuned else 1):
-        here = run.called(f"{method.title} · seed {config.seed} · iteration {iteration}")
+        here = run.labelled(f"{method.title} · seed {config.seed} · iteration {iteration}")
         if iteration:
             if config.problems.renew:
                 sets = renew(sets, config.problems, seed=config.seed, draw=iteration - 1)
@@ -60,7 +60,7 @@ def run_method(name: MethodName, config: Config, *, run: Run, questions: Questio
         place = Place(method=name, iteration=iteration)
         scores.append(score_method(here, society, place=place, debates=[answered], made=(learned, spread)))
     if questions.transfer:
-        there = here.called(f"{here.label} · other problems")
+        there = here.labelled(f"{here.label} · other problems")
         answered = assess(there, society, x=questions.transfer, settings=answering)
         place = Place(method=name, iteration=iteration, transfer=True)
         scores.append(score_method(there, society, place=place, debates=[answered]))
@@ -123,11 +123,11 @@ def match(name: MethodName, config: Config, *, run: Run, reference: list[MethodS
             label = f"{method.title} · seed {config.seed} · iteration {iteration}{' · other problems' * transfer}"
             while _tokens(used) < _spent(reference, iteration) + each.outcome.answering.sampled_tokens:
                 group = Society.untuned(config.agents, first=len(used) * config.agents)
-                here = run.called(f"{label} · {len(used) + 1}")
+                here = run.labelled(f"{label} · {len(used) + 1}")
                 used.append(assess(here, group, x=each.problems, settings=answering))
             society = Society.untuned(config.agents * len(used))
             place = Place(method=name, iteration=iteration, transfer=transfer)
-            scores.append(score_method(run.called(label), society, place=place, debates=used))
+            scores.append(score_method(run.labelled(label), society, place=place, debates=used))
     return scores
 
 

@@ -120,7 +120,7 @@ def test_the_order_does_not_depend_on_what_was_imported_first(python) -> None:
     [
         ("fails", "division by zero"),
         ("not_there", "No module named 'not_there'"),
-        ("asks_at_once", "asks_at_once adds entries to a registry, but imports a module that reads one on import"),
+        ("asks_at_once", "asks_at_once imports a module that reads a registry before asks_at_once has added to it; a"),
     ],
 )
 def test_a_plugin_that_cannot_be_imported_is_named_with_the_variable(python, plugin: str, reason: str) -> None:
@@ -132,7 +132,15 @@ def test_a_plugin_that_cannot_be_imported_is_named_with_the_variable(python, plu
 
 def test_a_module_that_reads_the_registry_before_it_adds_to_it_is_refused_when_imported_alone(python) -> None:
     """Otherwise the registry would lack the module's own entries, without an error."""
-    assert "import that module under TYPE_CHECKING" in python("import asks_at_once", plugins="asks_at_once").stderr
+    assert "under TYPE_CHECKING or inside a function" in python("import asks_at_once", plugins="asks_at_once").stderr
+
+
+def test_a_plugin_that_imports_the_settings_which_read_its_names_is_told_how_to(python, tmp_path: Path) -> None:
+    (tmp_path / "needs_settings.py").write_text("from agents.debate.settings import DebateSettings\n")
+    error = python("import agents.debate.settings", plugins="needs_settings").stderr
+    last = error.rstrip().split("\n")[-1]
+    assert last.startswith("evaluation.registry.PluginError: MAFT_PLUGINS names needs_settings, which cannot be imp")
+    assert last.count("MAFT_PLUGINS") == 1 and last.endswith("under TYPE_CHECKING or inside a function")
 
 
 def test_no_plugin_is_named_by_default(monkeypatch: pytest.MonkeyPatch) -> None:

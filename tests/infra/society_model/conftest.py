@@ -27,7 +27,7 @@ EMBEDDED = Base(name="embedded", sha256=base_model.digest("embedded"))
 COLUMNS = ["question", "answer", "votes", "consensus", "transcript"]
 
 
-# So few rows are no faster on two threads, which wait for each other for long where the machine is busy.
+# Two threads do not make so few rows faster, and wait long for each other on a busy machine.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
@@ -46,7 +46,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="package")
 def society(store: Store) -> Society:
-    """Two generators, one of them still the base; two critics, one with the adapter of the generator."""
+    """Two generators, one without an adapter, and two critics, one with the same adapter as the other generator."""
     made = []
     for seed in range(2):
         model, _ = base_model.load("embedded", "cpu")
@@ -71,7 +71,7 @@ def society(store: Store) -> Society:
 
 @pytest.fixture(scope="package")
 def saved(store: Store, society: Society, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Saves the society with some base."""
+    """A function that saves the society with a given base."""
 
     def make(base: Base = EMBEDDED) -> Path:
         folder = tmp_path_factory.mktemp("saved") / "model"
@@ -89,13 +89,13 @@ def folder(saved: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="package")
 def expected(store: Store, society: Society) -> list[dict[str, Any]]:
-    """What the society says by itself, seed 4."""
+    """The answers of the society without MLflow, seed 4."""
     engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=store.folders)
     return [a.model_dump(mode="json") for a in answer(engine, society, QUESTIONS, DebateSettings(), SAMPLING, 4)]
 
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Any:
-    # Loading puts the model's copy of the code on the path, for good.
+    # Loading a model puts its copy of the code on the path and leaves it there.
     monkeypatch.setattr(sys, "path", [*sys.path])
     return mlflow.pyfunc.load_model(str(folder))

@@ -1,4 +1,4 @@
-"""`maft ask`: a registered society by its alias, and its answer as a terminal shows it."""
+"""`maft ask`: a registered society is found by its alias, and its answer is shown in a terminal."""
 
 import json
 import sys

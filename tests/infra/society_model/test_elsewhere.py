@@ -1,4 +1,4 @@
-"""The society as an MLflow model answers alike in a process without this project, and as a server."""
+"""The MLflow model of a society gives the same answers in a process without this project, and as a server."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.conftest import free_port, plain_environment
 from tests.infra.society_model.conftest import ONE_THREAD, QUESTIONS
 
 START_SECONDS = 600
-"""Python has been seen to take a minute to import mlflow on a machine with other work to do."""
+"""On a busy machine, importing mlflow can take a minute."""
 ELSEWHERE = """
 import importlib.util, json, sys
 assert not any(importlib.util.find_spec(name) for name in ("agents", "evaluation", "infra")), sys.path
@@ -34,7 +34,7 @@ print(json.dumps({"code": [ask.__file__, extract.__file__], "rows": frame.to_dic
 
 
 def elsewhere(folder: Path, cwd: Path, **environment: str) -> dict[str, Any]:
-    """Answers of a process that has the installed packages, but nothing of this project: -S skips its .pth file."""
+    """Answers of a process that has the installed packages but not this project; -S skips the project's .pth file."""
     process = subprocess.run(
         [sys.executable, "-S", "-c", ELSEWHERE, str(folder), json.dumps(QUESTIONS)],
         env={**plain_environment(), **ONE_THREAD, "PYTHONPATH": sysconfig.get_paths()["purelib"], **environment},
@@ -50,7 +50,7 @@ def elsewhere(folder: Path, cwd: Path, **environment: str) -> dict[str, Any]:
 def test_a_process_without_this_project_answers_the_same_from_a_hub_id(
     saved: Callable[..., Path], expected: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """The base is named, not copied: it comes from the hub's cache of that machine."""
+    """The model names its base and does not contain it; the base comes from the hub's cache on that machine."""
     cache = tmp_path / "hub" / "models--maft--embedded"
     (cache / "refs").mkdir(parents=True)
     (cache / "refs" / "main").write_text("0" * 40)

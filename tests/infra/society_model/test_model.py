@@ -1,4 +1,4 @@
-"""The society as an MLflow model: what its folder holds, and what it answers."""
+"""The MLflow model of a society: the files in its folder, and its answers."""
 
 import json
 import shutil
@@ -47,7 +47,7 @@ def test_the_folder_is_whole_and_has_nothing_that_it_should_not(folder: Path, so
             assert (content / "adapters" / sha256 / file.name).read_bytes() == file.read_bytes()
     assert base_model.digest(str(content / "bases" / EMBEDDED.sha256)) == EMBEDDED.sha256
     for file in files:
-        # A pickle of protocol 2 or later starts with 0x80, one that torch saved is a zip.
+        # A pickle of protocol 2 or later starts with 0x80; a pickle that torch saved is a zip file.
         assert not (folder / file).read_bytes().startswith((b"\x80", b"PK")), file
 
 
@@ -106,7 +106,7 @@ def test_bad_input_is_named(loaded: Any, data: Any, named: str) -> None:
 
 
 class Watched:
-    """The real engine, with an eye on how many ask it at once."""
+    """The real engine, which also records how many threads use it at once."""
 
     def __init__(self, engine: TransformersEngine) -> None:
         self.answer = engine.complete
@@ -125,7 +125,7 @@ class Watched:
 
 
 def test_of_two_threads_at_once_one_waits(loaded: Any, expected: list[dict[str, Any]]) -> None:
-    """Otherwise the adapters of one would be in the base while the other speaks."""
+    """Otherwise one thread would use the base while it contains the adapters of the other."""
     engine = loaded.unwrap_python_model().loaded
     watched = Watched(engine)
     engine.complete = watched.complete

@@ -12,7 +12,7 @@ test: .venv/.installed
 
 # Run this after every edit: linters and types, and at the same time the quick tests of the core, which need no server.
 check: .venv/.installed
-	$(MAKE) --jobs 2 --output-sync --no-print-directory lint quick
+	$(MAKE) --jobs 2 --output-sync=line --no-print-directory lint quick
 
 # The types take longest, and on one core; the tests leave it to them.
 quick: .venv/.installed

@@ -143,7 +143,7 @@ def _run(
         call(*arguments)
     except SystemExit as end:
         status = end.code
-    except BaseException:
+    except BaseException:  # Python reports any error that reaches the end of a script, and exits with 1.
         sys.excepthook(*sys.exc_info())
         status = 1
     threading._shutdown()  # type: ignore[attr-defined]

@@ -54,7 +54,9 @@ class Outcome(Record):
     transfer: bool = Field(default=False, description="Whether these are problems of another kind (transfer).")
     accuracy: float = Field(description="Share of held-out problems that the method answers right.")
     alone: float = Field(description="Share that a single agent answers right in round 1, mean over agents.")
-    pseudo_label_accuracy: float | None = Field(default=None, description="Share of voted labels that are right.")
+    pseudo_label_accuracy: float | None = Field(
+        default=None, description="Share of the labels learned from that are right; None unless they are voted."
+    )
     labels: int = Field(default=0, description="How many problems had a label to learn from.")
     examples: int = Field(default=0, description="Number of examples in all agents' datasets.")
     unchanged: list[str] = Field(default_factory=list, description="Agents that had nothing to learn from.")

@@ -130,3 +130,5 @@ def test_a_stage_learns_and_repeats() -> None:
         states.append(model.state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert losses[-1] < 5.5, "an untrained model has ln 512 = 6.2"
+    tiny = torch.tensor(1e-310, dtype=torch.float64)
+    assert tiny + tiny > 0, "training sets denormal numbers to zero, but only while it runs"

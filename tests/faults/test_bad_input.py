@@ -81,6 +81,23 @@ def test_a_bad_setting(lone: Maft, tmp_path: Path, setting: str, parts: list[str
     assert all(part in message for part in parts), message
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("methods=[majority-matched]", "majority-matched, which takes as many tokens as multiagent-ft"),
+        ("methods=[base, base]", "methods names base more than once"),
+        ("methods=[best]", "methods.0 is 'best'"),
+        ("seeds=[]", "seeds is []"),
+        ("seed=1", "unknown key 'seed'; did you mean seeds?"),
+        ("encoder=./nowhere", "encoder: './nowhere' is neither"),
+    ],
+)
+def test_a_bad_setting_of_a_benchmark(lone: Maft, tmp_path: Path, setting: str, told: str) -> None:
+    refused = lone("benchmark", "--set", setting, "--home", str(tmp_path / "none"), status=2)
+    assert told in refused.stderr and refused.stdout == ""
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_base_model_without_chat_template(lone: Maft, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()

@@ -334,20 +334,3 @@ def test_killed_it_goes_on_and_ends_with_the_same_numbers(maft: Maft, report: di
     resumed = maft.json(*command)
     assert numbers(resumed) == numbers(report, [1], SOME)
     assert resumed["cached"] > 0
-
-
-@pytest.mark.parametrize(
-    ("setting", "told"),
-    [
-        ("methods=[majority-matched]", "majority-matched, which takes as many tokens as multiagent-ft"),
-        ("methods=[base, base]", "methods names base more than once"),
-        ("methods=[best]", "methods.0 is 'best'"),
-        ("seeds=[]", "seeds is []"),
-        ("seed=1", "unknown key 'seed'; did you mean seeds?"),
-        ("encoder=./nowhere", "encoder: './nowhere' is neither"),
-    ],
-)
-def test_bad_settings_are_named_and_nothing_is_written(maft: Maft, tmp_path: Path, setting: str, told: str) -> None:
-    refused = maft("benchmark", "--set", setting, "--home", str(tmp_path / "none"), status=2)
-    assert told in refused.stderr and refused.stdout == ""
-    assert not (tmp_path / "none").exists()

@@ -39,7 +39,7 @@ SMALL = [
     "--set",
     "sampling.max_summary_tokens=120",
 ]
-"""Options of a real job with N = 2 that takes seconds."""
+"""Options of a real job with N = 2 on the embedded model that takes seconds."""
 
 TOGETHER = ("tests/operation", "tests/infra/society_model")
 """Folders whose files share a fixture that takes long to make: an operated home, a society as a model."""
@@ -65,6 +65,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((n for n, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
 
     items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def brief_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a base model with short responses, see `tests.brief_base`."""
+    from tests.brief_base import write_base
+
+    return write_base(tmp_path_factory.mktemp("brief") / "base")
+
+
+@pytest.fixture(scope="session")
+def brief(brief_folder: Path) -> list[str]:
+    """SMALL on the base model with short responses, which takes half of the time."""
+    from tests.brief_base import write_problems
+
+    problems = write_problems(brief_folder.with_name("problems.jsonl"))
+    return [*SMALL, "--set", f"base_model={brief_folder}", "--set", f"problems.train={problems}"]
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,9 @@ LOOPBACK = "127.0.0.1"
 HEARTBEAT_SECONDS = 30
 """Seconds between two heartbeats of a flow run; the shortest time that Prefect allows."""
 
+RECORD_SECONDS = 1
+"""Seconds until the Prefect server has written a change of a task's state; Prefect takes whole seconds only."""
+
 _DEFAULTS = {
     # Nothing reports usage data. MLflow accepts only the word `true`, not `1`.
     "DO_NOT_TRACK": "true",
@@ -113,6 +116,9 @@ def prefect_server_environment(home: Home, port: int) -> dict[str, str]:
         # The slot of a killed run is free, and a waiting run takes it, within seconds after its lease has ended.
         "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "5",
         "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
+        # By default, each change of a task's state is written by itself, which takes half of the server's time.
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "10",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": str(RECORD_SECONDS),
         **kept,
         "PREFECT_HOME": str(home.prefect),
         # The path is relative to the working folder, since the home's path may have characters special in a URL.

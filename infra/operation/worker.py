@@ -27,6 +27,7 @@ import psutil
 from infra.home.home import Home, current_home
 from infra.operation import processes
 from infra.operation.automations import POOL
+from infra.operation.environment import RECORD_SECONDS
 from infra.operation.prefect_api import connect
 from infra.operation.servers import WORKER
 
@@ -93,6 +94,8 @@ def account_for_runs(home: Home, api: httpx.Client, restart: bool) -> None:
         # The server would take the worker for alive for minutes after its last heartbeat.
         api.delete(f"/work_pools/{POOL}/workers/{name}")
     runs = _flow_runs(api, work_pools={"name": {"any_": [POOL]}})
+    if runs:
+        time.sleep(2 * RECORD_SECONDS)  # A task that has only just started is not written yet.
     # A run that the worker has only just taken has no label yet.
     ours = [run for run in runs if run["labels"].get("prefect.io/worker-name", name) == name]
     for run in ours:

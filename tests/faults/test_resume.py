@@ -10,7 +10,7 @@ import httpx
 import pytest
 from mlflow import MlflowClient
 
-from tests.conftest import SMALL, Maft
+from tests.conftest import Maft
 
 STAGES = [
     "evaluate generation 0 · generate",
@@ -22,14 +22,14 @@ STAGES = [
 """The job is killed as soon as one of these steps is done, while it votes, splits, registers or does the next step."""
 LONG = "iteration 1 · finetune"
 """With LONG_EPOCHS this step lasts some seconds, so the job can also be killed in the middle of it."""
-LONG_EPOCHS = 25
+LONG_EPOCHS = 200
 NUMBERS = ["accuracy", "standard_error", "rounds", "consensus", "pseudo_label_accuracy", "dataset_sizes"]
 NUMBERS += ["sampled_tokens", "trained_tokens", "kept_labels", "unchanged"]
 
 
-def job(society: str, home: Path, epochs: int = 1) -> list[str]:
+def job(small: list[str], society: str, home: Path, epochs: int = 1) -> list[str]:
     settings = ["--set", f"society={society}", "--set", "iterations=1", "--set", "finetune.min_votes=1"]
-    return ["run", *SMALL, *settings, "--set", f"finetune.epochs={epochs}", "--home", str(home)]
+    return ["run", *small, *settings, "--set", f"finetune.epochs={epochs}", "--home", str(home)]
 
 
 def numbers(report: dict) -> list[dict]:
@@ -37,9 +37,9 @@ def numbers(report: dict) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def never_cut(maft: Maft, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
+def never_cut(maft: Maft, brief: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
     home = tmp_path_factory.mktemp("never-cut")
-    return maft.json(*job("never-cut", home)), home
+    return maft.json(*job(brief, "never-cut", home)), home
 
 
 def kill_after(maft: Maft, arguments: list[str], stage: str) -> None:
@@ -83,10 +83,10 @@ def adapters(client: MlflowClient, society: str) -> dict[str, str]:
 
 
 def test_killed_at_every_stage_the_job_ends_with_the_same_numbers(
-    maft: Maft, never_cut: tuple[dict, Path], tmp_path: Path
+    maft: Maft, brief: list[str], never_cut: tuple[dict, Path], tmp_path: Path
 ) -> None:
-    whole = maft.json(*job("uncut", never_cut[1], LONG_EPOCHS))
-    arguments = job("cut", tmp_path, LONG_EPOCHS)
+    whole = maft.json(*job(brief, "uncut", never_cut[1], LONG_EPOCHS))
+    arguments = job(brief, "cut", tmp_path, LONG_EPOCHS)
     for stage in STAGES:
         if stage == LONG:
             kill_within(maft, "cut", arguments, stage)
@@ -103,7 +103,9 @@ def test_killed_at_every_stage_the_job_ends_with_the_same_numbers(
 
 
 @pytest.mark.parametrize("harm", ["deleted", "truncated", "record truncated"])
-def test_harmed_results_are_computed_again(maft: Maft, never_cut: tuple[dict, Path], tmp_path: Path, harm: str) -> None:
+def test_harmed_results_are_computed_again(
+    maft: Maft, brief: list[str], never_cut: tuple[dict, Path], tmp_path: Path, harm: str
+) -> None:
     report, whole = never_cut
     home = tmp_path / "home"
     shutil.copytree(whole, home)
@@ -115,15 +117,15 @@ def test_harmed_results_are_computed_again(maft: Maft, never_cut: tuple[dict, Pa
             path.unlink()
         else:
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    again = maft.json(*job("never-cut", home))
+    again = maft.json(*job(brief, "never-cut", home))
     assert numbers(again) == numbers(report)
     assert 0 < again["cached"] < report["cached"] + 40
 
 
 def test_interrupted_from_the_keyboard_it_says_how_to_go_on(
-    maft: Maft, never_cut: tuple[dict, Path], tmp_path: Path
+    maft: Maft, brief: list[str], never_cut: tuple[dict, Path], tmp_path: Path
 ) -> None:
-    arguments = job("interrupted", tmp_path)
+    arguments = job(brief, "interrupted", tmp_path)
     # Tests in the background of a shell ignore this signal, and their child processes would inherit that.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = maft.cold.start(*arguments)

@@ -10,6 +10,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -19,22 +20,44 @@ import pytest
 from mlflow import MlflowClient
 
 from evaluation.benchmark.methods import METHODS
-from tests.conftest import SMALL, Maft
+from tests.conftest import Maft
 
 SEEDS = (1, 2)
-# Two agents must agree for a label to be kept, so no label depends on a tie broken at random. With w = 0, no critic's
-# example depends on a random choice.
-SETTINGS = [*SMALL, "--set", "iterations=1", "--set", "finetune.critic_mix=0.0"]
-SETTINGS += ["--set", "transfer.max_value=40", "--set", "transfer.size=6"]
 SOME = ["majority", "majority-matched", "star", "multiagent-ft"]
-# Both base models are the embedded one, so the society of mixed bases equals the society of one base.
-SETTINGS += ["--set", "base_models=[embedded, embedded]"]
 NUMBERS = ["accuracy", "alone", "pseudo_label_accuracy", "labels", "examples", "unchanged", "diversity"]
 
 
-def arguments(home: Path, seeds: Iterable[int] = SEEDS, methods: Iterable[str] = METHODS.names()) -> list[str]:
-    given = ["--set", f"seeds={[*seeds]}", "--set", f"methods={json.dumps([*methods])}", "--set", "society=compared"]
-    return ["benchmark", *SETTINGS, *given, "--home", str(home)]
+@dataclass(frozen=True)
+class Command:
+    """Makes the arguments of the command."""
+
+    small: list[str]
+    """The options of a small job."""
+    base: Path
+
+    def __call__(
+        self, home: Path, seeds: Iterable[int] = SEEDS, methods: Iterable[str] = METHODS.names()
+    ) -> list[str]:
+        given = [
+            f"seeds={[*seeds]}",
+            f"methods={json.dumps([*methods])}",
+            "society=compared",
+            "iterations=1",
+            # Two agents must agree for a label to be kept, so no label depends on a tie broken at random. With w = 0, no
+            # critic's example depends on a random choice.
+            "finetune.critic_mix=0.0",
+            "transfer.max_value=40",
+            "transfer.size=6",
+            # Both base models are the same one, so the society of mixed bases equals the society of one base.
+            f"base_models={json.dumps([str(self.base)] * 2)}",
+        ]
+        settings = [part for each in given for part in ("--set", each)]
+        return ["benchmark", *self.small, *settings, "--home", str(home)]
+
+
+@pytest.fixture(scope="module")
+def arguments(brief: list[str], brief_folder: Path) -> Command:
+    return Command([*brief, "--set", "problems.train_size=20"], brief_folder)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +66,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(maft: Maft, home: Path) -> dict:
+def report(maft: Maft, home: Path, arguments: Command) -> dict:
     return maft.json(*arguments(home))
 
 
@@ -84,7 +107,7 @@ def test_every_method_is_measured_once_per_iteration_and_seed(report: dict) -> N
         assert (row["cost"]["trained_tokens"] > 0) == (METHODS[row["method"]].finetuned and row["iteration"] == 1)
 
 
-def test_what_methods_share_is_computed_once(report: dict, maft: Maft, home: Path) -> None:
+def test_what_methods_share_is_computed_once(report: dict, maft: Maft, home: Path, arguments: Command) -> None:
     found = numbers(report)
     for seed in SEEDS:
         untuned = found["debate", 0, seed]
@@ -191,7 +214,7 @@ class Words:
 
 
 def test_data_sets_are_those_of_the_definitions(frames: list[pd.DataFrame], report: dict) -> None:
-    problem_sets = [f for f in frames if list(f.columns) == ["id", "question", "answer"] and len(f) == 10]
+    problem_sets = [f for f in frames if list(f.columns) == ["id", "question", "answer"] and len(f) == 20]
     assert len(problem_sets) == len(SEEDS)
     stored = [f["messages"].map(json.loads).tolist() for f in frames if list(f.columns) == ["messages"]]
     retried_well = 0
@@ -322,7 +345,9 @@ STAGES = [
 """The benchmark is killed as soon as one of these steps is done, in the middle of the next step."""
 
 
-def test_killed_it_goes_on_and_ends_with_the_same_numbers(maft: Maft, report: dict, tmp_path: Path) -> None:
+def test_killed_it_goes_on_and_ends_with_the_same_numbers(
+    maft: Maft, report: dict, tmp_path: Path, arguments: Command
+) -> None:
     command = arguments(tmp_path, [1], SOME)
     for stage in STAGES:
         process = maft.start(*command)

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from tests.conftest import SMALL, Maft
+from tests.conftest import Maft
 
-SETTINGS = [*SMALL, "--set", "society=goes-on", "--set", "iterations=1", "--set", "finetune.min_votes=1"]
+@pytest.fixture(scope="module")
+def settings(brief: list[str]) -> list[str]:
+    return [*brief, "--set", "society=goes-on", "--set", "iterations=1", "--set", "finetune.min_votes=1"]
 
 
 @pytest.fixture(scope="module")
@@ -18,15 +20,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(maft: Maft, home: Path) -> dict:
-    return maft.json("run", *SETTINGS, "--home", str(home))
+def first(maft: Maft, home: Path, settings: list[str]) -> dict:
+    return maft.json("run", *settings, "--home", str(home))
 
 
 @pytest.fixture(scope="module")
-def second(maft: Maft, home: Path, first: dict) -> dict:
+def second(maft: Maft, home: Path, settings: list[str], first: dict) -> dict:
     """A job that makes one more generation from version 1, whose adapters are no longer in the store."""
     shutil.rmtree(home / "artifacts" / "folders")
-    return maft.json("run", *SETTINGS, "--set", "start_from=1", "--home", str(home))
+    return maft.json("run", *settings, "--set", "start_from=1", "--home", str(home))
 
 
 @pytest.fixture
@@ -54,8 +56,8 @@ def test_its_problems_are_fresh(client: MlflowClient, first: dict, second: dict)
     assert len(one) == len(two) == 2 and not one & two
 
 
-def test_the_same_again_is_served_from_cache(maft: Maft, second: dict, home: Path) -> None:
-    again = maft.json("run", *SETTINGS, "--set", "start_from=1", "--home", str(home))
+def test_the_same_again_is_served_from_cache(maft: Maft, settings: list[str], second: dict, home: Path) -> None:
+    again = maft.json("run", *settings, "--set", "start_from=1", "--home", str(home))
     assert again["generations"] == second["generations"]
     assert again["mlflow"] == second["mlflow"] and again["verdict"] == second["verdict"]
     assert again["cached"] > 15
@@ -68,8 +70,10 @@ def test_the_same_again_is_served_from_cache(maft: Maft, second: dict, home: Pat
         ("agents=3", "agents is 3, but version 1 of society 'goes-on' (generation 1) has 2 generation agents"),
     ],
 )
-def test_what_does_not_fit_is_refused(maft: Maft, second: dict, home: Path, setting: str, says: str) -> None:
-    refused = maft("run", *SETTINGS, "--set", "start_from=1", "--set", setting, "--home", str(home), status=2)
+def test_what_does_not_fit_is_refused(
+    maft: Maft, settings: list[str], second: dict, home: Path, setting: str, says: str
+) -> None:
+    refused = maft("run", *settings, "--set", "start_from=1", "--set", setting, "--home", str(home), status=2)
     assert says in refused.stderr
 
 
@@ -114,8 +118,10 @@ def test_promote_rollback_ask_and_status(maft: Maft, client: MlflowClient, secon
     assert maft.json("status", "--society", "goes-on", *at)["champion"] == before
 
 
-def test_generations_of_the_same_number_are_told_apart_by_their_versions(maft: Maft, second: dict, home: Path) -> None:
+def test_generations_of_the_same_number_are_told_apart_by_their_versions(
+    maft: Maft, settings: list[str], second: dict, home: Path
+) -> None:
     maft("promote", "goes-on", "--version", "1", "--home", str(home))
-    another = maft.json("run", *SETTINGS, "--set", "seed=2", "--home", str(home))
+    another = maft.json("run", *settings, "--set", "seed=2", "--home", str(home))
     assert "generation 1 (version 3) " in another["verdict"]["text"]
     assert " generation 1 (version 1): " in another["verdict"]["text"]

@@ -143,10 +143,10 @@ def test_the_pictures_are_drawn_and_logged(client: MlflowClient, report: dict, h
         ["agents=1", "finetune.min_votes=1"],
     ],
 )
-def test_other_shapes_of_society(maft: Maft, tmp_path: Path, shape: list[str]) -> None:
+def test_other_shapes_of_society(maft: Maft, brief: list[str], tmp_path: Path, shape: list[str]) -> None:
     settings = [part for value in shape for part in ("--set", value)]
     report = maft.json(
-        "run", *SMALL, "--set", "society=shape", "--set", "iterations=1", *settings, "--home", str(tmp_path)
+        "run", *brief, "--set", "society=shape", "--set", "iterations=1", *settings, "--home", str(tmp_path)
     )
     config, last = report["config"], report["generations"][-1]
     assert len(last["rounds"]) == config["debate"]["rounds"]
@@ -155,10 +155,10 @@ def test_other_shapes_of_society(maft: Maft, tmp_path: Path, shape: list[str]) -
         assert set(last["unchanged"]) >= {"critic-0", "critic-1"}
 
 
-def test_a_society_without_consensus_ends_cleanly_and_says_so(maft: Maft, tmp_path: Path) -> None:
+def test_a_society_without_consensus_ends_cleanly_and_says_so(maft: Maft, brief: list[str], tmp_path: Path) -> None:
     """Responses have only two tokens and so no answer, and no agent votes."""
     settings = ["--set", "society=silent", "--set", "iterations=1", "--set", "sampling.max_new_tokens=2"]
-    report = maft.json("run", *SMALL, *settings, "--home", str(tmp_path))
+    report = maft.json("run", *brief, *settings, "--home", str(tmp_path))
     last = report["generations"][-1]
     assert last["unchanged"] == AGENTS
     assert last["accuracy"] == 0.0 and last["kept_labels"] == 0 and last["trained_tokens"] == 0

@@ -17,7 +17,7 @@ from agents.engines import base_model
 RESPONSE = ["<|assistant|>", "FIRST", "SECOND", "Ġ\\", "boxed", "{", "ANSWER", "}", "<|end|>"]
 """The kinds of tokens in the order of a response; each kind follows the one before it."""
 FIRST = ["Check", "Solve", "Problem", "Gains", "Summarise", "Products", "Checking", "Agent", "With", "Left"]
-SECOND = ["Ġanswer", "Ġstep", "Ġand", "Ġwith", "Ġend", "Ġproblem", "Ġresult", "Ġto", "Ġright", "Ġfirst", "Ġadvice", "Ġyou"]
+SECOND = ["Ġanswer", "Ġstep", "Ġand", "Ġwith", "Ġend", "Ġproblem", "Ġresult", "Ġto", "Ġright", "Ġyou"]
 ANSWERS = {"1": 0.7, "2": 0.3}
 """The probability of each answer; a problem's true answer is drawn from them too."""
 CERTAIN = 30.0

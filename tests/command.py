@@ -1,8 +1,8 @@
 """Runs the command `maft` for tests: as a new process, or as a fork of a process that has imported the libraries.
 
-Importing torch, transformers, MLflow and others takes longer than most commands. One process imports them, and each
-command is a fork of it with its own arguments, environment, streams and exit status. This process imports no code of
-the project, and not Prefect, which reads its settings when it is imported.
+Importing torch, transformers, MLflow, Prefect and others takes longer than most commands. One process imports them, and
+each command is a fork of it with its own arguments, environment, streams and exit status. This process imports no code
+of the project itself.
 """
 
 import atexit
@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from infra.home.home import Home
@@ -49,8 +50,17 @@ LIBRARIES += [
     "jinja2",
     "sqlalchemy",
 ]
-# Libraries that Prefect imports.
-LIBRARIES += ["pydantic_settings", "pendulum", "griffe", "websockets", "prometheus_client", "jsonschema", "slugify"]
+LIBRARIES += [
+    "prefect.main",
+    "prefect.flow_engine",
+    "prefect.task_engine",
+    "prefect.artifacts",
+    "prefect.concurrency.sync",
+]
+LIBRARIES += ["tests.warm"]
+
+PREFECT_FOLDER = TemporaryDirectory(prefix="maft-tests-")
+"""The home of the process that imports the libraries; nothing is kept in it."""
 
 
 def plain_environment() -> dict[str, str]:
@@ -116,8 +126,8 @@ def _import_libraries() -> None:
     """Start the process from which commands are forked, unless it runs already."""
     before = dict(os.environ)
     try:
-        # MLflow reads its logging level when it is imported.
-        os.environ.update(client_environment(Home(ROOT), "", ""))
+        # MLflow reads its logging level when it is imported; Prefect makes its folder.
+        os.environ.update(client_environment(Home(Path(PREFECT_FOLDER.name)), "", ""))
         forkserver.set_forkserver_preload(LIBRARIES)
         forkserver.ensure_running()
     finally:

@@ -76,12 +76,17 @@ def brief_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def brief(brief_folder: Path) -> list[str]:
-    """SMALL on the base model with short responses, which takes half of the time."""
+def brief_problems(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of problems that this model solves by chance."""
     from tests.brief_base import write_problems
 
-    problems = write_problems(brief_folder.with_name("problems.jsonl"))
-    return [*SMALL, "--set", f"base_model={brief_folder}", "--set", f"problems.train={problems}"]
+    return write_problems(tmp_path_factory.mktemp("brief") / "problems.jsonl")
+
+
+@pytest.fixture(scope="session")
+def brief(brief_folder: Path, brief_problems: Path) -> list[str]:
+    """SMALL on this model and its problems, which takes half of the time."""
+    return [*SMALL, "--set", f"base_model={brief_folder}", "--set", f"problems.train={brief_problems}"]
 
 
 @pytest.fixture(scope="session")

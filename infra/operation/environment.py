@@ -1,6 +1,6 @@
 """Environment variables of Prefect and MLflow, for this process and for the servers.
 
-Prefect reads its settings once, when it is imported, so this module must run first and imports neither of the two.
+This module imports neither of the two at its top, since Prefect reads its settings when it is imported.
 """
 
 import os
@@ -51,23 +51,24 @@ _PREFECT_SERVER_DROPS = (
 def apply_environment(home: Home, prefect_api_url: str, mlflow_tracking_uri: str) -> None:
     """Set the environment variables of Prefect and MLflow for this process and its child processes.
 
-    Call it before Prefect is imported. It may be called again with the same arguments at any time.
+    Call it before flows are imported. If Prefect was imported before, its settings are read again.
 
     Args:
         home: results and Prefect's own files go there, even if the user exported other folders.
         prefect_api_url: such as `http://127.0.0.1:4200/api`.
         mlflow_tracking_uri: such as `http://127.0.0.1:5000`.
-
-    Raises:
-        RuntimeError: Prefect was imported before, with other settings.
     """
     decided = _decided(home, prefect_api_url, mlflow_tracking_uri)
     changed = [name for name, value in decided.items() if os.environ.get(name) != value and name.startswith("PREFECT_")]
-    if changed and "prefect" in sys.modules:
-        raise RuntimeError(f"prefect was imported before its settings were set: {', '.join(changed)}")
     for name in _ELSEWHERE:
         os.environ.pop(name, None)
     os.environ.update(client_environment(home, prefect_api_url, mlflow_tracking_uri))
+    if changed and "prefect" in sys.modules:
+        from prefect.context import refresh_global_settings_context
+        from prefect.logging.configuration import setup_logging
+
+        refresh_global_settings_context()
+        setup_logging(incremental=False)
 
 
 def client_environment(home: Home, prefect_api_url: str, mlflow_tracking_uri: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ The mark finds children that outlived their parent, and a process whose starter 
 import fcntl
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -137,7 +138,18 @@ def stop(processes: list[psutil.Process]) -> None:
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 signal(process)
-        _, processes = psutil.wait_procs(processes, timeout=STOP_SECONDS)
+        deadline = time.monotonic() + STOP_SECONDS
+        while processes and time.monotonic() < deadline:
+            _, running = psutil.wait_procs(processes, timeout=0.1)
+            processes = [process for process in running if not has_ended(process)]
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process has ended, even if its parent has never asked for its status, as some containers' first one."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def log_file(home: Home, name: str) -> Path:

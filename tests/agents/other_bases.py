@@ -1,4 +1,4 @@
-"""Makes other base models from the embedded one."""
+"""Makes other base models from the embedded one, or from another one with its tokenizer."""
 
 import json
 import shutil
@@ -11,17 +11,18 @@ from agents.engines import base_model
 
 WEIGHTS = "model.safetensors"
 EMBEDDING = "model.embed_tokens.weight"
+HEAD = "lm_head.weight"
 
 
-def copied(folder: Path) -> Path:
-    """Copy the embedded model, so that it has another name."""
-    shutil.copytree(base_model.EMBEDDED, folder)
+def copied(folder: Path, base: Path = base_model.EMBEDDED) -> Path:
+    """Copy the model, so that it has another name."""
+    shutil.copytree(base, folder)
     return folder
 
 
-def perturbed(folder: Path, share: float = 0.05) -> Path:
+def perturbed(folder: Path, base: Path = base_model.EMBEDDED, share: float = 0.05) -> Path:
     """A model with slightly other weights: each is changed by a share of the standard deviation of its matrix."""
-    copied(folder)
+    copied(folder, base)
     generator = torch.Generator().manual_seed(1)
     weights = load_file(folder / WEIGHTS)
     for weight in weights.values():
@@ -31,9 +32,9 @@ def perturbed(folder: Path, share: float = 0.05) -> Path:
     return folder
 
 
-def renumbered(folder: Path) -> Path:
-    """The embedded model with other token ids: greedily decoded texts are the same, but every token id differs."""
-    copied(folder)
+def renumbered(folder: Path, base: Path = base_model.EMBEDDED) -> Path:
+    """The model with other token ids: greedily decoded texts are the same, but every token id differs."""
+    copied(folder, base)
     file = folder / "tokenizer.json"
     tokenizer = json.loads(file.read_text("utf-8"))
     vocabulary = tokenizer["model"]["vocab"]
@@ -43,7 +44,8 @@ def renumbered(folder: Path) -> Path:
     weights = load_file(folder / WEIGHTS)
     rows = torch.arange(len(weights[EMBEDDING]))
     rows[[new[token] for token in own]] = torch.tensor([vocabulary[token] for token in own])
-    weights[EMBEDDING] = weights[EMBEDDING][rows].contiguous()
+    for matrix in weights.keys() & {EMBEDDING, HEAD}:
+        weights[matrix] = weights[matrix][rows].contiguous()
     tokenizer["model"]["vocab"] = dict(sorted({**vocabulary, **new}.items(), key=lambda item: item[1]))
     file.write_text(json.dumps(tokenizer, ensure_ascii=False), "utf-8")
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})

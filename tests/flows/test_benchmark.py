@@ -35,16 +35,14 @@ class Command:
     """The options of a small job."""
     base: Path
 
-    def __call__(
-        self, home: Path, seeds: Iterable[int] = SEEDS, methods: Iterable[str] = METHODS.names()
-    ) -> list[str]:
+    def __call__(self, home: Path, seeds: Iterable[int] = SEEDS, methods: Iterable[str] = METHODS.names()) -> list[str]:
         given = [
             f"seeds={[*seeds]}",
             f"methods={json.dumps([*methods])}",
             "society=compared",
             "iterations=1",
-            # Two agents must agree for a label to be kept, so no label depends on a tie broken at random. With w = 0, no
-            # critic's example depends on a random choice.
+            # Two agents must agree for a label to be kept, so no label depends on a tie broken at random. With w = 0,
+            # no critic's example depends on a random choice.
             "finetune.critic_mix=0.0",
             "transfer.max_value=40",
             "transfer.size=6",

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 
 from tests.conftest import Maft
 
+
 @pytest.fixture(scope="module")
 def settings(brief: list[str]) -> list[str]:
     return [*brief, "--set", "society=goes-on", "--set", "iterations=1", "--set", "finetune.min_votes=1"]

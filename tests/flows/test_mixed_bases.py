@@ -39,12 +39,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def names(brief_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("bases")
-    return ["embedded", str(other_bases.perturbed(folder / "a")), str(other_bases.renumbered(folder / "b"))]
+    others = other_bases.perturbed(folder / "a", brief_folder), other_bases.renumbered(folder / "b", brief_folder)
+    return [str(base) for base in (brief_folder, *others)]
 
 
-def job(names: list[str], home: Path, *settings: str) -> list[str]:
+@pytest.fixture(scope="module")
+def small(brief_problems: Path) -> list[str]:
+    return [*SMALL, "--set", f"problems.train={brief_problems}"]
+
+
+def job(small: list[str], names: list[str], home: Path, *settings: str) -> list[str]:
     given = [
         f"society={SOCIETY}",
         "agents=3",
@@ -52,12 +58,12 @@ def job(names: list[str], home: Path, *settings: str) -> list[str]:
         "finetune.min_votes=1",
         f"base_models={json.dumps(names)}",
     ]
-    return [*SMALL, *(part for each in (*given, *settings) for part in ("--set", each)), "--home", str(home)]
+    return [*small, *(part for each in (*given, *settings) for part in ("--set", each)), "--home", str(home)]
 
 
 @pytest.fixture(scope="module")
-def report(maft: Maft, home: Path, names: list[str]) -> dict:
-    return maft.json("run", *job(names, home))
+def report(maft: Maft, home: Path, small: list[str], names: list[str]) -> dict:
+    return maft.json("run", *job(small, names, home))
 
 
 @pytest.fixture
@@ -119,21 +125,23 @@ def test_it_is_asked_with_all_its_bases(
     assert {name: said[name] for name in type(expected).model_fields} == expected.model_dump(mode="json")
 
 
-def test_a_finished_job_computes_nothing(maft: Maft, report: dict, home: Path, names: list[str]) -> None:
-    again = maft.json("run", *job(names, home))
+def test_a_finished_job_computes_nothing(
+    maft: Maft, report: dict, home: Path, small: list[str], names: list[str]
+) -> None:
+    again = maft.json("run", *job(small, names, home))
     assert again["generations"] == report["generations"] and again["mlflow"] == report["mlflow"]
     assert report["cached"] == 0 and again["cached"] > 15
 
 
 def test_it_goes_on_and_is_promoted_and_rolled_back(
-    maft: Maft, client: MlflowClient, report: dict, home: Path, names: list[str]
+    maft: Maft, client: MlflowClient, report: dict, home: Path, small: list[str], names: list[str]
 ) -> None:
-    refused = maft("run", *job([*names[1:], names[0]], home, "start_from=1"), status=2)
+    refused = maft("run", *job(small, [*names[1:], names[0]], home, "start_from=1"), status=2)
     assert "base_models is" in refused.stderr and "version 1 of society 'mixed'" in refused.stderr
     refused = maft("run", *SMALL, "--set", "agents=3", "--set", "society=mixed", "--set", "start_from=1", status=2)
     assert f"set base_models to {names}" in refused.stderr.replace("\n", " ")
     assert maft.json("promote", SOCIETY, "--version", "1", "--home", str(home))["target"] == "1"
-    second = maft.json("run", *job(names, home, "start_from=champion"))
+    second = maft.json("run", *job(small, names, home, "start_from=champion"))
     assert [g["generation"] for g in second["generations"]] == [1, 2]
     assert registered("2").base_model == registered("1").base_model
     maft("promote", SOCIETY, "--version", "2", "--home", str(home))
@@ -151,11 +159,11 @@ def test_a_generation_is_measured(maft: Maft, report: dict, home: Path, generati
     assert "base_models names 3 different ones, but engine.name is openai" in refused.stderr
 
 
-def test_a_benchmark_has_a_row_for_them(maft: Maft, tmp_path: Path, names: list[str]) -> None:
+def test_a_benchmark_has_a_row_for_them(maft: Maft, brief: list[str], tmp_path: Path, names: list[str]) -> None:
     methods = "methods=[multiagent-ft, mixed-bases]"
     given = [methods, "seeds=[1]", "iterations=1", "agents=3", f"base_models={json.dumps(names)}", "society=mixed-row"]
     settings = [part for each in given for part in ("--set", each)]
-    report = maft.json("benchmark", *SMALL, *settings, "--home", str(tmp_path))
+    report = maft.json("benchmark", *brief, *settings, "--home", str(tmp_path))
     rows = {(row["method"], row["iteration"]): row for row in report["rows"]}
     assert rows.keys() == {(name, i) for name in ("multiagent-ft", "mixed-bases") for i in (0, 1)}
     for iteration in (0, 1):
@@ -166,4 +174,4 @@ def test_a_benchmark_has_a_row_for_them(maft: Maft, tmp_path: Path, names: list[
     assert "different bases" in Path(report["report"]).read_text("utf-8")
     run = MlflowClient(maft.environment["MLFLOW_TRACKING_URI"]).get_run(report["mlflow"]["run_id"])
     assert run.data.tags["maft.base_models_sha256"].splitlines() == [base_model.digest(name) for name in names]
-    assert run.data.tags["maft.base_model_sha256"] == base_model.digest("embedded")
+    assert run.data.tags["maft.base_model_sha256"] == base_model.digest(names[0])

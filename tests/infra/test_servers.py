@@ -326,7 +326,7 @@ def test_down_stops_both_and_again_is_fine(home: Home) -> None:
     family = [p for name, record in processes.read_records(home).items() for p in processes.members(home, name, record)]
     assert len(family) == 3, "Prefect is one process, MLflow two"
     assert servers.down(home) == NAMES
-    assert not any(process.is_running() for process in family)
+    assert all(map(processes.has_ended, family))
     assert not home.servers_file.exists()
     assert servers.down(home) == []
     assert [state.running for state in servers.status(home)] == [False, False]

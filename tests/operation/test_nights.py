@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,14 +18,19 @@ from infra.operation import processes
 from infra.operation.servers import WORKER
 
 SOCIETY = "nights"
-SMALL: dict[str, Any] = {
-    "society": SOCIETY,
-    "start_from": "champion",
-    "iterations": 1,
-    "agents": 2,
-    "problems": {"train_size": 10, "evaluation_size": 24},
-    "finetune": {"epochs": 1, "min_votes": 1},
-}
+
+
+@pytest.fixture(scope="module")
+def small(brief_folder: Path, brief_problems: Path) -> dict[str, Any]:
+    return {
+        "society": SOCIETY,
+        "start_from": "champion",
+        "iterations": 1,
+        "agents": 2,
+        "base_model": str(brief_folder),
+        "problems": {"train": str(brief_problems), "train_size": 10, "evaluation_size": 24},
+        "finetune": {"epochs": 1, "min_votes": 1},
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +99,7 @@ def tags(version: SocietyVersion) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def nights(operated: Operated) -> list[tuple[SocietyVersion, SocietyVersion | None]]:
+def nights(operated: Operated, small: dict[str, Any]) -> list[tuple[SocietyVersion, SocietyVersion | None]]:
     """The generations of three nights in a row, each with the champion before that night."""
     operated.operate()  # Other tests may have removed the webhook.
     made: list[tuple[SocietyVersion, SocietyVersion | None]] = []
@@ -101,7 +107,7 @@ def nights(operated: Operated) -> list[tuple[SocietyVersion, SocietyVersion | No
         patch.setenv("MLFLOW_TRACKING_URI", operated.tracking_uri)
         for _ in range(3):
             before = champion.champion(SOCIETY)
-            made.append((night(operated, due(operated, SMALL)), before))
+            made.append((night(operated, due(operated, small)), before))
             if champion.champion(SOCIETY) is None:
                 champion.promote(SOCIETY, "1", who="a test", why="so that there is a champion")
     return made
@@ -115,10 +121,12 @@ def test_three_nights_in_a_row(nights: list[tuple[SocietyVersion, SocietyVersion
         assert tags(version)["gate.champion"] == tags(version)["parent_version"]
 
 
-def test_a_bad_night_is_not_promoted_nor_joined_by_another(operated: Operated, nights: list[Any]) -> None:
+def test_a_bad_night_is_not_promoted_nor_joined_by_another(
+    operated: Operated, small: dict[str, Any], nights: list[Any]
+) -> None:
     before = champion.champion(SOCIETY)
-    run = due(operated, {**SMALL, "finetune": {**SMALL["finetune"], "learning_rate": 1.0, "epochs": 4}})
-    second = operated.until(by_hand(operated, SMALL), *ENDED)["state"]
+    run = due(operated, {**small, "finetune": {**small["finetune"], "learning_rate": 1.0, "epochs": 4}})
+    second = operated.until(by_hand(operated, small), *ENDED)["state"]
     assert second["type"] == "CANCELLED"
     assert second["message"] == f"another run of society {SOCIETY!r} is at work"
     bad = night(operated, run)
@@ -128,10 +136,12 @@ def test_a_bad_night_is_not_promoted_nor_joined_by_another(operated: Operated, n
     wait_for(lambda: [told for told in operated.heard if "regress" in str(told)], "notice of the regression")
 
 
-def test_a_killed_night_ends_completed_and_registers_nothing_twice(operated: Operated, nights: list[Any]) -> None:
+def test_a_killed_night_ends_completed_and_registers_nothing_twice(
+    operated: Operated, small: dict[str, Any], nights: list[Any]
+) -> None:
     # If a run is scheduled and started within minutes, Prefect misses its first event, and then holds the other events
     # back for 15 minutes, in case they came too early. So the schedule does not start this run.
-    run = by_hand(operated, SMALL)
+    run = by_hand(operated, small)
     wait_for(lambda: [t for t in operated.inside(run) if "finetune" in t["name"]], "finetuning at night")
     record = processes.read_records(operated.home)[WORKER]
     for process in processes.members(operated.home, WORKER, record):

@@ -24,7 +24,7 @@ def test_a_run_whose_worker_was_killed_ends_completed(operated: Operated, killed
     assert len(killed.starts("plain")) == 2
     assert sorted(each["state"]["type"] for each in operated.inside(run["id"])) == ["COMPLETED"] * 3 + ["CRASHED"] * 2
     assert operated.supervisor().pid == killed.supervisor
-    assert not any(process.is_running() for process in killed.family)
+    assert all(map(processes.has_ended, killed.family))
 
 
 def test_a_killed_run_takes_its_society_again(operated: Operated, killed: Killed) -> None:
@@ -62,7 +62,7 @@ def test_down_leaves_a_run_waiting_and_up_lets_it_go_on(operated: Operated, kill
     family = processes.members(operated.home, WORKER, processes.read_records(operated.home)[WORKER])
     assert servers.down(operated.home) == [WORKER, "prefect", "mlflow"]
     # The processes are the worker, the run's process and its child; one of them may have started a short-lived fourth.
-    assert len(family) >= 3 and not any(process.is_running() for process in family)
+    assert len(family) >= 3 and all(map(processes.has_ended, family))
     operated.operate()
     found = operated.until(run, "COMPLETED", "FAILED", "CRASHED")
     assert found["state"]["type"] == "COMPLETED" and found["run_count"] == 2

@@ -22,7 +22,7 @@ STAGES = [
 """The job is killed as soon as one of these steps is done, while it votes, splits, registers or does the next step."""
 LONG = "iteration 1 · finetune"
 """With LONG_EPOCHS this step lasts some seconds, so the job can also be killed in the middle of it."""
-LONG_EPOCHS = 200
+LONG_EPOCHS = 100
 NUMBERS = ["accuracy", "standard_error", "rounds", "consensus", "pseudo_label_accuracy", "dataset_sizes"]
 NUMBERS += ["sampled_tokens", "trained_tokens", "kept_labels", "unchanged"]
 

@@ -9,8 +9,7 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
 
@@ -23,39 +22,26 @@ from evaluation.benchmark.methods import METHODS
 from tests.conftest import Maft
 
 SEEDS = (1, 2)
+# Two agents must agree for a label to be kept, so no label depends on a tie broken at random. With w = 0, no critic's
+# example depends on a random choice.
+SETTINGS = ["society=compared", "iterations=1", "problems.train_size=20", "finetune.critic_mix=0.0"]
+SETTINGS += ["transfer.max_value=40", "transfer.size=6"]
 SOME = ["majority", "majority-matched", "star", "multiagent-ft"]
 NUMBERS = ["accuracy", "alone", "pseudo_label_accuracy", "labels", "examples", "unchanged", "diversity"]
 
 
-@dataclass(frozen=True)
-class Command:
-    """Makes the arguments of the command."""
-
-    small: list[str]
-    """The options of a small job."""
-    base: Path
-
-    def __call__(self, home: Path, seeds: Iterable[int] = SEEDS, methods: Iterable[str] = METHODS.names()) -> list[str]:
-        given = [
-            f"seeds={[*seeds]}",
-            f"methods={json.dumps([*methods])}",
-            "society=compared",
-            "iterations=1",
-            # Two agents must agree for a label to be kept, so no label depends on a tie broken at random. With w = 0,
-            # no critic's example depends on a random choice.
-            "finetune.critic_mix=0.0",
-            "transfer.max_value=40",
-            "transfer.size=6",
-            # Both base models are the same one, so the society of mixed bases equals the society of one base.
-            f"base_models={json.dumps([str(self.base)] * 2)}",
-        ]
-        settings = [part for each in given for part in ("--set", each)]
-        return ["benchmark", *self.small, *settings, "--home", str(home)]
-
-
 @pytest.fixture(scope="module")
-def arguments(brief: list[str], brief_folder: Path) -> Command:
-    return Command([*brief, "--set", "problems.train_size=20"], brief_folder)
+def arguments(brief: list[str], brief_folder: Path) -> Callable[..., list[str]]:
+    """A function that makes the arguments of the command."""
+    # Both base models are the same one, so the society of mixed bases equals the society of one base.
+    base_models = json.dumps([str(brief_folder)] * 2)
+
+    def made(home: Path, seeds: Iterable[int] = SEEDS, methods: Iterable[str] = METHODS.names()) -> list[str]:
+        own = [f"seeds={[*seeds]}", f"methods={json.dumps([*methods])}", f"base_models={base_models}"]
+        settings = [part for each in (*SETTINGS, *own) for part in ("--set", each)]
+        return ["benchmark", *brief, *settings, "--home", str(home)]
+
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(maft: Maft, home: Path, arguments: Command) -> dict:
+def report(maft: Maft, home: Path, arguments: Callable[..., list[str]]) -> dict:
     return maft.json(*arguments(home))
 
 
@@ -105,7 +91,9 @@ def test_every_method_is_measured_once_per_iteration_and_seed(report: dict) -> N
         assert (row["cost"]["trained_tokens"] > 0) == (METHODS[row["method"]].finetuned and row["iteration"] == 1)
 
 
-def test_what_methods_share_is_computed_once(report: dict, maft: Maft, home: Path, arguments: Command) -> None:
+def test_what_methods_share_is_computed_once(
+    report: dict, maft: Maft, home: Path, arguments: Callable[..., list[str]]
+) -> None:
     found = numbers(report)
     for seed in SEEDS:
         untuned = found["debate", 0, seed]
@@ -344,7 +332,7 @@ STAGES = [
 
 
 def test_killed_it_goes_on_and_ends_with_the_same_numbers(
-    maft: Maft, report: dict, tmp_path: Path, arguments: Command
+    maft: Maft, report: dict, tmp_path: Path, arguments: Callable[..., list[str]]
 ) -> None:
     command = arguments(tmp_path, [1], SOME)
     for stage in STAGES:

@@ -64,7 +64,7 @@ def test_a_job_cut_off_resumes_and_a_finished_one_can_be_run_again(
     maft: Maft, brief: list[str], tmp_path: Path
 ) -> None:
     # No other test uses this seed: killed runs of other tests on the same server would keep results of equal content.
-    own = [*job(brief, "pruned", tmp_path, epochs=200), "--set", "seed=77"]
+    own = [*job(brief, "pruned", tmp_path, epochs=20), "--set", "seed=77"]
     kill_when_heard(maft, own, "iteration 1 · debate · round 2")
     killed = stored(tmp_path, "results")
     planned = plan(aged(tmp_path))

@@ -18,7 +18,7 @@ from tests.command import ROOT, Maft, plain_environment
 
 __all__ = ["ROOT", "SMALL", "Maft", "free_port", "plain_environment"]
 
-# Two workers with two threads each would slow each other down on two cores. Set this before torch is imported.
+# Workers with two threads each would slow each other down on two cores. Set this before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Examples have no time limit, since machines differ in speed; every run tries the same examples.
@@ -44,7 +44,7 @@ SMALL = [
 TOGETHER = ("tests/operation", "tests/infra/society_model")
 """Folders whose files share a fixture that takes long to make: an operated home, a society as a model."""
 LONGEST = ["tests/operation", "tests/flows", "tests/faults", "tests/agents/test_embedded.py", "tests/infra"]
-"""Files and folders that run first, in this order, so that both workers end at about the same time."""
+"""Files and folders that run first, in this order, so that all workers end at about the same time."""
 
 
 @pytest.hookimpl(optionalhook=True)

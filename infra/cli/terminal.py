@@ -1,7 +1,9 @@
 """Shows the progress of a run in a terminal."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -37,12 +39,25 @@ def progress_bars(console: Console) -> Iterator[None]:
             bars.remove_task(running.pop(label))
             console.print(f"[dim]{label:<48} {total:>9,} {seconds:6.1f} s[/dim]", highlight=False)
 
+    interruptions: list[int] = []
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        interruptions.append(number)
+        raise KeyboardInterrupt
+
     listeners.append(listen)
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:  # A job in the background of a shell ignores the signal.
+        signal.signal(signal.SIGINT, interrupt)
     try:
         with bars:
             yield
-    except KeyboardInterrupt as interrupted:
+    except BaseException as error:
+        # A library that was interrupted while it cleaned up may raise another error.
+        if not interruptions:
+            raise
         console.print("interrupted; the same command continues after the last step above", highlight=False)
-        raise SystemExit(130) from interrupted
+        raise SystemExit(130) from error
     finally:
+        signal.signal(signal.SIGINT, handler)
         listeners.remove(listen)

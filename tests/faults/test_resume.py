@@ -135,6 +135,6 @@ def test_interrupted_from_the_keyboard_it_says_how_to_go_on(
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
-    assert process.returncode == 130 and "Traceback" not in said
+    assert process.returncode == 130 and "Traceback" not in said, said
     assert said.splitlines()[-1] == "interrupted; the same command continues after the last step above"
     assert numbers(maft.json(*arguments)) == numbers(never_cut[0])

@@ -1,6 +1,6 @@
 """A base model of one layer whose responses have eight tokens, and problems that it can solve by chance.
 
-A job on it takes half the time of the same job on the embedded model. It is for tests of what is done with responses:
+A job on it is faster than on the embedded model. It is for tests of what is done with responses:
 votes, datasets, adapters, records, caches. What the embedded model itself can do is tested with that model.
 """
 

@@ -6,6 +6,7 @@ of the project itself.
 """
 
 import atexit
+import functools
 import json
 import multiprocessing
 import os
@@ -58,9 +59,6 @@ LIBRARIES += [
     "prefect.concurrency.sync",
 ]
 LIBRARIES += ["tests.warm"]
-
-PREFECT_FOLDER = TemporaryDirectory(prefix="maft-tests-")
-"""The home of the process that imports the libraries; nothing is kept in it."""
 
 
 def plain_environment() -> dict[str, str]:
@@ -122,12 +120,18 @@ def _text(end: Connection) -> TextIO:
     return stream
 
 
+@functools.cache
+def _empty_home() -> TemporaryDirectory[str]:
+    """The home of the process that imports the libraries: Prefect makes its folder there when it is imported."""
+    return TemporaryDirectory(prefix="maft-tests-")
+
+
 def _import_libraries() -> None:
     """Start the process from which commands are forked, unless it runs already."""
     before = dict(os.environ)
     try:
-        # MLflow reads its logging level when it is imported; Prefect makes its folder.
-        os.environ.update(client_environment(Home(Path(PREFECT_FOLDER.name)), "", ""))
+        # MLflow reads its logging level when it is imported.
+        os.environ.update(client_environment(Home(Path(_empty_home().name)), "", ""))
         forkserver.set_forkserver_preload(LIBRARIES)
         forkserver.ensure_running()
     finally:

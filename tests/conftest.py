@@ -85,7 +85,7 @@ def brief_problems(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def brief(brief_folder: Path, brief_problems: Path) -> list[str]:
-    """SMALL on this model and its problems, which takes half of the time."""
+    """SMALL on this model and its problems, which takes less time."""
     return [*SMALL, "--set", f"base_model={brief_folder}", "--set", f"problems.train={brief_problems}"]
 
 

@@ -46,18 +46,20 @@ def progress_bars(console: Console) -> Iterator[None]:
         raise KeyboardInterrupt
 
     listeners.append(listen)
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is signal.default_int_handler:  # A job in the background of a shell ignores the signal.
+    # A job in the background of a shell ignores the signal, and must go on doing so.
+    by_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if by_default:
         signal.signal(signal.SIGINT, interrupt)
     try:
         with bars:
             yield
     except BaseException as error:
         # A library that was interrupted while it cleaned up may raise another error.
-        if not interruptions:
+        if not interruptions and not isinstance(error, KeyboardInterrupt):
             raise
         console.print("interrupted; the same command continues after the last step above", highlight=False)
         raise SystemExit(130) from error
     finally:
-        signal.signal(signal.SIGINT, handler)
+        if by_default:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         listeners.remove(listen)

@@ -65,7 +65,7 @@ def _statements(tree: ast.AST) -> Iterator[str]:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 yield inner if _file(inner) else node.module
-        elif not isinstance(node, ast.expr):
+        elif not isinstance(node, ast.expr):  # No expression contains an import.
             yield from _statements(node)
 
 

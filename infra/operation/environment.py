@@ -59,7 +59,7 @@ def apply_environment(home: Home, prefect_api_url: str, mlflow_tracking_uri: str
         mlflow_tracking_uri: such as `http://127.0.0.1:5000`.
     """
     decided = _decided(home, prefect_api_url, mlflow_tracking_uri)
-    changed = [name for name, value in decided.items() if os.environ.get(name) != value and name.startswith("PREFECT_")]
+    changed = any(os.environ.get(name) != value for name, value in decided.items() if name.startswith("PREFECT_"))
     for name in _ELSEWHERE:
         os.environ.pop(name, None)
     os.environ.update(client_environment(home, prefect_api_url, mlflow_tracking_uri))

@@ -46,8 +46,6 @@ def _collect() -> None:
     for second in itertools.count(1):
         time.sleep(1.0)
         gc.collect(1 if second % FULL_SECONDS else 2)
-        if second == FULL_SECONDS:
-            gc.freeze()  # What was made at the start lives as long as the server; later collections pass over it.
 
 
 def main() -> None:

@@ -104,7 +104,7 @@ def leader(home: Home, name: str, record: StartedProcess | None) -> psutil.Proce
         return None
     try:
         process = psutil.Process(record.pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
+        if has_ended(process):
             return None
         # One match is enough: start times shift when the clock is set, and not every system shows environments.
         same = abs(process.create_time() - record.create_time) < 1.0 or _has_mark(process, _mark(home, name))

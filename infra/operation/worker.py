@@ -93,9 +93,10 @@ def account_for_runs(home: Home, api: httpx.Client, restart: bool) -> None:
     with suppress(httpx.HTTPStatusError):
         # The server would take the worker for alive for minutes after its last heartbeat.
         api.delete(f"/work_pools/{POOL}/workers/{name}")
-    runs = _flow_runs(api, work_pools={"name": {"any_": [POOL]}})
-    if runs:
-        time.sleep(2 * RECORD_SECONDS)  # A task that has only just started is not written yet.
+    pool = {"name": {"any_": [POOL]}}
+    if _flow_runs(api, work_pools=pool):
+        time.sleep(2 * RECORD_SECONDS)  # The server has not yet written a task that has only just started.
+    runs = _flow_runs(api, work_pools=pool)
     # A run that the worker has only just taken has no label yet.
     ours = [run for run in runs if run["labels"].get("prefect.io/worker-name", name) == name]
     for run in ours:

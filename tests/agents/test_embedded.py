@@ -19,7 +19,7 @@ from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.rounds import debate, generate
 
 pytestmark = pytest.mark.slow
-PROBLEMS = list(itertools.islice(arithmetic_problems(20_000), 150))
+PROBLEMS = list(itertools.islice(arithmetic_problems(20_000), 300))
 
 
 @pytest.fixture(scope="module")

@@ -221,7 +221,7 @@ def test_data_sets_are_those_of_the_definitions(frames: list[pd.DataFrame], repo
             "STaR": joined(words.generator(n, words.truth, words.retried) for n in (0, 1)),
         }
         for name, examples in expected.items():
-            assert examples in stored, f"no data set of the {len(examples)} examples of {name}"
+            assert examples and examples in stored, f"no data set of the {len(examples)} examples of {name}"
         for key in words.first:
             if words.right(words.first, key):
                 assert words.retried[key].text == words.first[key].text, "a right response is not tried again"

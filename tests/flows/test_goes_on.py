@@ -106,7 +106,7 @@ def test_promote_rollback_ask_and_status(maft: Maft, client: MlflowClient, secon
     before = maft.json("status", "--society", "goes-on", *at)["champion"]
     refused = maft("promote", "goes-on", "--version", "9", *at, status=2)
     assert "9" in refused.stderr
-    moved = maft.json("promote", "goes-on", "--version", "2", "--why", "a test", *at)
+    moved = maft.cold.json("promote", "goes-on", "--version", "2", "--why", "a test", *at)
     assert (moved["target"], moved["why"]) == ("2", "a test")
     assert client.get_model_version_by_alias("goes-on-critic-0", "champion").version == "2"
     assert maft.json("status", "--society", "goes-on", *at)["champion"]["version"] == "2"

@@ -1,7 +1,7 @@
 """Uses libraries once, so that every fork of the process that imported them has what each finds out at its first use.
 
-MLflow reads the metadata of all installed packages, twice; matplotlib looks for fonts. If MLflow renames the two functions,
-the tests are only slower.
+MLflow reads the metadata of all installed packages, twice; matplotlib looks for fonts. If MLflow renames the two
+functions, the tests are only slower.
 """
 
 from io import BytesIO

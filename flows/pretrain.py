@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from agents.pretraining.train import STAGES, Stage
+from agents.pretraining.stages import STAGES, Stage
 from tasks.pretrain import TrainedStage, train_stage
 
 

@@ -1,14 +1,17 @@
 """Pretrain: train the embedded base model in stages; the model is stored at the end of each stage."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agents.pretraining import train
-from agents.pretraining.train import Progress, Stage
+from agents.pretraining.stages import Stage
 from agents.store import Artifact, Store
 from evaluation.record import Record
 from infra.home.cache import step
 from infra.home.home import current_home
 from infra.home.progress import progress
+
+if TYPE_CHECKING:
+    from agents.pretraining.train import Progress
 
 
 class TrainedStage(Record):
@@ -21,12 +24,14 @@ class TrainedStage(Record):
 @step(name="pretrain · {stage.name}")
 def train_stage(stage: Stage, start: Artifact | None, seed: int) -> TrainedStage:
     """Train one stage, from the model of the previous stage or from scratch."""
+    from agents.pretraining import train  # torch takes seconds to import.
+
     store = Store(current_home().artifacts)
     model, tokenizer = train.resume(store.folder(start.sha256)) if start else train.begin(seed)
     losses: list[float] = []
     with progress(f"pretrain · {stage.name}") as tell:
 
-        def on_progress(state: Progress) -> None:
+        def on_progress(state: "Progress") -> None:
             losses.append(state.loss)
             tell(state.tokens, stage.tokens)
 

@@ -1,99 +1,56 @@
-"""Runs the command `maft` for tests: as a new process, or as a fork of a process that has imported the libraries.
+"""Runs the command `maft` for tests: as a new process, or as a fork of a process that has imported the libraries."""
 
-Importing torch, transformers, MLflow, Prefect and others takes longer than most commands. One process imports them, and
-each command is a fork of it with its own arguments, environment, streams and exit status. This process imports no code
-of the project itself.
-"""
-
-import atexit
-import functools
 import json
-import multiprocessing
 import os
 import runpy
-import signal
+import select
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
-from infra.home.home import Home
-from infra.operation.environment import client_environment
+from tests.forks import ADDRESS_VARIABLE, ROOT, receive_number, send_call
 
-ROOT = Path(__file__).resolve().parent.parent
 LONGEST_SECONDS = 3600
 """The time limit of a command; a benchmark of all methods takes ten minutes on a busy machine."""
-LIBRARIES = [
-    "torch",
-    "transformers",
-    "peft",
-    "trl",
-    "datasets",
-    "sentence_transformers",
-    "mlflow.pyfunc",
-    "mlflow.models",
-    "pandas",
-    "pyarrow",
-]
-LIBRARIES += [
-    "scipy.stats",
-    "matplotlib.pyplot",
-    "math_verify",
-    "httpx",
-    "typer",
-    "rich.progress",
-    "jinja2",
-    "sqlalchemy",
-]
-LIBRARIES += [
-    "prefect.main",
-    "prefect.flow_engine",
-    "prefect.task_engine",
-    "prefect.artifacts",
-    "prefect.concurrency.sync",
-]
-LIBRARIES += ["tests.warm"]
 
 
 def plain_environment() -> dict[str, str]:
-    """The environment without variables that a developer may have exported for maft and what it uses."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "MLFLOW_", "MAFT_", "OPENAI_"))}
+    """The environment without variables that a developer may have exported for Python, maft and what it uses."""
+    own = ("PREFECT_", "MLFLOW_", "MAFT_", "OPENAI_", "PYTHON")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
 class Forked:
-    """A function call in a forked process, with the interface of `subprocess.Popen` for text output in pipes."""
+    """A function call in a fork of the process in `tests.forks`, with the interface of `subprocess.Popen` for text."""
 
     def __init__(self, environment: dict[str, str], call: Callable[..., Any], *arguments: Any) -> None:
-        _import_libraries()
-        context = multiprocessing.get_context("forkserver")
-        out, out_there = context.Pipe(duplex=False)
-        err, err_there = context.Pipe(duplex=False)
-        self._process = context.Process(target=_run, args=(call, arguments, environment, out_there, err_there))
-        self._process.start()
-        out_there.close()
-        err_there.close()
-        self.stdout, self.stderr = _text(out), _text(err)
-        assert self._process.pid is not None
-        self.pid = self._process.pid
-
-    @property
-    def returncode(self) -> int | None:
-        """The exit status of the process; minus the signal that killed it; None while it runs."""
-        return self._process.exitcode
+        out, out_there = os.pipe()
+        err, err_there = os.pipe()
+        self._connection = socket.socket(socket.AF_UNIX)
+        self._connection.connect(os.environ[ADDRESS_VARIABLE])
+        send_call(self._connection, (call, arguments, environment), (out_there, err_there))
+        for there in (out_there, err_there):
+            os.close(there)
+        self.stdout, self.stderr = (os.fdopen(end, encoding="utf-8") for end in (out, err))
+        self.pid = receive_number(self._connection)
+        self.returncode: int | None = None
+        """The exit status of the process; minus the signal that killed it; None while it is not known to have ended."""
 
     def poll(self) -> int | None:
+        if self.returncode is None and select.select([self._connection], [], [], 0.0)[0]:
+            self.wait()
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
         if self.returncode is None:
-            raise subprocess.TimeoutExpired(["maft"], timeout or 0.0)
+            if not select.select([self._connection], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(["maft"], timeout or 0.0)
+            self.returncode = receive_number(self._connection)
+            self._connection.close()
         return self.returncode
 
     def send_signal(self, number: int) -> None:
@@ -112,59 +69,6 @@ class Forked:
         for stream in streams:
             stream.close()
         return said[self.stdout], said[self.stderr]
-
-
-def _text(end: Connection) -> TextIO:
-    stream = os.fdopen(os.dup(end.fileno()), encoding="utf-8")
-    end.close()
-    return stream
-
-
-@functools.cache
-def _empty_home() -> TemporaryDirectory[str]:
-    """The home of the process that imports the libraries: Prefect makes its folder there when it is imported."""
-    return TemporaryDirectory(prefix="maft-tests-")
-
-
-def _import_libraries() -> None:
-    """Start the process from which commands are forked, unless it runs already."""
-    before = dict(os.environ)
-    try:
-        # MLflow reads its logging level when it is imported.
-        os.environ.update(client_environment(Home(Path(_empty_home().name)), "", ""))
-        forkserver.set_forkserver_preload(LIBRARIES)
-        forkserver.ensure_running()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _run(
-    call: Callable[..., Any], arguments: tuple[Any, ...], environment: dict[str, str], out: Connection, err: Connection
-) -> None:
-    """In the fork: set the arguments, environment and streams of the call, run it, and exit as Python does."""
-    for number, end in ((1, out), (2, err)):
-        os.dup2(end.fileno(), number)
-        end.close()
-    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace", buffering=1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(ROOT)
-    status: Any = 0
-    try:
-        call(*arguments)
-    except SystemExit as end:
-        status = end.code
-    except BaseException:  # Python reports any error that reaches the end of a script, and exits with 1.
-        sys.excepthook(*sys.exc_info())
-        status = 1
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status if isinstance(status, int) else int(status is not None))
 
 
 def run_module(name: str, arguments: tuple[str, ...]) -> None:

@@ -3,9 +3,12 @@
 import fcntl
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -13,8 +16,10 @@ from hypothesis import settings
 
 from infra.home.home import Home
 from infra.operation import processes, servers
+from infra.operation.environment import client_environment
 from infra.operation.servers import Servers
-from tests.command import ROOT, Maft, plain_environment
+from tests.command import Maft, plain_environment
+from tests.forks import ADDRESS_VARIABLE, ROOT
 
 __all__ = ["ROOT", "SMALL", "Maft", "free_port", "plain_environment"]
 
@@ -45,6 +50,31 @@ TOGETHER = ("tests/operation", "tests/infra/society_model")
 """Folders whose files share a fixture that takes long to make: an operated home, a society as a model."""
 LONGEST = ["tests/operation", "tests/flows", "tests/faults", "tests/agents/test_embedded.py", "tests/infra"]
 """Files and folders that run first, in this order, so that all workers end at about the same time."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the process of `tests.forks` that all workers share; it imports nothing before its first call."""
+    if ADDRESS_VARIABLE in os.environ:  # This is a worker.
+        return
+    folder = TemporaryDirectory(prefix="maft-tests-")
+    os.environ[ADDRESS_VARIABLE] = f"{folder.name}/forks"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.environ[ADDRESS_VARIABLE])
+        listener.listen()
+        forks = subprocess.Popen(
+            [sys.executable, "-m", "tests.forks", str(listener.fileno())],
+            env=client_environment(Home(Path(folder.name)), "", ""),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+        )
+
+    def end() -> None:
+        forks.communicate()
+        folder.cleanup()
+        del os.environ[ADDRESS_VARIABLE]
+
+    config.add_cleanup(end)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from agents.engines.protocol import OnProgress
 from agents.engines.transformers.resident import resident
 from agents.frames import read_problems, read_responses
 from agents.judging.embedding import Encoder, EncoderRef
-from agents.judging.likelihood import Reader, Text, UnlikeTokensError, likelihoods
 from agents.records import Transcript
 from agents.run import Run
 from agents.society import Agent
@@ -25,6 +25,10 @@ from evaluation.measures.diversity import (
 )
 from evaluation.measures.styles import reasoning_style, style_shares
 from evaluation.statistics.paired import Estimate
+
+# torch takes seconds to import, so `likelihood` is imported where it is used.
+if TYPE_CHECKING:
+    from agents.judging.likelihood import Reader, Text
 
 EMBEDDED = 100
 """How many problems, from the first, have their responses embedded: on a CPU an encoder is slower than the debate."""
@@ -43,6 +47,8 @@ def diversity(run: Run, agents: Sequence[Agent], *, transcript: Transcript, enco
         encoder: the sentence encoder for dissimilarity, see `agents.judging.embedding.Encoder`; None leaves this
             measure out.
     """
+    from agents.judging.likelihood import Reader, Text
+
     engine = resident(run.bases, run.runner, run.store.folders)
     embed = _encoder(encoder, str(engine.of(0).model.device)) if encoder else None
     problems = read_problems(run.store, transcript.problems)
@@ -80,9 +86,11 @@ def _encoder(encoder: EncoderRef, device: str) -> Encoder:
 
 
 def _judged(
-    readers: Sequence[Reader], texts: Sequence[Text], shape: tuple[int, int], on_progress: OnProgress
+    readers: Sequence["Reader"], texts: Sequence["Text"], shape: tuple[int, int], on_progress: OnProgress
 ) -> dict[str, Estimate | None]:
     """The measures that need token distributions, for texts of the shape (agents, problems); None if tokens differ."""
+    from agents.judging.likelihood import UnlikeTokensError, likelihoods
+
     try:
         found = likelihoods(readers, texts, on_progress)
     except UnlikeTokensError:

@@ -3,10 +3,12 @@
 Prefect is not imported here, so a second `operate` is quick; it changes nothing.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -66,6 +68,10 @@ def operate(home: Home, say: Callable[[str], None]) -> Servers:
             # Flow runs do not need the secret address. The worker asks for runs every 3 s, so they start soon.
             environment.pop(WEBHOOK_VARIABLE, None)
             environment = {"PREFECT_WORKER_QUERY_SECONDS": "3", "PYTHONUNBUFFERED": "1", **environment}
+            # A deployment has no path of a machine; its command `python` is this Python.
+            environment["PATH"] = os.pathsep.join(
+                [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+            )
             command = [sys.executable, "-m", "infra.operation.worker"]
             records[WORKER] = processes.start(home, WORKER, command, environment, 0, found.prefect_api_url)
             processes.write_records(home, records)

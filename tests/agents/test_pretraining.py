@@ -12,7 +12,8 @@ import torch
 from agents.pretraining.corpus import REHEARSED, Exchange, Mixture, conversations
 from agents.pretraining.memory import HARD, WRONG_IN_ALL, WRONG_IN_ONE, remembered
 from agents.pretraining.solutions import STYLES, Writer, write
-from agents.pretraining.train import STAGES, Stage, begin, encode, run_stage
+from agents.pretraining.stages import STAGES, Stage
+from agents.pretraining.train import begin, encode, run_stage
 from evaluation.answers.extract import extract_answer
 from evaluation.problems.arithmetic import draw_values, reserved, result
 

@@ -12,7 +12,7 @@ def pretrained(home: Path) -> None:
     from infra.cli.shared import serve
 
     serve(home)
-    from agents.pretraining.train import Stage
+    from agents.pretraining.stages import Stage
     from flows.pretrain import pretrain
     from infra.home.cache import served
 

@@ -120,6 +120,12 @@ def test_status_of_running_servers(home: Home) -> None:
     assert {state.name: state.pid for state in states} == pids(home)
 
 
+def test_they_run_on_the_fast_event_loop(home: Home) -> None:
+    for name, record in processes.read_records(home).items():
+        members = processes.members(home, name, record)
+        assert any("uvloop" in part.path for p in members for part in p.memory_maps()), name
+
+
 def test_they_listen_on_loopback_only(home: Home) -> None:
     for name, record in processes.read_records(home).items():
         members = processes.members(home, name, record)

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 from naps import woken
 from operating import ENDED, HERE, TIMEZONE, Killed, Operated, wait_for
 
@@ -20,7 +21,7 @@ from infra.home.home import Home
 from infra.operation import processes, servers
 from infra.operation.one_run_per_society import WAITS
 from infra.operation.servers import WORKER
-from tests.conftest import free_port, plain_environment
+from tests.conftest import ROOT, free_port, plain_environment
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +54,8 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
         found.first_seconds = time.monotonic() - begin
         project = tmp_path_factory.mktemp("naps") / "prefect.yaml"
         step = {"prefect.deployments.steps.set_working_directory": {"directory": str(HERE)}}
-        nap = {"name": "nap", "entrypoint": "naps.py:nap", "tags": ["maft"], "work_pool": {"name": "maft"}}
+        pool = yaml.safe_load((ROOT / "prefect.yaml").read_text("utf-8"))["deployments"][0]["work_pool"]
+        nap = {"name": "nap", "entrypoint": "naps.py:nap", "tags": ["maft"], "work_pool": pool}
         project.write_text(json.dumps({"name": "naps", "pull": [step], "deployments": [nap]}))
         found.python("-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(project), client=True)
         yield found

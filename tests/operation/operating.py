@@ -123,7 +123,7 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := condition()):
         assert time.monotonic() < deadline, f"no {what} within {PATIENCE_SECONDS} s"
-        time.sleep(0.2)
+        time.sleep(0.5)
     return found
 
 

@@ -1,5 +1,7 @@
 """The deployments of `maft up` on a real server."""
 
+import subprocess
+import sys
 import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -54,6 +56,13 @@ def test_a_bad_value_is_refused_with_its_field(operated: Operated, config: dict,
         with pytest.raises(httpx.HTTPStatusError) as error:
             api.post(f"/deployments/{improve}/create_flow_run", json={"parameters": {"config": config}})
     assert error.value.response.status_code == 409 and field in error.value.response.text
+
+
+def test_deploying_does_not_wait_for_torch() -> None:
+    flows = ", ".join(f"flows.{name}" for name in NAMES)
+    code = f"import sys, {flows}; print(sorted({{'torch', 'transformers', 'mlflow'}} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_second_time_is_quick_and_changes_nothing(operated: Operated) -> None:

@@ -1,6 +1,9 @@
 """The base models that stay in memory between the steps of a process; at most those of one society."""
 
 import functools
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -33,8 +36,9 @@ def resident(bases: Bases, runner: Runner, adapters: Path) -> "TransformersEngin
     if (held := _held.get(key)) is not None:
         return held
     # torch, transformers and peft take seconds to import, which a job served from cache should not wait for.
-    from agents.engines.transformers.engine import TransformersEngine
-    from agents.engines.transformers.mixed import MixedEngine
+    with _no_garbage_collection():
+        from agents.engines.transformers.engine import TransformersEngine
+        from agents.engines.transformers.mixed import MixedEngine
 
     engines = {
         base: TransformersEngine(
@@ -47,3 +51,15 @@ def resident(bases: Bases, runner: Runner, adapters: Path) -> "TransformersEngin
     made = MixedEngine(bases, engines) if len(engines) > 1 else engines[bases.of(0)]
     _held[key] = made
     return made
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Imports make many objects and no garbage; looking for it would take a sixth of their time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

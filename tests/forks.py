@@ -1,0 +1,162 @@
+"""A process that imports the libraries once, and forks itself for each call that the tests send to it.
+
+    python -m tests.forks DESCRIPTOR      # of a listening socket; ends when its standard input is closed
+
+Importing torch, transformers, MLflow, Prefect and others takes longer than most commands. So all workers of pytest
+share this process: a command is a fork of it with its own environment, streams and exit status. It imports the
+libraries at the first call, and it imports no code of the project itself.
+"""
+
+import atexit
+import importlib
+import os
+import pickle
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent
+ADDRESS_VARIABLE = "TESTS_FORKS"
+"""The environment variable with the address of the socket."""
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "datasets",
+    "sentence_transformers",
+    "mlflow.pyfunc",
+    "mlflow.models",
+    "pandas",
+    "pyarrow",
+    "scipy.stats",
+    "matplotlib.pyplot",
+    "math_verify",
+    "httpx",
+    "typer",
+    "rich.progress",
+    "jinja2",
+    "sqlalchemy",
+    "prefect.main",
+    "prefect.flow_engine",
+    "prefect.task_engine",
+    "prefect.artifacts",
+    "prefect.concurrency.sync",
+    "tests.warm",
+)
+
+
+def send_call(connection: socket.socket, call: tuple[Any, ...], streams: tuple[int, int]) -> None:
+    """Send a call (function, arguments, environment) and the descriptors of its stdout and stderr."""
+    data = pickle.dumps((sys.path, pickle.dumps(call)))
+    socket.send_fds(connection, [struct.pack("q", len(data))], streams)
+    connection.sendall(data)
+
+
+def receive_number(connection: socket.socket) -> int:
+    """The next number that the server sent: first the process id of the fork, then its exit status."""
+    return int(struct.unpack("q", _receive(connection, struct.calcsize("q")))[0])
+
+
+def _receive(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = connection.recv(size - len(data))
+        if not more:
+            raise EOFError("the process of tests.forks has ended")
+        data += more
+    return data
+
+
+def serve(listener: socket.socket) -> None:
+    """Fork for each call that arrives, and tell its sender the process id and, at the end, the exit status."""
+    waiting: dict[int, socket.socket] = {}
+    ended, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    while True:
+        ready = select.select([listener, ended, 0], [], [])[0]
+        if 0 in ready and not os.read(0, 1):
+            return
+        if ended in ready:
+            os.read(ended, 1024)
+            _tell_ends(waiting)
+        if listener in ready:
+            connection, _ = listener.accept()
+            _import_libraries()
+            pid = _fork(connection, [listener, *waiting.values()])
+            waiting[pid] = connection
+            connection.sendall(struct.pack("q", pid))
+
+
+def _tell_ends(waiting: dict[int, socket.socket]) -> None:
+    for pid in list(waiting):
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            with waiting.pop(pid) as connection:
+                connection.sendall(struct.pack("q", os.waitstatus_to_exitcode(status)))
+
+
+def _fork(connection: socket.socket, others: list[socket.socket]) -> int:
+    """Receive a call and run it in a fork; return the fork's process id."""
+    size, streams, _, _ = socket.recv_fds(connection, struct.calcsize("q"), 2)
+    data = _receive(connection, struct.unpack("q", size)[0])
+    pid = os.fork()
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for other in (connection, *others):
+            other.close()
+        for number, stream in zip((1, 2), streams, strict=True):
+            os.dup2(stream, number)
+            os.close(stream)
+        sys.path[:], call = pickle.loads(data)
+        _run(*pickle.loads(call))
+    for stream in streams:
+        os.close(stream)
+    return pid
+
+
+def _run(call: Callable[..., Any], arguments: tuple[Any, ...], environment: dict[str, str]) -> NoReturn:
+    """In the fork: set the environment and streams of the call, run it, and exit as Python does."""
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace", buffering=1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(ROOT)
+    sys.dont_write_bytecode = (
+        False  # This comes from the environment of pytest; a user's command keeps what it compiles.
+    )
+    status: Any = 0
+    try:
+        call(*arguments)
+    except SystemExit as end:
+        status = end.code
+    except BaseException:  # Python reports any error that reaches the end of a script, and exits with 1.
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else int(status is not None))
+
+
+def _import_libraries() -> None:
+    if LIBRARIES[-1] not in sys.modules:
+        for name in LIBRARIES:
+            importlib.import_module(name)
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=int(sys.argv[1])) as given:
+        serve(given)

@@ -32,8 +32,9 @@ class Forked:
         err, err_there = os.pipe()
         self._connection = socket.socket(socket.AF_UNIX)
         self._connection.connect(os.environ[ADDRESS_VARIABLE])
-        send_call(self._connection, (call, arguments, environment), (out_there, err_there))
-        for there in (out_there, err_there):
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        send_call(self._connection, (call, arguments, environment), (nothing, out_there, err_there))
+        for there in (nothing, out_there, err_there):
             os.close(there)
         self.stdout, self.stderr = (os.fdopen(end, encoding="utf-8") for end in (out, err))
         self.pid = receive_number(self._connection)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -46,14 +47,15 @@ SMALL = [
 ]
 """Options of a real job with N = 2 on the embedded model that takes seconds."""
 
+FORKS = str(ROOT / "tests" / "forks.py")
 TOGETHER = ("tests/operation", "tests/infra/society_model")
 """Folders whose files share a fixture that takes long to make: an operated home, a society as a model."""
-LONGEST = ["tests/operation", "tests/flows", "tests/faults", "tests/agents/test_embedded.py", "tests/infra"]
+LONGEST = ["tests/operation", "tests/agents/test_embedded.py", "tests/flows", "tests/faults", "tests/infra"]
 """Files and folders that run first, in this order, so that all workers end at about the same time."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the process of `tests.forks` that all workers share; it imports nothing before its first call."""
+    """Start the process of `tests.forks`, which imports nothing before its first call."""
     if ADDRESS_VARIABLE in os.environ:  # This is a worker.
         return
     folder = TemporaryDirectory(prefix="maft-tests-")
@@ -62,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
         listener.bind(os.environ[ADDRESS_VARIABLE])
         listener.listen()
         forks = subprocess.Popen(
-            [sys.executable, "-m", "tests.forks", str(listener.fileno())],
+            [sys.executable, FORKS, "serve", str(listener.fileno())],
             env=client_environment(Home(Path(folder.name)), "", ""),
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -75,6 +77,13 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[ADDRESS_VARIABLE]
 
     config.add_cleanup(end)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Let the workers be forks of that process."""
+    for spec in specs:
+        spec.python = shlex.join([sys.executable, FORKS, "python"])
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,10 +1,11 @@
 """A process that imports the libraries once, and forks itself for each call that the tests send to it.
 
-    python -m tests.forks DESCRIPTOR      # of a listening socket; ends when its standard input is closed
+    python tests/forks.py serve DESCRIPTOR      # of a listening socket; ends when its standard input is closed
+    python tests/forks.py python -u -c LINE     # runs the line in a fork, as `python` would
 
-Importing torch, transformers, MLflow, Prefect and others takes longer than most commands. So all workers of pytest
-share this process: a command is a fork of it with its own environment, streams and exit status. It imports the
-libraries at the first call, and it imports no code of the project itself.
+Importing torch, transformers, MLflow, Prefect and others takes longer than most commands. So the workers of pytest are
+forks of this process, and so are the commands that they run, each with its own environment, streams and exit status.
+The process imports the libraries at the first call, and it imports no code of the project itself.
 """
 
 import atexit
@@ -52,8 +53,8 @@ LIBRARIES = (
 )
 
 
-def send_call(connection: socket.socket, call: tuple[Any, ...], streams: tuple[int, int]) -> None:
-    """Send a call (function, arguments, environment) and the descriptors of its stdout and stderr."""
+def send_call(connection: socket.socket, call: tuple[Any, ...], streams: tuple[int, int, int]) -> None:
+    """Send a call (function, arguments, environment) and the descriptors of its stdin, stdout and stderr."""
     data = pickle.dumps((sys.path, pickle.dumps(call)))
     socket.send_fds(connection, [struct.pack("q", len(data))], streams)
     connection.sendall(data)
@@ -107,7 +108,7 @@ def _tell_ends(waiting: dict[int, socket.socket]) -> None:
 
 def _fork(connection: socket.socket, others: list[socket.socket]) -> int:
     """Receive a call and run it in a fork; return the fork's process id."""
-    size, streams, _, _ = socket.recv_fds(connection, struct.calcsize("q"), 2)
+    size, streams, _, _ = socket.recv_fds(connection, struct.calcsize("q"), 3)
     data = _receive(connection, struct.unpack("q", size)[0])
     pid = os.fork()
     if pid == 0:
@@ -115,7 +116,7 @@ def _fork(connection: socket.socket, others: list[socket.socket]) -> int:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for other in (connection, *others):
             other.close()
-        for number, stream in zip((1, 2), streams, strict=True):
+        for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
         sys.path[:], call = pickle.loads(data)
@@ -127,6 +128,7 @@ def _fork(connection: socket.socket, others: list[socket.socket]) -> int:
 
 def _run(call: Callable[..., Any], arguments: tuple[Any, ...], environment: dict[str, str]) -> NoReturn:
     """In the fork: set the environment and streams of the call, run it, and exit as Python does."""
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace", buffering=1)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -157,6 +159,26 @@ def _import_libraries() -> None:
             importlib.import_module(name)
 
 
+def _execute(line: str) -> None:
+    exec(line, {"__name__": "__main__"})
+
+
+def run_as_python(line: str) -> int:
+    """Run a line of Python in a fork, with this process's environment and streams; return its exit status."""
+    sys.path[0] = ""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(os.environ[ADDRESS_VARIABLE])
+        send_call(connection, (_execute, (line,), dict(os.environ)), (0, 1, 2))
+        receive_number(connection)
+        for stream in (0, 1):
+            os.close(stream)
+        return receive_number(connection)
+
+
 if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[1])) as given:
-        serve(given)
+    if sys.argv[1] == "serve":
+        sys.path[0] = str(ROOT)
+        with socket.socket(fileno=int(sys.argv[2])) as given:
+            serve(given)
+    else:
+        os._exit(run_as_python(sys.argv[-1]) & 255)

@@ -19,7 +19,7 @@ from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.rounds import debate, generate
 
 pytestmark = pytest.mark.slow
-PROBLEMS = list(itertools.islice(arithmetic_problems(20_000), 300))
+PROBLEMS = list(itertools.islice(arithmetic_problems(20_000), 150))
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +38,17 @@ def test_one_sample_is_right_between_40_and_65_percent(responses: pd.DataFrame) 
 
 def test_debate_is_no_worse_than_the_majority_vote(responses: pd.DataFrame) -> None:
     first, second = score_debate(PROBLEMS, responses, 1).rounds
-    assert second.majority_accuracy >= first.majority_accuracy - first.majority_standard_error
+    assert second.majority_accuracy >= first.majority_accuracy - 0.02
 
 
 def test_twelve_votes_are_hardly_worth_more_than_three(responses: pd.DataFrame) -> None:
     """More votes help little, since all samples make the same errors."""
-    some = PROBLEMS[:150]
-    first = responses[(responses["round"] == 1) & responses["problem_id"].isin([problem.id for problem in some])]
+    first = responses[responses["round"] == 1]
     engine = TransformersEngine(*base_model.load("embedded", "cpu"), adapters=Path("none"))
     stream = Stream(seed=20_001, purpose="evaluate", iteration=0)
-    more = generate(engine, Society.untuned(9, first=3).generators, some, Sampling(), stream)
-    (three,) = score_debate(some, first, 1).rounds
-    (twelve,) = score_debate(some, pd.concat([first, more], ignore_index=True), 1).rounds
+    more = generate(engine, Society.untuned(9, first=3).generators, PROBLEMS, Sampling(), stream)
+    (three,) = score_debate(PROBLEMS, first, 1).rounds
+    (twelve,) = score_debate(PROBLEMS, pd.concat([first, more], ignore_index=True), 1).rounds
     assert twelve.majority_accuracy <= three.majority_accuracy + 0.08
 
 

@@ -23,9 +23,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def job(home: Path) -> list[str]:
+def job(home: Path, brief: list[str]) -> list[str]:
     return [
-        *SMALL,
+        *brief,
         "--set",
         "society=whole",
         "--set",
@@ -112,9 +112,11 @@ def test_the_registry_holds_every_agent_of_every_generation(client: MlflowClient
             assert printed in accuracies
 
 
-def test_an_adapter_of_the_registry_loads_with_plain_peft(client: MlflowClient, tmp_path: Path) -> None:
+def test_an_adapter_of_the_registry_loads_with_plain_peft(
+    client: MlflowClient, brief_folder: Path, tmp_path: Path
+) -> None:
     folder = mlflow.artifacts.download_artifacts("models:/whole-generator-0/2", dst_path=str(tmp_path))
-    model, _ = base_model.load("embedded", "cpu")
+    model, _ = base_model.load(str(brief_folder), "cpu")
     tuned = PeftModel.from_pretrained(model, folder)
     assert tuned.peft_config["default"].r == 16
     assert not [path for path in Path(folder).rglob("*") if path.suffix in {".bin", ".pt", ".pkl", ".pth"}]

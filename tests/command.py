@@ -27,13 +27,13 @@ def plain_environment() -> dict[str, str]:
 class Forked:
     """A function call in a fork of the process in `tests.forks`, with the interface of `subprocess.Popen` for text."""
 
-    def __init__(self, environment: dict[str, str], call: Callable[..., Any], *arguments: Any) -> None:
+    def __init__(self, environment: dict[str, str], call: Callable[..., None], *arguments: str) -> None:
         out, out_there = os.pipe()
         err, err_there = os.pipe()
         self._connection = socket.socket(socket.AF_UNIX)
         self._connection.connect(os.environ[ADDRESS_VARIABLE])
         nothing = os.open(os.devnull, os.O_RDONLY)
-        send_call(self._connection, (call, arguments, environment), (nothing, out_there, err_there))
+        send_call(self._connection, call, arguments, environment, (nothing, out_there, err_there))
         for there in (nothing, out_there, err_there):
             os.close(there)
         self.stdout, self.stderr = (os.fdopen(end, encoding="utf-8") for end in (out, err))
@@ -72,7 +72,7 @@ class Forked:
         return said[self.stdout], said[self.stderr]
 
 
-def run_module(name: str, arguments: tuple[str, ...]) -> None:
+def run_module(name: str, *arguments: str) -> None:
     """Do the same as `python -m name arguments`."""
     sys.argv = [name, *arguments]
     sys.path.insert(0, str(ROOT))
@@ -94,7 +94,7 @@ class Maft:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str] | Forked":
         if self.forked:
-            return Forked(self.environment, run_module, "infra", arguments)
+            return Forked(self.environment, run_module, "infra", *arguments)
         return subprocess.Popen(
             [sys.executable, "-m", "infra", *arguments],
             env=self.environment,

@@ -10,15 +10,15 @@ The process imports the libraries at the first call, and it imports no code of t
 
 import atexit
 import importlib
+import json
 import os
-import pickle
 import select
 import signal
 import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -53,9 +53,16 @@ LIBRARIES = (
 )
 
 
-def send_call(connection: socket.socket, call: tuple[Any, ...], streams: tuple[int, int, int]) -> None:
-    """Send a call (function, arguments, environment) and the descriptors of its stdin, stdout and stderr."""
-    data = pickle.dumps((sys.path, pickle.dumps(call)))
+def send_call(
+    connection: socket.socket,
+    call: Callable[..., None],
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    streams: Sequence[int],
+) -> None:
+    """Send a call of a module's function, and the descriptors of its stdin, stdout and stderr."""
+    named = {"module": call.__module__, "function": call.__name__, "arguments": [*arguments]}
+    data = json.dumps({**named, "environment": {**environment}, "path": sys.path}).encode()
     socket.send_fds(connection, [struct.pack("q", len(data))], streams)
     connection.sendall(data)
 
@@ -119,28 +126,28 @@ def _fork(connection: socket.socket, others: list[socket.socket]) -> int:
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
-        sys.path[:], call = pickle.loads(data)
-        _run(*pickle.loads(call))
+        _run(json.loads(data))
     for stream in streams:
         os.close(stream)
     return pid
 
 
-def _run(call: Callable[..., Any], arguments: tuple[Any, ...], environment: dict[str, str]) -> NoReturn:
+def _run(call: dict[str, Any]) -> NoReturn:
     """In the fork: set the environment and streams of the call, run it, and exit as Python does."""
     sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace", buffering=1)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(call["environment"])
     os.chdir(ROOT)
+    sys.path[:] = call["path"]
     sys.dont_write_bytecode = (
         False  # This comes from the environment of pytest; a user's command keeps what it compiles.
     )
     status: Any = 0
     try:
-        call(*arguments)
+        getattr(importlib.import_module(call["module"]), call["function"])(*call["arguments"])
     except SystemExit as end:
         status = end.code
     except BaseException:  # Python reports any error that reaches the end of a script, and exits with 1.
@@ -168,7 +175,7 @@ def run_as_python(line: str) -> int:
     sys.path[0] = ""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(os.environ[ADDRESS_VARIABLE])
-        send_call(connection, (_execute, (line,), dict(os.environ)), (0, 1, 2))
+        send_call(connection, _execute, [line], os.environ, (0, 1, 2))
         receive_number(connection)
         for stream in (0, 1):
             os.close(stream)

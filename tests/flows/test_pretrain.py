@@ -7,11 +7,11 @@ from agents.engines import base_model
 from tests.command import Forked, Maft
 
 
-def pretrained(home: Path) -> None:
+def pretrained(home: str) -> None:
     """Run two short stages, and print the numbers of computed and cached steps; runs in a new process."""
     from infra.cli.shared import serve
 
-    serve(home)
+    serve(Path(home))
     from agents.pretraining.stages import Stage
     from flows.pretrain import pretrain
     from infra.home.cache import served
@@ -22,7 +22,7 @@ def pretrained(home: Path) -> None:
 
 
 def rebuild(maft: Maft, home: Path) -> dict:
-    process = Forked(maft.environment, pretrained, home)
+    process = Forked(maft.environment, pretrained, str(home))
     out, err = process.communicate()
     assert process.returncode == 0, err
     return json.loads(out.splitlines()[-1])

@@ -1,5 +1,6 @@
 """Jobs killed (kill -9) after any write to a real MLflow server and then run again store nothing twice."""
 
+import importlib
 import math
 import os
 import signal
@@ -77,14 +78,15 @@ def kill_at_every_write(step: Callable[[int, Path], None], folder: Path) -> int:
 
 def killed_at_every_write(step: Callable[[int, Path], None], folder: Path) -> int:
     """Run `kill_at_every_write` in a new process."""
-    process = Forked(dict(os.environ), _tell, step, folder)
+    process = Forked(dict(os.environ), _tell, step.__module__, step.__name__, str(folder))
     out, err = process.communicate()
     assert process.returncode == 0, err
     return int(out)
 
 
-def _tell(step: Callable[[int, Path], None], folder: Path) -> None:
-    print(kill_at_every_write(step, folder), end="")
+def _tell(module: str, name: str, folder: str) -> None:
+    step = getattr(importlib.import_module(module), name)
+    print(kill_at_every_write(step, Path(folder)), end="")
 
 
 def test_a_registration_killed_at_any_write_leaves_nothing_twice(tracking: str, tiny_adapter: Path) -> None:

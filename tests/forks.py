@@ -19,6 +19,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -102,7 +103,7 @@ def serve(listener: socket.socket) -> None:
             _import_libraries()
             pid = _fork(connection, [listener, *waiting.values()])
             waiting[pid] = connection
-            connection.sendall(struct.pack("q", pid))
+            _tell(connection, pid)
 
 
 def _tell_ends(waiting: dict[int, socket.socket]) -> None:
@@ -110,7 +111,12 @@ def _tell_ends(waiting: dict[int, socket.socket]) -> None:
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
             with waiting.pop(pid) as connection:
-                connection.sendall(struct.pack("q", os.waitstatus_to_exitcode(status)))
+                _tell(connection, os.waitstatus_to_exitcode(status))
+
+
+def _tell(connection: socket.socket, number: int) -> None:
+    with suppress(BrokenPipeError):  # The sender of the call no longer waits.
+        connection.sendall(struct.pack("q", number))
 
 
 def _fork(connection: socket.socket, others: list[socket.socket]) -> int:
@@ -142,9 +148,8 @@ def _run(call: dict[str, Any]) -> NoReturn:
     os.environ.update(call["environment"])
     os.chdir(ROOT)
     sys.path[:] = call["path"]
-    sys.dont_write_bytecode = (
-        False  # This comes from the environment of pytest; a user's command keeps what it compiles.
-    )
+    # The setting is that of pytest's environment; a user's command keeps what it compiles.
+    sys.dont_write_bytecode = False
     status: Any = 0
     try:
         getattr(importlib.import_module(call["module"]), call["function"])(*call["arguments"])

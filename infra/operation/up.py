@@ -69,9 +69,8 @@ def operate(home: Home, say: Callable[[str], None]) -> Servers:
             environment.pop(WEBHOOK_VARIABLE, None)
             environment = {"PREFECT_WORKER_QUERY_SECONDS": "3", "PYTHONUNBUFFERED": "1", **environment}
             # A deployment has no path of a machine; its command `python` is this Python.
-            environment["PATH"] = os.pathsep.join(
-                [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-            )
+            folders = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
+            environment["PATH"] = os.pathsep.join(folders)
             command = [sys.executable, "-m", "infra.operation.worker"]
             records[WORKER] = processes.start(home, WORKER, command, environment, 0, found.prefect_api_url)
             processes.write_records(home, records)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from agents.ask import QuestionError, problems_of
 from infra.errors import UserError
-from infra.lineage.champion import generation
+from infra.lineage.champion import generation, require_society
 
 
 def ask_society(society: str, which: str, question: str, seed: int) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def ask_society(society: str, which: str, question: str, seed: int) -> dict[str,
         A dictionary with society, version, generation, seed, and the fields of `agents.ask.Answer`.
 
     Raises:
-        UserError: the question is blank or too long, or there is no such version.
+        UserError: the question is blank or too long, or there is no such society or version.
     """
     try:
         problems_of([question])
@@ -33,6 +33,7 @@ def ask_society(society: str, which: str, question: str, seed: int) -> dict[str,
         raise UserError(str(error)) from error
     found = generation(society, which)
     if found is None:
+        require_society(society)
         raise UserError(
             f"society {society!r} has no champion yet; ask its newest generation with --version candidate, or make a "
             f"generation the champion with `maft promote {society}`"

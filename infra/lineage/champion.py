@@ -173,8 +173,19 @@ def generation(society_name: str, which: str) -> SocietyVersion | None:
     found = find_society(society_name, which)
     if found is None:
         wanted = which if which == "candidate" else f"version {which}"
+        require_society(society_name)
         raise UserError(f"there is no {wanted}, but {_known(society_name)}")
     return found
+
+
+def require_society(society_name: str) -> None:
+    """Refuse a society that has no registered generation.
+
+    Raises:
+        UserError: it has none, or does not exist.
+    """
+    if not list_societies(society_name):
+        raise UserError(_known(society_name))
 
 
 def history(society_name: str) -> list[Move]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.cli.asking import ask_society
 from infra.errors import UserError
 from infra.lineage.champion import (
     MOVING,
@@ -102,6 +103,9 @@ def test_what_cannot_be_promoted_says_what_could(tracking: str, tmp_path: Path) 
         by_hand("refused", "best")
     with pytest.raises(UserError, match="version is 1, but no society 'nobody' is registered at http"):
         by_hand("nobody", "1")
+    for which in ("champion", "candidate", "1"):
+        with pytest.raises(UserError, match=r"^no society 'nobody' is registered at http"):
+            ask_society("nobody", which, "What is the result of 1+2?", 0)
     with pytest.raises(UserError, match="the champion is the untuned base; no society 'nobody'"):
         rollback("nobody", who="bob", why="x")
     with pytest.raises(UserError, match="why has 0 characters"):

@@ -1,7 +1,7 @@
 """Uses libraries once, so that every fork of the process that imported them has what each finds out at its first use.
 
-MLflow reads the metadata of all installed packages, twice; matplotlib looks for fonts. If MLflow renames the two
-functions, the tests are only slower.
+MLflow reads the metadata of all installed packages, twice; matplotlib looks for fonts. The two functions are MLflow's
+own, so an update of MLflow may need a change here.
 
 A fork shares the memory of this process until one of both writes to it. The garbage collector would write to all
 objects of the libraries, so it is told to leave them out; a small job then takes 12 % less processor time.

@@ -1,20 +1,20 @@
-"""Whether two answers are the same mathematically."""
+"""Whether two answers are the same."""
 
 from functools import lru_cache
+from typing import Any
 
 from evaluation.answers import symbolic
-from evaluation.answers.exact import canonical, decide, formula
+from evaluation.answers.form import Form, Formula, form
+from evaluation.answers.relations import Relation
 
 MAX_COMPARED_CHARS = 1_000
 
 
 def equivalent(a: str | None, b: str | None) -> bool:
-    """Whether two answers are the same mathematically. None, a missing answer, equals nothing.
+    """Whether two answers are the same. None, a missing answer, equals nothing.
 
-    Numbers are compared exactly, words without regard to case, formulas by math-verify in a separate process; see
-    `evaluation.answers.exact` and `evaluation.answers.symbolic`. The comparison is symmetric and reflexive (except for
-    None), but not quite transitive: 50% equals both 50 and 0.5. Results are cached. Any thread may call this, and time
-    and memory are bounded for any text.
+    Answers are equal if they have the same `key`. So this is an equivalence relation on answers: reflexive, symmetric
+    and transitive. Any thread may call this, and time and memory are bounded for any text.
 
     Raises:
         RuntimeError: math-verify does not start (not installed).
@@ -22,12 +22,44 @@ def equivalent(a: str | None, b: str | None) -> bool:
     """
     if a is None or b is None:
         return False
-    return a == b or _equivalent(min(a, b), max(a, b))
+    return a == b or key(a) == key(b)
 
 
 @lru_cache(maxsize=65_536)
-def _equivalent(a: str, b: str) -> bool:
-    if max(len(a), len(b)) > MAX_COMPARED_CHARS:
-        return False
-    decided = decide(canonical(a), canonical(b))
-    return symbolic.equal(formula(a), formula(b)) if decided is None else decided
+def key(answer: str) -> tuple[Any, ...]:
+    """What all answers that are equal to this one have in common: nested tuples of texts.
+
+    It is the answer's form (`evaluation.answers.form`) with the values of its formulas (`evaluation.answers.symbolic`).
+    An answer of more than MAX_COMPARED_CHARS characters is its own key.
+    """
+    if len(answer) > MAX_COMPARED_CHARS:
+        return "text", answer
+    read = form(answer)
+    leaves = list(dict.fromkeys(_asked(read)))
+    found = symbolic.values(leaves) if leaves else []
+    # Formulas without a value are equal only if they are written in the same way.
+    values = found if found is not None else [["text", *leaf] for leaf in leaves]
+    return _resolved(read, {leaf: tuple(each) for leaf, each in zip(leaves, values, strict=True)})
+
+
+def _asked(read: Form) -> list[symbolic.Asked]:
+    """What must be asked about a form's leaves."""
+    if isinstance(read, Formula):
+        return [("formula", read.text)]
+    if isinstance(read, Relation):
+        return [(read.sign, read.text)]
+    if read[0] == "decimal":
+        return [read]
+    return [leaf for part in read if not isinstance(part, str) for leaf in _asked(part)]
+
+
+def _resolved(read: Form, values: dict[symbolic.Asked, tuple[str, ...]]) -> tuple[Any, ...]:
+    """The form with values in place of formulas, and the parts of sets in order and without repeats."""
+    if isinstance(read, Formula | Relation) or read[0] == "decimal":
+        return values[_asked(read)[0]]
+    parts = [part if isinstance(part, str) else _resolved(part, values) for part in read[1:]]
+    if read[0] in ("set", "union"):
+        parts = sorted(set(parts), key=repr)
+        if len(parts) == 1 and isinstance(parts[0], tuple):
+            return parts[0]
+    return (str(read[0]), *parts)

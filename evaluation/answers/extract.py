@@ -1,28 +1,84 @@
-r"""Extracts the answer from a model's text; other modules compare answers and count votes.
+r"""Extracts the answer from a response. `evaluation.answers.equality` compares answers.
 
-    extract_answer("... so 296. \\boxed{296}")     ->  "296"
-    equivalent("1,000", "$1000.00")                ->  True
-    majority(["1/2", "0.5", "2", None], seed=1)    ->  "1/2"
+    extract_answer("... so 296. \\boxed{296}")            ->  "296"
+    extract_answer("<think>4?</think> The answer is 5.")  ->  "5"
+    extract_answer("The answer is A or B.")               ->  None
 
-A model may write anything. So extraction takes linear time in at most TAIL_CHARS characters, and a comparison is
-bounded in time and memory (see `evaluation.answers.symbolic`).
+The first of these that a response has is its answer. Thoughts in <think> are left out before.
+
+1  a JSON object with the field `answer` or `final_answer`, or the text in <answer>...</answer>
+2  the last \boxed{...} that is not empty; boxes that are joined by "and", "or" or a comma are one answer
+3  the text after #### on a line (GSM8K's form); after a heading such as #### Final Answer, the next line
+4  what follows the last "the answer is" or "Answer:", up to the end of the sentence or to a clause that explains it
+5  the choice in "the right option is (B)", or a (B) at the very end
+6  the whole response, if it is one line that holds nothing but an answer
+
+A model may write anything. So extraction takes linear time, and all but the thoughts reads only the last TAIL_CHARS
+characters.
 """
 
+import json
 import re
+
+from evaluation.answers.form import Form, form
+from evaluation.answers.thoughts import spoken
 
 TAIL_CHARS = 20_000
 MAX_ANSWER_CHARS = 200
 
 # An escaped character is matched as one token, so that \{ and \} of a set do not count as braces.
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
-_PHRASE = re.compile(r"\bthe\s+(?:(?:final|correct|right)\s+)?answer\s+is\b", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"[.!?](?=[\s*]|$)|\n")
+_JOINED = re.compile(r"[\s$]{0,5}(?:(,)|(?:,\s?)?(and|or))[\s$]{0,5}")
+
+_JSON_FIELDS = ("answer", "final_answer", "final answer")
+_OBJECT = re.compile(r"\{[^{}]*\}\s*(?:```)?\s*$")
+
+_AS_TEXT = re.compile(r"\\text\{([^{}]*)\}")
+_TAGGED = re.compile(r"<answer>([^<]{1,1000})</answer>", re.IGNORECASE)
+
+_MARK = re.compile(r"^[ \t]*#{4,}[ \t]*([^\n]*)", re.MULTILINE)
+_INLINE_MARK = re.compile(r"#{4,}[ \t]*([^\n]*)")
+_HEADING = re.compile(
+    r"[\s*_]{0,5}(?:(?:the\s)?(?:final\s|correct\s)?(?:answer|solution|result)|conclusion)[\s*_:]{0,5}", re.IGNORECASE
+)
+_NUMBERED = re.compile(r"\**(?:step\b|part\b|case\b|\d+[.)]\s+[A-Za-z]{2})", re.IGNORECASE)
+
+_PHRASE = re.compile(
+    r"\b(?:the\s+)?(?:(?:final|correct|right|best|overall)\s+)?answer\b(?:\s+(?:to|for)(?:\s+[\w']+){1,8}?)?[\s*_]{0,3}"
+    r"(?:\b(?:is|are|would\s+be|should\s+be|must\s+be|will\s+be)\b(?:[\s*_]{0,3}:)?|:)",
+    re.IGNORECASE,
+)
+_HEDGE = re.compile(
+    r"(?:(?:about|approximately|approx\.|around|roughly|nearly|exactly|equal to|simply|just|only|probably|likely|thus|"
+    r"therefore|clearly|indeed|still|now|then|given by|as follows|the (?:letter|value|number))(?![A-Za-z])"
+    r"|=|:|\u2248|\u2192)[\s:]*",
+    re.IGNORECASE,
+)
+# The dot of an abbreviation ends no sentence.
+_SENTENCE_END = re.compile(
+    r"(?<![ap]\.m)(?<!\bi\.e)(?<!\be\.g)(?<!\bvs)(?<!\bNo)(?<!\bapprox)(?:[.?]|!(?! ?[=!]))(?=[\s*_\"'\u201d)]|$)|\n"
+)
+_DISPLAY = re.compile(r"(?:\\\[|\$\$)\s*(.*?)\s*(?:\\\]|\$\$|$)", re.DOTALL)
+_CLAUSE = re.compile(
+    r"\s*[,;:(\u2014\u2013]\s*(?=\"?(?!(?:and|or)\b)[A-Za-z]{2,}|i\.e\.|e\.g\.)"
+    r"|\s+-\s+(?=[A-Za-z]{2,})"
+    r"|[\s,;]+(?:because|since|so|as|which|where|when|if|but|meaning|giving|making|i\.e\.|that is|in total"
+    r"|altogether)\b"
+    r"|[\s,;]+and\s+(?=[a-z]{2,}\b)"
+    r"|\s+(?:on|in|for|after|from)\s+(?=[A-Za-z]{2,})"
+    r"|\s*,?\s*(?:so )?\$?\\(?:boxed|fbox)\s*\{\s*\}"
+)
+_REASON = re.compile(r"[\s,;(]+(?:because|since|which|i\.e\.|that is)\b")
+_NOT = re.compile(r"(?:not|neither|either|between|unknown|unclear|undetermined)\b", re.IGNORECASE)
+_LETTERS_OR = re.compile(r"[\s*(]*[A-J][\s*)]*(?:,[\s*(]*[A-J][\s*)]*){0,8},?\s*\bor\b[\s*(]*[A-J][\s*)]*")
+
 # A choice at the start of an answer with no other choice: (B) mitosis, B) mitosis, option B, B because ...
 _CHOICE = re.compile(
-    r"(?:(?i:option|choice) \(?([A-J])\)?(?![\w'])|\(?([A-J])\)(?![^\s.,:;*])|([A-J])(?=,? (?:because|since)\b))"
-    r"(?!.*\([A-J]\))"
+    r"(?:(?i:option|choice|letter) [(\[]?([A-J])[)\]]?(?![\w'])|[(\[]?([A-J])[)\]](?![^\s.,:;*])"
+    r"|([A-J])(?=\**,? (?:because|since|not)\b|\**, [a-z]{3,}|\**: |\**\. |\** \(|\**$))"
+    r"(?!.*\([A-J]\))(?!.*(?<![A-Za-z])[A-J][).:] )(?!.*[,;] ?[A-J](?![A-Za-z]))"
 )
-# A choice in a text that marks no answer in another way: Answer: B, the correct option is (B).
+# A choice in a text that marks no answer in another way: the correct option is (B).
 _NAMED_CHOICE = re.compile(
     r"\b(?i:answer|option|choice)(?:\s{1,3}(?i:is)\b|\s{0,3}:)[\s:*]{0,5}\(?([A-J])(?:\)|(?![\w'(])(?!\s{0,3}[-+*/^=<>]))"
 )
@@ -30,9 +86,28 @@ _LAST_CHOICE = re.compile(r"\(([A-J])\)[\s.*]{0,5}$")
 
 
 def boxed(text: str) -> str | None:
-    r"""The content of the last closed \boxed{...} (of two nested ones, the inner); None if there is none."""
+    r"""The content of the last closed \boxed{...} that is not empty (of two nested ones, the inner).
+
+    Boxes that are joined, as in \boxed{3} and \boxed{5}, are one answer, "3 and 5". Empty text if all boxes are empty;
+    None if there is no box.
+    """
+    boxes = _boxes(text)
+    full = [box for box in boxes if box[2]]
+    if not full:
+        return "" if boxes else None
+    start, _, answer = full[-1]
+    for before, end, content in reversed(full[:-1]):
+        joint = _JOINED.fullmatch(text, end, start) if end <= start else None
+        if not joint:
+            break
+        answer, start = f"{content}, {answer}" if joint[1] else f"{content} {joint[2]} {answer}", before
+    return answer
+
+
+def _boxes(text: str) -> list[tuple[int, int, str]]:
+    """Start, end and content of all closed boxes, in the order of their starts."""
     opened: list[tuple[int, int] | None] = []
-    last: tuple[int, str] | None = None
+    found = []
     for token in _BRACES.finditer(text):
         if token[0] == "{":
             opened.append(None)
@@ -40,44 +115,123 @@ def boxed(text: str) -> str | None:
             opened.append(token.span())
         elif token[0] == "}" and opened:
             box = opened.pop()
-            if box and (last is None or box[0] > last[0]):
-                last = box[0], text[box[1] : token.start()].strip()
-    return last[1] if last else None
+            if box:
+                found.append((box[0], token.end(), text[box[1] : token.start()].strip()))
+    return sorted(found)
 
 
 def extract_answer(text: str) -> str | None:
-    r"""The final answer in a response.
-
-    The first of these that the response has: the content of the last \boxed{...}; the text after the last `####` on its
-    line (GSM8K's form); the text after the last "the answer is", up to the end of the sentence; the choice in the last
-    "Answer: B" or "the right option is (B)"; a "(B)" at the very end. Only the last TAIL_CHARS characters are read.
+    """The final answer in a response; the module lists where it is looked for.
 
     Returns:
         The answer with white space folded; for a choice such as "(B) mitosis", its letter. None if there is no answer,
-        or if it is empty or longer than MAX_ANSWER_CHARS.
+        if it is ambiguous, as in "A or B", or if it is empty or longer than MAX_ANSWER_CHARS.
     """
-    text = text[-TAIL_CHARS:]
-    answer = boxed(text)
+    text = spoken(text)[-TAIL_CHARS:]
+    answer = _from_json(text)
+    if answer is None and (tags := _TAGGED.findall(text)):
+        answer = tags[-1]
     if answer is None:
-        _, mark, after = text.rpartition("####")
-        answer = after.lstrip(" \t").partition("\n")[0] if mark else _after_phrase(text)
+        answer = boxed(text) or None
+    if answer is not None and _PHRASE.search(answer):
+        answer = _after_phrase(_AS_TEXT.sub(r"\1", answer))
+    if answer is None:
+        answer = _after_mark(text)
+    if answer is None:
+        answer = _after_phrase(text)
     if answer is None:
         named = _NAMED_CHOICE.findall(text) or _LAST_CHOICE.findall(text)
-        return named[-1] if named else None
+        return named[-1] if named else _whole(text)
     answer = " ".join(answer.split())
-    if not 0 < len(answer) <= MAX_ANSWER_CHARS:
+    if not 0 < len(answer) <= MAX_ANSWER_CHARS or _LETTERS_OR.fullmatch(answer):
         return None
     choice = _CHOICE.match(answer)
     return str(choice[choice.lastindex or 0]) if choice else answer
 
 
+def _from_json(text: str) -> str | None:
+    """The answer in a JSON object that is, or ends, the response; None if there is no such object or field."""
+    if '"' not in text[-2_000:]:
+        return None
+    found = _OBJECT.search(text[-2_000:])
+    candidates = [text.strip().removeprefix("```json").strip("`").strip(), found[0].strip("` \n") if found else ""]
+    for candidate in candidates:
+        if not (candidate.startswith("{") and candidate.endswith("}")):
+            continue
+        try:
+            fields = json.loads(candidate, parse_int=str, parse_float=str)
+        except (ValueError, RecursionError):
+            continue
+        named = {str(name).casefold(): value for name, value in fields.items()}
+        value = next((named[field] for field in _JSON_FIELDS if field in named), None)
+        if isinstance(value, str):
+            return value
+    return None
+
+
+def _after_mark(text: str) -> str | None:
+    """The text after the last ####, or under it if it is a heading; None if there is no answer in either place."""
+    marks = list(_MARK.finditer(text)) or list(_INLINE_MARK.finditer(text))
+    for mark in reversed(marks[-20:]):
+        line, below = mark[1].strip(" \t*#"), text[mark.end() :].strip()
+        if _PHRASE.search(line):
+            return _after_phrase(line)
+        if _HEADING.fullmatch(line) and below:
+            line = below.partition("\n")[0].strip(" \t*")
+            if _is_answer(line):
+                return line
+        elif not line:
+            return ""
+        elif not _NUMBERED.match(line) and (not below or _is_answer(line)):
+            return line
+    return None
+
+
 def _after_phrase(text: str) -> str | None:
     """The text after the last "the answer is", up to the end of the sentence; None if it is an unclosed box."""
-    ends = [found.end() for found in _PHRASE.finditer(text)]
-    if not ends:
-        return None
-    rest = text[ends[-1] :][: 2 * MAX_ANSWER_CHARS].lstrip(" \t\n:*")
-    if rest.lstrip("$").startswith(("\\boxed", "\\fbox")):
-        return None  # No box is closed: the response was cut, perhaps in the middle of a number.
+    for phrase in reversed(list(_PHRASE.finditer(text))[-20:]):
+        rest = text[phrase.end() :][: 2 * MAX_ANSWER_CHARS].lstrip(" \t\n:*_")
+        if re.match(r"[\s$*(]*\\(?:boxed|fbox)", rest):
+            return None  # No box is closed: the response was cut, perhaps in the middle of a number.
+        shown = _DISPLAY.match(rest)
+        said = _sentence(rest) if not shown else shown[1].rstrip(" .,;")
+        if _NOT.match(said):
+            return None
+        if said and not re.match(r"let(?:'|\u2019)?s\b|let us\b", said, re.IGNORECASE):
+            return said
+    return None
+
+
+def _sentence(rest: str) -> str:
+    """The answer at the start of a text: without hedges before it, and without the clause that explains it."""
+    rest = rest.replace("\\(", "").replace("\\)", "").lstrip()
     end = _SENTENCE_END.search(rest)
-    return rest[: end.start() if end else None].strip(" \t*:")
+    said = rest[: end.start() if end else None].strip(" \t*_:")
+    while hedge := _HEDGE.match(said):
+        said = said[hedge.end() :]
+    for clause in _CLAUSE.finditer(said):
+        head = said[: clause.start()].strip(" \t*_:,;")
+        if _is_answer(head.strip("\"'`")):
+            return head
+    reason = _REASON.search(said)
+    return said[: reason.start()] if reason and reason.start() else said
+
+
+def _whole(text: str) -> str | None:
+    """The whole response, if it is one line that holds only an answer other than words."""
+    line = text.strip(" \n\t*")
+    return line if "\n" not in line and "\\boxed" not in line and _is_answer(line) else None
+
+
+def _is_answer(text: str) -> bool:
+    """Whether a text is an answer by its form, and not words."""
+    if not 0 < len(text) <= MAX_ANSWER_CHARS:
+        return False
+    return _is_known(form(text))
+
+
+def _is_known(read: Form) -> bool:
+    """Whether a form has no part that is words."""
+    if not isinstance(read, tuple):
+        return True
+    return read[0] not in ("words", "text") and all(_is_known(part) for part in read if isinstance(part, tuple))

@@ -7,7 +7,7 @@ r"""Extracts the answer from a response. `evaluation.answers.equality` compares 
 The first of these that a response has is its answer. Thoughts in <think> are left out before.
 
 1  a JSON object with the field `answer` or `final_answer`, or the text in <answer>...</answer>
-2  the last \boxed{...} that is not empty; boxes that are joined by "and", "or" or a comma are one answer
+2  the last \boxed{...} that is not empty; boxes that are joined by "and" or a comma are one
 3  the text after #### on a line (GSM8K's form); after a heading such as #### Final Answer, the next line
 4  what follows the last "the answer is" or "Answer:", up to the end of the sentence or to a clause that explains it
 5  the choice in "the right option is (B)", or a (B) at the very end
@@ -28,7 +28,7 @@ MAX_ANSWER_CHARS = 200
 
 # An escaped character is matched as one token, so that \{ and \} of a set do not count as braces.
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
-_JOINED = re.compile(r"[\s$]{0,5}(?:(,)|(?:,\s?)?(and|or))[\s$]{0,5}")
+_JOINED = re.compile(r"[\s$]{0,5}(?:(,)|(?:,\s?)?(and))[\s$]{0,5}")
 
 _JSON_FIELDS = ("answer", "final_answer", "final answer")
 _OBJECT = re.compile(r"\{[^{}]*\}\s*(?:```)?\s*$")

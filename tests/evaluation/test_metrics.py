@@ -17,7 +17,7 @@ from evaluation.statistics.paired import difference, standard_error
 # Four problems, three agents, two rounds. X is a response without an answer.
 PROBLEMS = [Problem(question=f"Question {n}?", answer=answer) for n, answer in enumerate(["10", "1/2", "30", "40"])]
 ROUND_1 = ["10 10 9", "0.5 2 2", "X X 30", "41 41 X"]
-ROUND_2 = ["10 10 10", "1/2 50% 2", "X X X", "41 40 40"]
+ROUND_2 = ["10 10 10", "1/2 0.50 2", "X X X", "41 40 40"]
 
 
 def debate(*rounds: list[str], problems: list[Problem] = PROBLEMS) -> pd.DataFrame:
@@ -164,7 +164,7 @@ def test_difference_is_paired() -> None:
 
 def test_label_accuracy() -> None:
     ids = [problem.id for problem in PROBLEMS]
-    assert label_accuracy(PROBLEMS, {ids[0]: "10.0", ids[1]: "50%", ids[2]: None, ids[3]: "41"}) == 0.5
+    assert label_accuracy(PROBLEMS, {ids[0]: "10.0", ids[1]: "0.50", ids[2]: None, ids[3]: "41"}) == 0.5
     assert label_accuracy(PROBLEMS, {ids[0]: "10"}) == 1
     assert label_accuracy(PROBLEMS, {}) is None
     with pytest.raises(ValueError, match="1 labels belong to problems not in the problem set; the first is nowhere"):

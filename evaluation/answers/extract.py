@@ -128,6 +128,38 @@ def extract_answer(text: str) -> str | None:
         if it is ambiguous, as in "A or B", or if it is empty or longer than MAX_ANSWER_CHARS.
     """
     text = spoken(text)[-TAIL_CHARS:]
+    answer = _marked(text)
+    if answer is None:
+        named = _NAMED_CHOICE.findall(text) or _LAST_CHOICE.findall(text)
+        return named[-1] if named else _whole(text)
+    answer = _fitting(answer)
+    if answer is None or _LETTERS_OR.fullmatch(answer):
+        return None
+    choice = _CHOICE.match(answer)
+    return str(choice[choice.lastindex or 0]) if choice else answer
+
+
+def marked_answer(text: str, *, whole: bool) -> str | None:
+    """The answer at one of the places 1 to 4 of the module's list, as it is written, whatever it is.
+
+    Args:
+        text: the response.
+        whole: whether a response of one line without such a place is an answer itself.
+    """
+    text = spoken(text)[-TAIL_CHARS:]
+    answer = _marked(text)
+    if answer is None and whole and "\n" not in text.strip():
+        answer = text
+    return _fitting(answer) if answer is not None else None
+
+
+def _fitting(answer: str) -> str | None:
+    """The answer with white space folded; None if it is empty or too long."""
+    answer = " ".join(answer.split())
+    return answer if 0 < len(answer) <= MAX_ANSWER_CHARS else None
+
+
+def _marked(text: str) -> str | None:
     answer = _from_json(text)
     if answer is None and (tags := _TAGGED.findall(text)):
         answer = tags[-1]
@@ -137,16 +169,7 @@ def extract_answer(text: str) -> str | None:
         answer = _after_phrase(_AS_TEXT.sub(r"\1", answer))
     if answer is None:
         answer = _after_mark(text)
-    if answer is None:
-        answer = _after_phrase(text)
-    if answer is None:
-        named = _NAMED_CHOICE.findall(text) or _LAST_CHOICE.findall(text)
-        return named[-1] if named else _whole(text)
-    answer = " ".join(answer.split())
-    if not 0 < len(answer) <= MAX_ANSWER_CHARS or _LETTERS_OR.fullmatch(answer):
-        return None
-    choice = _CHOICE.match(answer)
-    return str(choice[choice.lastindex or 0]) if choice else answer
+    return _after_phrase(text) if answer is None else answer
 
 
 def _from_json(text: str) -> str | None:

@@ -98,7 +98,13 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
     _log(filed, new.scores, new.debated, versions)
     with TemporaryDirectory() as folder:
         model = Path(folder) / "model"
-        card = Card(society=new.society, bases=bases, debate=config.debate, sampling=config.sampling)
+        card = Card(
+            society=new.society,
+            bases=bases,
+            prompts=config.prompts.texts,
+            debate=config.debate,
+            sampling=config.sampling,
+        )
         save_society(model, config.society, card, adapters=store.folders)
         registered = register_society(
             job,

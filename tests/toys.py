@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import ConfigDict, Field
 
 from agents.debate.formats import FORMATS
+from agents.debate.prompt_sets import PROMPT_SETS
 from agents.debate.prompts import Prompts
 from agents.debate.responses import Said
 from agents.debate.topology import TOPOLOGIES
@@ -126,6 +127,12 @@ class Nothing(FinetuneSettings):
             model.eval().requires_grad_(False)
             on_progress(place + 1, len(learners))
         return made
+
+
+@PROMPT_SETS.add("toy-set")
+def curt() -> Prompts:
+    """few words"""
+    return Prompts(solve="{question} Be curt.")
 
 
 COMPARED.add("toy-method")(

@@ -33,7 +33,7 @@ class PromptSettings(BaseModel):
     summarise: Summarise | None = Field(
         default=None,
         title="Summarise",
-        description="Request for a summary, with {agents}, the list of responses, and if you like {question}. None: "
+        description="Request for a summary, with {agents}, the list of responses, and optionally {question}. None: "
         "that of the set.",
     )
     summarise_json: Summarise | None = Field(
@@ -45,7 +45,7 @@ class PromptSettings(BaseModel):
         default=None,
         title="Debate",
         description="Prompt of the rounds after the first, with {others}, what a critic reads of the other agents, and "
-        "if you like {question}. None: that of the set.",
+        "optionally {question}. None: that of the set.",
     )
     alone: Alone | None = Field(
         default=None,
@@ -55,13 +55,13 @@ class PromptSettings(BaseModel):
     response: Response | None = Field(
         default=None,
         title="Response",
-        description="One response in {agents}, and in {others} without summaries: {response}, and if you like "
+        description="One response in {agents}, and in {others} without summaries: {response}, and optionally "
         "{number}, counted from 1. None: that of the set.",
     )
     examples: Examples | None = Field(
         default=None,
         title="Examples",
-        description="Solved examples, each with question and response, that an agent reads as earlier turns before its "
+        description="Solved examples that an agent reads as earlier turns before its "
         "question. None: those of the set, which has none.",
     )
 

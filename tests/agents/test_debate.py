@@ -19,25 +19,13 @@ from agents.records import Stream
 from agents.society import Society
 from evaluation.answers.extract import extract_answer
 from evaluation.problems.arithmetic import arithmetic_problems
-from tests.agents.rounds import debate, generate
+from tests.agents.rounds import Listening, debate, generate
 
 SAMPLING = Sampling(max_new_tokens=40, max_summary_tokens=30)
 STREAM = Stream(seed=1, purpose="train", iteration=1)
 PROBLEMS = list(itertools.islice(arithmetic_problems(2), 3))
 SOCIETY = Society.untuned(3)
 DEFAULT, VERY_WORDS = Rules(), Rules(summarize=False)
-
-
-class Listening:
-    """The real engine, which also notes its requests."""
-
-    def __init__(self, engine: TransformersEngine) -> None:
-        self.engine = engine
-        self.heard: list[list[Request]] = []
-
-    def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
-        self.heard.append(list(requests))
-        return self.engine.complete(requests, sampling, on_progress)
 
 
 @pytest.fixture

@@ -61,8 +61,8 @@ class PromptSettings(BaseModel):
     examples: Examples | None = Field(
         default=None,
         title="Examples",
-        description="Solved examples that an agent reads as earlier turns before its "
-        "question. None: those of the set, which has none.",
+        description="Solved examples that an agent reads as earlier turns before its question. None: those of the set, which has "
+        "none.",
     )
 
     @property
@@ -71,6 +71,11 @@ class PromptSettings(BaseModel):
         own = {name: getattr(self, name) for name in Prompts.model_fields}
         given = {name: text for name, text in own.items() if text is not None}
         return PROMPT_SETS[self.name]().model_copy(update=given)
+
+    @property
+    def whole(self) -> "PromptSettings":
+        """The same settings with all texts given, so that a later edit of the set does not change them."""
+        return self.model_copy(update=dict(self.texts))
 
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -59,7 +59,8 @@ def open_lineage(config: Config, bases: Bases, *, problems: StoredProblems, star
         start.first_generation,
     )
     contents.log_datasets(job.run_id, _problem_refs(config, problems))
-    contents.log_text(job.run_id, config.model_dump_json(indent=2, exclude={"runner"}), "config.json")
+    whole = config.model_copy(update={"prompts": config.prompts.whole})
+    contents.log_text(job.run_id, whole.model_dump_json(indent=2, exclude={"runner"}), "config.json")
     return job
 
 

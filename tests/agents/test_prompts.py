@@ -187,6 +187,12 @@ def test_settings_are_stored_without_what_is_not_set() -> None:
     assert PromptSettings.model_validate_json(own.model_dump_json()) == own
 
 
+def test_a_stored_config_has_the_texts_of_its_set() -> None:
+    own = PromptSettings(name="math", solve="Q: {question}")
+    stored = PromptSettings.model_validate_json(own.whole.model_dump_json())
+    assert stored.summarise == PROMPT_SETS["math"]().summarise and stored.texts == own.texts
+
+
 def begun(run: Run) -> Transcript:
     return Transcript(problems=run.store.put_frame(problems_frame(PROBLEMS)), stream=STREAM)
 

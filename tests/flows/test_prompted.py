@@ -79,6 +79,8 @@ def test_mlflow_has_the_texts_that_were_given_and_no_others(client: MlflowClient
     params = client.get_run(report["mlflow"]["run_id"]).data.params
     given = yaml.safe_load(EXAMPLE)["prompts"]
     own = {key.removeprefix("prompts."): value for key, value in params.items() if key.startswith("prompts.")}
+    stored = Config.model_validate_json(mlflow.artifacts.load_text(f"runs:/{report['mlflow']['run_id']}/config.json"))
+    assert stored.prompts.texts == PROMPTS and stored.prompts.response == PROMPTS.response, "also those of the set"
     assert own == {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
 
 

@@ -7,11 +7,13 @@ With the seed of a job, a held-out question gets the same debate as when its gen
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 from pydantic import Field, ValidationError
 
 from agents.algorithm import Debating, hold_debate
+from agents.debate.prompts import DEFAULT, Prompts
 from agents.engines.base_model import Bases
 from agents.frames import problems_frame, read_responses
 from agents.records import Stream
@@ -25,10 +27,11 @@ from evaluation.record import Record
 
 
 class Card(Debating):
-    """A society, its base models and how it debates: all that it needs to answer questions, except the weights."""
+    """All that a society needs to answer questions, but the weights: its agents, bases, prompts and how it debates."""
 
     society: Society
     bases: Bases
+    prompts: Prompts = DEFAULT
 
 
 class QuestionError(ValueError):
@@ -81,7 +84,7 @@ def answer(run: Run, card: Card, questions: Sequence[str], *, seed: int) -> list
     """The society's answer to every question, in the order of the questions; a repeated question is debated once.
 
     Args:
-        run: the base models, the engine and the store; a `MemoryStore` is enough.
+        run: the base models, the engine and the store; a `MemoryStore` is enough. The prompts are those of the card.
         card: the society that is asked, and how it debates.
         questions: any number of questions.
         seed: the root of every random choice. The same seed gives the same answers, whatever other questions the call
@@ -91,7 +94,7 @@ def answer(run: Run, card: Card, questions: Sequence[str], *, seed: int) -> list
         QuestionError: see `problems_of`.
         EngineError: the vote needs likelihoods, which the engine cannot compute.
     """
-    problems = problems_of(questions)
+    run, problems = replace(run, prompts=card.prompts), problems_of(questions)
     answers: dict[Problem, Answer] = {}
     for asked in _without_namesakes(problems):
         x = run.store.put_frame(problems_frame(asked))

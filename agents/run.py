@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agents.debate.prompts import DEFAULT, Prompts
 from agents.engines.base_model import Bases
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.settings import EngineSettings
@@ -47,6 +48,7 @@ class Run:
         bases: the base models of the society.
         engine: the engine that samples the agents' responses.
         store: keeps the results of the steps.
+        prompts: what the agents are asked.
         runner: the device and the batch size.
         name: the name of the job, such as the name of the society.
         label: the name of the current work, such as `iteration 2`.
@@ -59,6 +61,7 @@ class Run:
     bases: Bases
     engine: EngineSettings
     store: Store
+    prompts: Prompts = DEFAULT
     runner: Runner = field(default_factory=Runner)
     name: str = ""
     label: str = ""

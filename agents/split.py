@@ -14,8 +14,6 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from agents.debate.responses import Said
 from agents.engines.chat import Message
 from agents.frames import read_problems, read_responses
@@ -39,7 +37,7 @@ def split(
     """The dataset of one agent, in the form that the training method takes.
 
     Args:
-        run: the store.
+        run: the store, and the prompts of the debate.
         agent: the agent that learns from the dataset.
         transcript: the whole debate over the training problems.
         consensus: the vote on the training problems; only the labels that it kept are learned from.
@@ -51,7 +49,7 @@ def split(
     frame = settings.dataset(
         agent,
         read_problems(run.store, transcript.problems),
-        read_responses(run.store, transcript.responses),
+        Said(read_responses(run.store, transcript.responses), run.prompts),
         consensus=dict(zip(kept["problem_id"], kept["answer"], strict=True)),
         seed=derive_seed(stream.seed, "split", stream.iteration, agent.name),
     )
@@ -61,7 +59,7 @@ def split(
 def own_words(  # noqa: PLR0913, the paper's definition needs them all
     agent: Agent,
     problems: Sequence[Problem],
-    responses: pd.DataFrame,
+    said: Said,
     *,
     consensus: Mapping[str, str],
     critic_mix: float,
@@ -72,12 +70,12 @@ def own_words(  # noqa: PLR0913, the paper's definition needs them all
     Args:
         agent: the agent whose responses they are.
         problems: the training problems.
-        responses: the responses of all agents in all rounds, columns of `agents.debate.responses.COLUMNS`.
+        said: the responses of all agents in all rounds.
         consensus: y^ by problem id; a problem without a consensus is not in it and enters no dataset.
         critic_mix: w.
         seed: the seed of the draw that brings D^C- and D^C+ to their proportions.
     """
-    said = Said(responses)
+    responses = said.responses
     rounds = int(responses["round"].max())
     own = responses[responses["index"] == agent.index]
     answers = dict(zip(zip(own["problem_id"], own["round"], strict=True), own["answer"], strict=True))

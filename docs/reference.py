@@ -131,6 +131,8 @@ def _values(about: Schema, definitions: Schema) -> str:
     if options:
         return " or ".join(dict.fromkeys(filter(None, (_values(option, definitions) for option in options))))
     if about.get("type") == "array":
+        if sections := _sections(about.get("items", {}), definitions):
+            return f"list: each with {' and '.join(sections[0]['properties'])}"
         items = _values(about.get("items", {}), definitions)
         return "list of names" if items.count(",") > MANY else f"list: {items}"
     kind = str(about.get("type", ""))

@@ -34,8 +34,9 @@ def benchmark(config: Benchmark) -> Compared:
 
     Started again after an interruption, the flow resumes where it stopped.
     """
-    bases = identify_bases([config.base_model], config.trust_remote_code)
-    mixed = identify_bases(config.base_models, config.trust_remote_code) if config.base_models else None
+    trust, prompts = config.trust_remote_code, config.prompts.texts
+    bases = identify_bases([config.base_model], trust, prompts=prompts)
+    mixed = identify_bases(config.base_models, trust, prompts=prompts) if config.base_models else None
     encoder = identify_encoder(config.encoder) if config.encoder else None
     problems = {seed: prepare(config.problems, seed=seed, draw=0) for seed in config.seeds}
     other = {
@@ -52,7 +53,7 @@ def benchmark(config: Benchmark) -> Compared:
             for name in sorted(config.methods, key=lambda name: (METHODS[name].matched, order.index(name))):
                 settings = config.job(METHODS[name], seed)
                 own = mixed if mixed and METHODS[name].mixed else bases
-                run = run_of(config.society, own, engine=config.engine, runner=config.runner)
+                run = run_of(config, own)
                 if METHODS[name].matched:
                     found[name] = match(name, settings, run=run, reference=found[REFERENCE])
                 else:

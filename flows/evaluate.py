@@ -24,7 +24,7 @@ def evaluate(config: Measurement) -> Evaluation:
     """Measure one generation on other problems, with the settings that it was made with."""
     found = find_measured(config)
     problems = prepare_held_out(config.held_out, config.seed)
-    run = run_of(config.society, found.bases, engine=found.config.engine, runner=found.config.runner)
+    run = run_of(found.config, found.bases)
     run = run.labelled(f"evaluate generation {found.society.generation}")
     debated = assess(run, found.society, x=problems, settings=found.config.settings)
     scores = run.steps.evaluate(run, debated)

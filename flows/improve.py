@@ -43,12 +43,13 @@ def improve(config: Config) -> Improvement:
 
 def grow(config: Config) -> Improvement:
     """Measure the generation to start from, make one more per iteration, and compare the last with the champion."""
-    bases, settings = identify_bases(config.bases, config.trust_remote_code), config.settings
+    bases = identify_bases(config.bases, config.trust_remote_code, prompts=config.prompts.texts)
+    settings = config.settings
     start = resolve_start(config, bases)
     problems = prepare(config.problems, seed=config.seed, draw=start.first_generation - 1)
     job = open_lineage(config, bases, problems=problems, start=start)
     announce(config, job, start=start)
-    run = run_of(config.society, bases, engine=config.engine, runner=config.runner)
+    run = run_of(config, bases)
 
     with watched(job.run_id):
         society, parent = start.society, start.origin
@@ -67,7 +68,7 @@ def grow(config: Config) -> Improvement:
 
         champion = champion_of(config.society, start.champion, agents=config.agents, bases=bases)
         if champion.version != (start.origin and start.origin.version):
-            there = run_of(config.society, champion.bases, engine=config.engine, runner=config.runner)
+            there = run_of(config, champion.bases)
             label = f"evaluate generation {champion.society.generation}"
             measured = assess(there.labelled(label), champion.society, x=problems.evaluation, settings=settings)
         verdict = gate(

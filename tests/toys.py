@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Literal
 import pandas as pd
 from pydantic import ConfigDict, Field
 
-from agents.debate import prompts
 from agents.debate.formats import FORMATS
+from agents.debate.prompt_sets import PROMPT_SETS
+from agents.debate.prompts import Prompts
+from agents.debate.responses import Said
 from agents.debate.topology import TOPOLOGIES
 from agents.debate.votes import VOTES, Vote
 from agents.engines.base_model import Bases
@@ -37,13 +39,13 @@ def first(index: int, indices: Sequence[int], seed: int) -> list[int]:
 class Loud:
     """prose in capitals"""
 
-    def ask(self, question: str, responses: list[str]) -> Message:
-        return prompts.summarise(question, responses)
+    def ask(self, prompts: Prompts, question: str, responses: list[str]) -> Message:
+        return prompts.summary_of(question, responses)
 
     def read(self, summary: str, responses: list[str]) -> tuple[str, bool | None]:
         return summary.upper(), None
 
-    def listed(self, responses: list[str]) -> str:
+    def listed(self, prompts: Prompts, responses: list[str]) -> str:
         return prompts.listed(responses).upper()
 
 
@@ -95,12 +97,12 @@ class Nothing(FinetuneSettings):
         self,
         agent: Agent,
         problems: Sequence[Problem],
-        responses: pd.DataFrame,
+        said: Said,
         *,
         consensus: Mapping[str, str],
         seed: int,
     ) -> pd.DataFrame:
-        words = own_words(agent, problems, responses, consensus=consensus, critic_mix=self.critic_mix, seed=seed)
+        words = own_words(agent, problems, said, consensus=consensus, critic_mix=self.critic_mix, seed=seed)
         return pd.DataFrame({"messages": [json.dumps(each) for each in words], "zeal": [self.zeal for _ in words]})
 
     def train(self, model: Any, tokenizer: Any, learners: Sequence[Any], on_progress: OnProgress) -> list[Any]:
@@ -125,6 +127,12 @@ class Nothing(FinetuneSettings):
             model.eval().requires_grad_(False)
             on_progress(place + 1, len(learners))
         return made
+
+
+@PROMPT_SETS.add("toy-set")
+def curt() -> Prompts:
+    """few words"""
+    return Prompts(solve="{question} Be curt.")
 
 
 COMPARED.add("toy-method")(

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from agents.debate import prompts
 from agents.debate.responses import Said, frame_of
 from agents.engines.protocol import Request, Sampling
 from agents.frames import read_problems
@@ -37,7 +36,7 @@ def rationalise(run: Run, agents: Sequence[Agent], *, transcript: Transcript, sa
     """
     started = time.monotonic()
     first = run.store.frame(transcript.responses[0])
-    said = Said(first)
+    said = Said(first, run.prompts)
     answers = dict(zip(zip(first["problem_id"], first["index"], strict=True), first["answer"], strict=True))
     turns = [
         (agent, problem)
@@ -49,7 +48,7 @@ def rationalise(run: Run, agents: Sequence[Agent], *, transcript: Transcript, sa
         Request(
             messages=[
                 *said.conversation(problem, agent.index, 1),
-                prompts.debate(problem.question, prompts.hint(problem.answer)),
+                run.prompts.again(problem.question, run.prompts.hint(problem.answer)),
             ],
             adapter=agent.adapter,
             seed=transcript.stream.seed_of(1, agent, problem, "rationale"),

@@ -11,7 +11,6 @@ from itertools import product
 
 import pandas as pd
 
-from agents.debate import prompts
 from agents.debate.formats import FORMATS
 from agents.debate.responses import Read, Said, carry, frame_of
 from agents.debate.settings import DebateSettings
@@ -43,7 +42,7 @@ def debate(
     round_ = transcript.next_round
     problems = read_problems(run.store, transcript.problems)
     earlier = read_responses(run.store, transcript.responses)
-    said = Said(earlier)
+    said = Said(earlier, run.prompts)
     ended = said.agreed(round_ - 1) if rules.stop_on_consensus else set()
     frame = carry(earlier, [p for p in problems if p.id in ended], round_)
     turns = list(product(agents, [p for p in problems if p.id not in ended]))
@@ -69,14 +68,19 @@ class _Round:
 
     def answers(self, turns: Turns, stream: Stream, on_progress: OnProgress) -> pd.DataFrame:
         """The agents' responses, with the columns of `agents.debate.responses.COLUMNS`."""
-        total = len(turns) * (2 if self.rules.summarize else 1)
-        before = total - len(turns)
-        read = self._read(turns, stream, lambda done, _: on_progress(done, total))
+        heard = TOPOLOGIES[self.rules.topology]
+        reached = [
+            heard(agent.index, self.said.indices, stream.seed_of(self.number, agent, problem, "heard"))
+            for agent, problem in turns
+        ]
+        before = sum(map(bool, reached)) if self.rules.summarize else 0
+        total = before + len(turns)
+        read = self._read(turns, reached, stream, lambda done, _: on_progress(done, total))
         requests = [
             Request(
                 messages=[
                     *self.said.conversation(problem, agent.index, self.number - 1),
-                    prompts.debate(problem.question, each.words),
+                    self.run.prompts.again(problem.question, each.words),
                 ],
                 adapter=agent.adapter,
                 seed=stream.seed_of(self.number, agent, problem),
@@ -89,33 +93,37 @@ class _Round:
         personas = [self.said.persona(problem, agent.index) for agent, problem in turns]
         return frame_of(self.number, turns, completions=completions, personas=personas, read=read)
 
-    def _read(self, turns: Turns, stream: Stream, on_progress: OnProgress) -> list[Read]:
-        """What each agent reads of round m-1: a summary by the agent's base, or the full responses."""
-        heard = TOPOLOGIES[self.rules.topology]
-        reached = [
-            heard(agent.index, self.said.indices, stream.seed_of(self.number, agent, problem, "heard"))
-            for agent, problem in turns
-        ]
+    def _read(self, turns: Turns, reached: Sequence[list[int]], stream: Stream, on_progress: OnProgress) -> list[Read]:
+        """What each agent reads of round m-1: a summary by the agent's base, the full responses, or nothing.
+
+        An agent without others to read gets no summary, since the base would invent one.
+        """
         others = [
             self.said.by(problem, indices, self.number - 1)
             for (_, problem), indices in zip(turns, reached, strict=True)
         ]
-        form = FORMATS[self.rules.messages]
+        form, prompts = FORMATS[self.rules.messages], self.run.prompts
         if not self.rules.summarize:
-            return [Read(form.listed(each), indices) for each, indices in zip(others, reached, strict=True)]
+            words = [form.listed(prompts, each) if each else None for each in others]
+            return [Read(each, indices) for each, indices in zip(words, reached, strict=True)]
         asked = [
             Request(
-                messages=[form.ask(problem.question, responses)],
+                messages=[form.ask(prompts, problem.question, responses)],
                 adapter=None,
                 seed=stream.seed_of(self.number, agent, problem, "summary"),
                 max_new_tokens=self.sampling.max_summary_tokens,
                 agent=agent.index,
             )
             for (agent, problem), responses in zip(turns, others, strict=True)
+            if responses
         ]
-        summaries = self.run.complete(asked, self.sampling, on_progress)
+        summaries = iter(self.run.complete(asked, self.sampling, on_progress) if asked else [])
         read = []
-        for summary, responses, indices in zip(summaries, others, reached, strict=True):
-            words, fallback = form.read(summary.text, responses)
-            read.append(Read(words, indices, written=summary, fallback=fallback))
+        for responses, indices in zip(others, reached, strict=True):
+            if responses:
+                summary = next(summaries)
+                message, fallback = form.read(summary.text, responses)
+                read.append(Read(message, indices, written=summary, fallback=fallback))
+            else:
+                read.append(Read(None, indices))
         return read

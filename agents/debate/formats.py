@@ -5,16 +5,16 @@ A format is an object that is registered under a name. The docstring of its clas
 
 from typing import Protocol
 
-from agents.debate import prompts
 from agents.debate.messages import message_of, read_message
+from agents.debate.prompts import Prompts
 from agents.engines.chat import Message
 from evaluation.registry import Registry
 
 
 class Format(Protocol):
-    """How messages between agents are written."""
+    """How messages between agents are written; a message has at least one response."""
 
-    def ask(self, question: str, responses: list[str]) -> Message:
+    def ask(self, prompts: Prompts, question: str, responses: list[str]) -> Message:
         """The message to the summariser."""
         ...
 
@@ -25,7 +25,7 @@ class Format(Protocol):
         """
         ...
 
-    def listed(self, responses: list[str]) -> str:
+    def listed(self, prompts: Prompts, responses: list[str]) -> str:
         """The text that a critic reads if responses are not summarised."""
         ...
 
@@ -36,15 +36,15 @@ FORMATS: Registry[Format] = Registry("message format")
 class Prose:
     """prose (paper)"""
 
-    def ask(self, question: str, responses: list[str]) -> Message:
+    def ask(self, prompts: Prompts, question: str, responses: list[str]) -> Message:
         """A request for a summary."""
-        return prompts.summarise(question, responses)
+        return prompts.summary_of(question, responses)
 
     def read(self, summary: str, responses: list[str]) -> tuple[str, bool | None]:
         """The summary, unchanged."""
         return summary, None
 
-    def listed(self, responses: list[str]) -> str:
+    def listed(self, prompts: Prompts, responses: list[str]) -> str:
         """The full responses, numbered."""
         return prompts.listed(responses)
 
@@ -53,16 +53,16 @@ class Json:
     """each agent's answer and steps as JSON, written by the summariser. If the JSON is not valid, the message is built
     from the responses instead, and counted"""
 
-    def ask(self, question: str, responses: list[str]) -> Message:
+    def ask(self, prompts: Prompts, question: str, responses: list[str]) -> Message:
         """A request for a JSON message."""
-        return prompts.summarise_as_json(question, responses)
+        return prompts.json_summary_of(question, responses)
 
     def read(self, summary: str, responses: list[str]) -> tuple[str, bool | None]:
         """The message, rewritten from its validated values, or built from the responses if it is not valid."""
         message = read_message(summary, len(responses))
         return (message or message_of(responses)).model_dump_json(), message is None
 
-    def listed(self, responses: list[str]) -> str:
+    def listed(self, prompts: Prompts, responses: list[str]) -> str:
         """A message built from the responses."""
         return message_of(responses).model_dump_json()
 

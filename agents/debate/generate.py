@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from itertools import product
 
-from agents.debate import prompts
 from agents.debate.responses import frame_of
 from agents.engines.protocol import Request, Sampling
 from agents.frames import read_problems
@@ -33,7 +32,7 @@ def generate(
     given = [personas[agent.index % len(personas)] if personas else None for agent, _ in turns]
     requests = [
         Request(
-            messages=[prompts.solve(problem.question, persona)],
+            messages=run.prompts.opening(problem.question, persona),
             adapter=agent.adapter,
             seed=transcript.stream.seed_of(1, agent, problem),
             max_new_tokens=sampling.max_new_tokens,

@@ -6,12 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from agents.debate import prompts
+from agents.debate.prompts import Prompts
 from agents.engines.chat import Message
 from agents.engines.protocol import Completion
 from agents.society import Agent
 from evaluation.answers.extract import extract_answer
 from evaluation.answers.vote import unanimous
+from evaluation.frames import text_or_none
 from evaluation.problems.problem import Problem
 
 COLUMNS = [
@@ -31,20 +32,21 @@ COLUMNS = [
     "fallback",
     "weight",
 ]
-"""text: the response; answer: the answer in the text, or None; summary: what the agent read of the other agents before
-it answered (None in round 1); prompt_tokens and sampled_tokens: of the response and its summary together; finished:
-whether the response ended by itself; heard: indices of the agents that it read, such as "0 2" (None in round 1);
-persona: the persona that begins the conversation, or None; carried: whether the response is copied from the previous
-round because the debate had ended; fallback: whether the text in `summary` was built from the responses because the
-summariser's JSON was not valid (None if no JSON was asked for); weight: what the answer counts for in a vote, 1 unless
-`agents.judging.confidence` sets it."""
+"""text: the response; answer: the answer in the text, or None; summary: what the agent read of the other agents
+before it answered (None in round 1, and if it read nobody); prompt_tokens and sampled_tokens: of the response and its
+summary together; finished: whether the response ended by itself; heard: indices of the agents that it read, such as
+"0 2" (None in round 1); persona: the persona that begins the conversation, or None; carried: whether the response is
+copied from the previous round because the debate had ended; fallback: whether the text in `summary` was built from
+the responses because the summariser's JSON was not valid (None if no JSON was asked for); weight: what the answer
+counts for in a vote, 1 unless `agents.judging.confidence` sets it."""
 
 
 @dataclass(frozen=True)
 class Read:
     """What an agent read of the other agents before it answered."""
 
-    words: str
+    words: str | None
+    """None if it reads nobody."""
     heard: Sequence[int]
     """Indices of the agents that it read."""
     written: Completion | None = None
@@ -106,7 +108,14 @@ def carry(earlier: pd.DataFrame, problems: Sequence[Problem], round_: int) -> pd
 class Said:
     """Looks up responses by (problem, agent index, round)."""
 
-    def __init__(self, responses: pd.DataFrame) -> None:
+    def __init__(self, responses: pd.DataFrame, prompts: Prompts) -> None:
+        """Index the responses.
+
+        Args:
+            responses: all agents in one round or more from the first, columns of COLUMNS.
+            prompts: what the agents were asked.
+        """
+        self.responses, self.prompts = responses, prompts
         keys = zip(responses["problem_id"], responses["index"], responses["round"], strict=True)
         # A frame may give back a missing persona as NaN.
         personas = (persona if isinstance(persona, str) else None for persona in responses["persona"])
@@ -138,7 +147,7 @@ class Said:
         }
 
     def conversation(self, problem: Problem, index: int, rounds: int) -> list[Message]:
-        """The turns of one agent in rounds 1..rounds: the question, y_1, what it read before round 2, y_2, ...
+        """The turns of one agent in rounds 1..rounds: the opening, y_1, what it read before round 2, y_2, ...
 
         It ends with the last turn in which the agent spoke: responses that were carried into later rounds are not
         repeated.
@@ -146,6 +155,9 @@ class Said:
         messages: list[Message] = []
         for round_ in range(1, min(rounds, self.rounds(problem, index)) + 1):
             text, read, persona = self._turns[problem.id, index, round_]
-            asked = prompts.solve(problem.question, persona) if round_ == 1 else prompts.debate(problem.question, read)
-            messages += [asked, {"role": "assistant", "content": text}]
+            if round_ == 1:
+                messages += self.prompts.opening(problem.question, persona)
+            else:
+                messages.append(self.prompts.again(problem.question, text_or_none(read)))
+            messages.append({"role": "assistant", "content": text})
         return messages

@@ -45,7 +45,8 @@ def confidence(run: Run, society: Society, *, transcript: Transcript) -> Respons
     started = time.monotonic()
     engine = resident(run.bases, run.runner, run.store.folders)
     responses = read_responses(run.store, transcript.responses)
-    said, asked = Said(responses), {problem.id: problem for problem in read_problems(run.store, transcript.problems)}
+    said = Said(responses, run.prompts)
+    asked = {problem.id: problem for problem in read_problems(run.store, transcript.problems)}
     last = responses[responses["round"] == responses["round"].max()].reset_index(drop=True)
     speakers = {(agent.role, agent.index): agent for agent in society.agents}
     texts: dict[Reader, list[tuple[int, Text]]] = defaultdict(list)

@@ -53,7 +53,7 @@ def diversity(run: Run, agents: Sequence[Agent], *, transcript: Transcript, enco
     embed = _encoder(encoder, str(engine.of(0).model.device)) if encoder else None
     problems = read_problems(run.store, transcript.problems)
     responses = read_responses(run.store, transcript.responses)
-    round_, said = len(transcript.rounds), Said(responses)
+    round_, said = len(transcript.rounds), Said(responses, run.prompts)
     here = responses[responses["round"] == round_].set_index(["problem_id", "index"])
     table = here[["text", "answer", "finished"]].to_dict("index")
     rows = [[table[problem.id, agent.index] for problem in problems] for agent in agents]

@@ -16,7 +16,7 @@ from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agents.debate import prompts
+from agents.debate.prompts import DEFAULT
 from agents.engines.chat import Message
 from agents.pretraining.memory import HARD, remembered
 from agents.pretraining.solutions import STYLES, Solution, Writer, summary, write
@@ -78,10 +78,10 @@ def conversations(seed: int, mixture: Mixture) -> Iterator[list[Exchange]]:
             continue
         if kind == "solve":
             target = _solution(values, rng, mixture.check is not None)
-            yield [_user(prompts.solve(text)), Exchange("assistant", target.text, learn=True)]
+            yield [_user(DEFAULT.first(text)), Exchange("assistant", target.text, learn=True)]
         elif kind == "summarise":
             others = _others(values, rng, mixture)
-            asked = prompts.summarise(text, [s.text for s in others])
+            asked = DEFAULT.summary_of(text, [s.text for s in others])
             yield [_user(asked), Exchange("assistant", summary(others), learn=True)]
         else:
             yield _debate(values, text, rng, mixture)
@@ -125,14 +125,14 @@ def _debate(values: Values, text: str, rng: random.Random, mixture: Mixture) -> 
     own, clean = _read(values, rng, mixture)
     answer = own.answer
     turns = [
-        _user(prompts.solve(text)),
+        _user(DEFAULT.first(text)),
         Exchange("assistant", own.text, learn=clean and mixture.check is not None),
     ]
     rounds = 2 if rng.random() < 0.1 else 1
     for number in range(rounds):
         others = _others(values, rng, mixture)
-        words = summary(others) if rng.random() < 0.92 else prompts.listed([s.text for s in others])
-        turns.append(_user(prompts.debate(text, words)))
+        words = summary(others) if rng.random() < 0.92 else DEFAULT.listed([s.text for s in others])
+        turns.append(_user(DEFAULT.again(text, words)))
         last = number == rounds - 1
         solution = _solution(values, rng, from_memory=False)
         rehearsed = mixture.check is not None and rng.random() < REHEARSED
@@ -156,4 +156,4 @@ def _drill(rng: random.Random) -> list[Exchange]:
         text, value = writer.sum(a, b)
         asked = f"{a}{'+' if b >= 0 else '-'}{abs(b)}"
     answer = f"{text}. The answer is \\boxed{{{value}}}."
-    return [_user(prompts.solve(f"What is the result of {asked}?")), Exchange("assistant", answer, learn=True)]
+    return [_user(DEFAULT.first(f"What is the result of {asked}?")), Exchange("assistant", answer, learn=True)]

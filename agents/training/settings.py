@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from agents.debate.responses import Said
 from agents.engines.protocol import OnProgress
 from agents.society import Agent
 from evaluation.problems.problem import Problem
@@ -74,7 +75,7 @@ class FinetuneSettings(BaseModel):
         self,
         agent: Agent,
         problems: Sequence[Problem],
-        responses: pd.DataFrame,
+        said: Said,
         *,
         consensus: Mapping[str, str],
         seed: int,
@@ -84,7 +85,7 @@ class FinetuneSettings(BaseModel):
         Args:
             agent: the agent that learns from the dataset.
             problems: the training problems.
-            responses: the responses of all agents in all rounds, columns of `agents.debate.responses.COLUMNS`.
+            said: the responses of all agents in all rounds.
             consensus: y^ by problem id; a problem without a consensus is not in it and enters no dataset.
             seed: the seed of any random draw among the examples.
 

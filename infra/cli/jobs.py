@@ -101,6 +101,7 @@ def run(
     """
     started = time.monotonic()
     with faults():
+        from agents.debate.system_role import check_system_role
         from agents.engines import base_model
         from evaluation.problems.sources import load_problems
         from infra.config.file import load_config
@@ -108,6 +109,7 @@ def run(
         config = load_config(config_file, assignments or [])
         load_problems(config.problems, config.seed)  # Refuses bad problems before anything is started or written.
         base_model.check_all(config.bases)
+        check_system_role(config.prompts.texts, config.bases, config.trust_remote_code)
         config.engine.check()
         servers = serve(home, verbose)
         _require_generation(config.society, config.start_from)
@@ -176,6 +178,7 @@ def evaluate(
 
 def _check(config: "Benchmark") -> None:
     """Refuse a benchmark that cannot run, before anything is started or written."""
+    from agents.debate.system_role import check_system_role
     from agents.engines import base_model
     from agents.judging.embedding import Encoder
     from evaluation.problems.sources import load_problems, load_transfer
@@ -186,6 +189,7 @@ def _check(config: "Benchmark") -> None:
             load_transfer(config.transfer, config.problems, seed)
     base_model.check_all([config.base_model])
     base_model.check_all(config.base_models)
+    check_system_role(config.prompts.texts, [config.base_model, *config.base_models], config.trust_remote_code)
     config.engine.check()
     if config.encoder:
         Encoder(config.encoder)

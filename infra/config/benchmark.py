@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agents.debate.prompt_settings import PromptSettings
 from agents.debate.settings import DebateSettings
 from agents.debate.votes import VOTES
 from agents.engines.base_model import BASE_MODEL, BASE_MODELS, TRUST_REMOTE_CODE, BaseModelName
@@ -23,6 +24,7 @@ from infra.config.job import (
     FINETUNE,
     NOT_IN_CACHE_KEY,
     PROBLEMS,
+    PROMPTS,
     RUNNER,
     SAMPLING,
     SOCIETY,
@@ -69,6 +71,7 @@ class Benchmark(BaseModel):
     )
     agents: int = AGENTS
     debate: Annotated[DebateSettings, folded(DebateSettings)] = DEBATE
+    prompts: Annotated[PromptSettings, folded(PromptSettings)] = PROMPTS
     encoder: str | None = Field(
         default=MINILM,
         min_length=1,

@@ -138,7 +138,7 @@ def _explained(
         elif not place:
             faults.append(f"{where}: {message}")
         else:
-            faults.append(f"{where}: {field} is {value!r}, but {message[0].lower()}{message[1:]}")
+            faults.append(f"{where}: {field} is {value!r:.200}, but {message[0].lower()}{message[1:]}")
     return "\n".join(faults)
 
 

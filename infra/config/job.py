@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from agents.algorithm import Settings
+from agents.debate.prompt_settings import PromptSettings
 from agents.debate.settings import DebateSettings
 from agents.debate.votes import VOTES
 from agents.engines.base_model import BASE_MODEL, BASE_MODELS, TRUST_REMOTE_CODE, BaseModelName
@@ -83,12 +84,16 @@ RUNNER: Any = Field(
     description="The device that does the work, and how many rows at once. None: the defaults.",
     json_schema_extra=CLOSED,
 )
-
-
 DEBATE: Any = Field(
     default_factory=DebateSettings,
     title="Debate",
     description="How a debate is held. None: the defaults.",
+    json_schema_extra=CLOSED,
+)
+PROMPTS: Any = Field(
+    default_factory=PromptSettings,
+    title="Prompts",
+    description="What the agents are asked. None: the defaults.",
     json_schema_extra=CLOSED,
 )
 
@@ -157,6 +162,7 @@ class Config(BaseModel):
     problems: Problems = PROBLEMS
     agents: int = AGENTS
     debate: Annotated[DebateSettings, folded(DebateSettings)] = DEBATE
+    prompts: Annotated[PromptSettings, folded(PromptSettings)] = PROMPTS
     sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
     finetune: Annotated[FinetuneSettings, Kinds(METHODS, tag="method", default="sft")] = FINETUNE
     promotion: Annotated[Promotion, folded(Promotion)] = Field(

@@ -3,6 +3,7 @@
 Logging the same contents again changes nothing, so a job that was killed can log everything again.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,10 @@ from infra.lineage.records import DatasetRef
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+MAX_PARAM_CHARS = 6000
+"""Length of the longest value of a param in MLflow."""
 
 
 def log_params(run_id: str, params: Mapping[str, Any]) -> None:
@@ -105,5 +110,15 @@ def log_transcripts(
 
 
 def flattened(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Nested settings as params: dotted keys, strings as they are, other values as JSON."""
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in leaves(settings).items()}
+    """Nested settings as params: dotted keys, strings as they are, other values as JSON; long values are cut.
+
+    MLflow would cut them too. Here a cut value ends with its digest, so that different values stay different.
+    """
+    plain = {key: value if isinstance(value, str) else json.dumps(value) for key, value in leaves(settings).items()}
+    return {key: value if len(value) <= MAX_PARAM_CHARS else _cut(value) for key, value in plain.items()}
+
+
+def _cut(value: str) -> str:
+    digest = hashlib.sha256(value.encode()).hexdigest()[:12]
+    end = f" ... ({len(value)} characters with SHA-256 {digest}; all of them are in the job's config.json)"
+    return value[: MAX_PARAM_CHARS - len(end)] + end

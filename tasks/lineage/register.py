@@ -59,7 +59,8 @@ def open_lineage(config: Config, bases: Bases, *, problems: StoredProblems, star
         start.first_generation,
     )
     contents.log_datasets(job.run_id, _problem_refs(config, problems))
-    contents.log_text(job.run_id, config.model_dump_json(indent=2, exclude={"runner"}), "config.json")
+    whole = config.model_copy(update={"prompts": config.prompts.whole})
+    contents.log_text(job.run_id, whole.model_dump_json(indent=2, exclude={"runner"}), "config.json")
     return job
 
 
@@ -98,7 +99,13 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
     _log(filed, new.scores, new.debated, versions)
     with TemporaryDirectory() as folder:
         model = Path(folder) / "model"
-        card = Card(society=new.society, bases=bases, debate=config.debate, sampling=config.sampling)
+        card = Card(
+            society=new.society,
+            bases=bases,
+            prompts=config.prompts.texts,
+            debate=config.debate,
+            sampling=config.sampling,
+        )
         save_society(model, config.society, card, adapters=store.folders)
         registered = register_society(
             job,

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 
-from agents.debate import prompts
+from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.engines.protocol import Request, Sampling
 from evaluation.problems.arithmetic import arithmetic_problems
@@ -26,7 +26,7 @@ def questions(count: int) -> list[str]:
 
 
 def requests(count: int, adapter: str | None = None, tokens: int = 60) -> list[Request]:
-    return [Request([prompts.solve(q)], adapter, seed, tokens) for seed, q in enumerate(questions(count))]
+    return [Request([DEFAULT.first(q)], adapter, seed, tokens) for seed, q in enumerate(questions(count))]
 
 
 def save_adapters(folder: Path, names: Sequence[str], rank: int = 4) -> None:

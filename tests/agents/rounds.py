@@ -11,11 +11,13 @@ import pandas as pd
 from agents import ask, steps
 from agents.ask import Answer, Card
 from agents.benchmark import star
+from agents.debate.prompts import DEFAULT, Prompts
 from agents.debate.settings import DebateSettings
 from agents.engines.base_model import Base, Bases
-from agents.engines.protocol import Engine, Sampling
+from agents.engines.protocol import Completion, Engine, OnProgress, Request, Sampling
 from agents.engines.settings import EngineSettings
 from agents.engines.transformers import resident
+from agents.engines.transformers.engine import TransformersEngine
 from agents.frames import problems_frame
 from agents.judging import confidence as judging
 from agents.judging import diversity as diverse
@@ -31,6 +33,18 @@ SOME = Bases(each=(Base(name="a test's own", sha256="0" * 64),))
 _numbers = itertools.count()
 
 
+class Listening:
+    """The real engine, which also notes its requests."""
+
+    def __init__(self, engine: TransformersEngine) -> None:
+        self.engine = engine
+        self.heard: list[list[Request]] = []
+
+    def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
+        self.heard.append(list(requests))
+        return self.engine.complete(requests, sampling, on_progress)
+
+
 class Given(EngineSettings):
     """Settings that open an existing engine."""
 
@@ -43,10 +57,10 @@ class Given(EngineSettings):
         return self.engine
 
 
-def run_with(engine: Engine, settings: EngineSettings | None = None) -> Run:
+def run_with(engine: Engine, settings: EngineSettings | None = None, prompts: Prompts = DEFAULT) -> Run:
     """A run of the plain steps with this engine, which is also the resident model, and a new store."""
     store = MemoryStore(Path(f"run {next(_numbers)}"))
-    run = Run(steps=steps, bases=SOME, engine=settings or Given(engine=engine), store=store)
+    run = Run(steps=steps, bases=SOME, engine=settings or Given(engine=engine), store=store, prompts=prompts)
     resident._held[run.bases, run.runner, store.folders] = engine  # type: ignore[assignment]
     return run
 

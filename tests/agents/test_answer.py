@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agents.ask import Answer, QuestionError
-from agents.debate import prompts
+from agents.debate.prompts import DEFAULT
 from agents.debate.settings import DebateSettings as Rules
 from agents.engines import base_model
 from agents.engines.protocol import Completion, Engine, OnProgress, Request, Sampling
@@ -112,7 +112,7 @@ def test_nothing_asked_is_nothing_answered(engine: TransformersEngine) -> None:
 
 def test_critics_read_the_very_words_where_there_is_no_summary() -> None:
     only = Scripted(r"\boxed{1}", r"\boxed{2}").answer()
-    assert only.transcript[2].read == prompts.listed([r"\boxed{2}"])
+    assert only.transcript[2].read == DEFAULT.listed([r"\boxed{2}"])
 
 
 def test_equivalent_answers_are_counted_together_and_silence_is_no_vote() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from peft import PeftModel
 
+from agents.debate.prompts import DEFAULT
 from agents.debate.responses import COLUMNS, Said
 from agents.debate.settings import DebateSettings as Rules
 from agents.engines import base_model
@@ -68,7 +69,7 @@ def by_hand(engine: TransformersEngine, agent: Agent, messages: list, finished: 
 def test_the_weight_is_the_geometric_mean_of_the_probabilities(engine: TransformersEngine, said: pd.DataFrame) -> None:
     last = confidence(engine, SOCIETY, PROBLEMS, said.sample(frac=1.0, random_state=1))
     assert list(last.columns) == COLUMNS and set(last["round"]) == {2} and len(last) == 8
-    told, asked = Said(said), {problem.id: problem for problem in PROBLEMS}
+    told, asked = Said(said, DEFAULT), {problem.id: problem for problem in PROBLEMS}
     for row in last.itertuples():
         speaker = (SOCIETY.generators if row.carried else SOCIETY.critics)[row.index]
         messages = told.conversation(asked[row.problem_id], row.index, 2)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from agents.debate import prompts
 from agents.debate.messages import message_of
+from agents.debate.prompts import DEFAULT as PROMPTS
 from agents.debate.responses import COLUMNS, Said
 from agents.debate.settings import DebateSettings as Rules
 from agents.engines import base_model
@@ -19,25 +19,13 @@ from agents.records import Stream
 from agents.society import Society
 from evaluation.answers.extract import extract_answer
 from evaluation.problems.arithmetic import arithmetic_problems
-from tests.agents.rounds import debate, generate
+from tests.agents.rounds import Listening, debate, generate
 
 SAMPLING = Sampling(max_new_tokens=40, max_summary_tokens=30)
 STREAM = Stream(seed=1, purpose="train", iteration=1)
 PROBLEMS = list(itertools.islice(arithmetic_problems(2), 3))
 SOCIETY = Society.untuned(3)
 DEFAULT, VERY_WORDS = Rules(), Rules(summarize=False)
-
-
-class Listening:
-    """The real engine, which also notes its requests."""
-
-    def __init__(self, engine: TransformersEngine) -> None:
-        self.engine = engine
-        self.heard: list[list[Request]] = []
-
-    def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
-        self.heard.append(list(requests))
-        return self.engine.complete(requests, sampling, on_progress)
 
 
 @pytest.fixture
@@ -64,7 +52,7 @@ def test_round_one_asks_the_bare_question(engine: Listening) -> None:
     frame = first_round(engine)
     assert list(frame.columns) == COLUMNS
     (asked,) = engine.heard
-    assert [r.messages for r in asked] == [[prompts.solve(p.question)] for p in PROBLEMS] * 3
+    assert [r.messages for r in asked] == [[PROMPTS.first(p.question)] for p in PROBLEMS] * 3
     assert len(frame) == 9 and set(frame["role"]) == {"generator"}
     assert list(frame["answer"].isna()) == [extract_answer(t) is None for t in frame["text"]]
 
@@ -78,13 +66,13 @@ def test_the_summary_is_of_the_others_and_written_by_the_base(engine: Listening)
         others = [i for i in range(3) if i != index]
         for place, problem in enumerate(PROBLEMS):
             words = [text(first, place, i, 1) for i in others]
-            assert asked[3 * index + place].messages == [prompts.summarise(problem.question, words)]
+            assert asked[3 * index + place].messages == [PROMPTS.summary_of(problem.question, words)]
             assert asked[3 * index + place].adapter is None
             summary = text(second, place, index, 2, "summary")
             assert answered[3 * index + place].messages == [
-                prompts.solve(problem.question),
+                PROMPTS.first(problem.question),
                 {"role": "assistant", "content": text(first, place, index, 1)},
-                prompts.debate(problem.question, summary),
+                PROMPTS.again(problem.question, summary),
             ]
 
 
@@ -95,9 +83,9 @@ def test_round_three_reads_round_two_only_and_remembers_its_own_turns(engine: Li
     for index in range(3):
         others = [i for i in range(3) if i != index]
         for place, problem in enumerate(PROBLEMS):
-            words = prompts.listed([text(second, place, i, 2) for i in others])
+            words = PROMPTS.listed([text(second, place, i, 2) for i in others])
             conversation = engine.heard[0][3 * index + place].messages
-            assert conversation[-1] == prompts.debate(problem.question, words)
+            assert conversation[-1] == PROMPTS.again(problem.question, words)
             assert [m["role"] for m in conversation] == ["user", "assistant", "user", "assistant", "user"]
             assert conversation[3]["content"] == text(second, place, index, 2)
             assert text(third, place, index, 3, "summary") == words
@@ -117,9 +105,9 @@ def test_a_critic_reads_those_that_the_topology_says(engine: Listening, topology
                 read.add((index, other))
                 words = [text(first, place, other, 1)]
                 if summarize:
-                    assert engine.heard[0][3 * index + place].messages == [prompts.summarise(problem.question, words)]
+                    assert engine.heard[0][3 * index + place].messages == [PROMPTS.summary_of(problem.question, words)]
                 else:
-                    assert text(second, place, index, 2, "summary") == prompts.listed(words)
+                    assert text(second, place, index, 2, "summary") == PROMPTS.listed(words)
         assert len(read) == 3 if topology == "ring" else len(read) > 3, "each problem and agent has its own draw"
 
 
@@ -144,7 +132,7 @@ def test_every_agent_is_its_persona_in_all_rounds(engine: Listening) -> None:
             index, problem = divmod(place, len(PROBLEMS))
             asked = [message["content"] for message in request.messages if message["role"] == "user"]
             assert len(asked) == rounds
-            assert asked[0] == f"{given[index]}\n\n{prompts.solve(PROBLEMS[problem].question)['content']}"
+            assert asked[0] == f"{given[index]}\n\n{PROMPTS.first(PROBLEMS[problem].question)['content']}"
             assert not any("You add." in text or "You check." in text for text in asked[1:])
     assert third["persona"].tolist() == [given[index] for index in third["index"]]
     for requests in (engine.heard[1], engine.heard[3]):
@@ -185,7 +173,7 @@ def test_what_all_agree_on_is_not_debated_again(engine: Listening) -> None:
     engine.heard.clear()
     third = next_round(engine, ended, 3, stop)
     assert engine.heard == [] and third["carried"].sum() == 3 + 9
-    said = Said(third)
+    said = Said(third, PROMPTS)
     assert [said.rounds(problem, 0) for problem in PROBLEMS] == [1, 2, 2]
     assert [len(said.conversation(problem, 0, 3)) for problem in PROBLEMS] == [2, 4, 4]
 
@@ -199,10 +187,10 @@ def test_what_the_base_cannot_say_as_json_is_built_from_the_responses(engine: Li
         others = [i for i in range(3) if i != index]
         for place, problem in enumerate(PROBLEMS):
             words = [text(first, place, i, 1) for i in others]
-            assert asked[3 * index + place].messages == [prompts.summarise_as_json(problem.question, words)]
+            assert asked[3 * index + place].messages == [PROMPTS.json_summary_of(problem.question, words)]
             message = message_of(words).model_dump_json()
             assert text(second, place, index, 2, "summary") == message
-            assert answered[3 * index + place].messages[-1] == prompts.debate(problem.question, message)
+            assert answered[3 * index + place].messages[-1] == PROMPTS.again(problem.question, message)
     here = second[second["round"] == 2]
     assert here["fallback"].tolist() == [True] * 9, "the embedded model knows no JSON"
     assert second[second["round"] == 1]["fallback"].isna().all()

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from agents.debate.prompts import DEFAULT
 from agents.debate.responses import Said
 from agents.debate.settings import DebateSettings as Rules
 from agents.engines import base_model
@@ -89,7 +90,7 @@ def test_a_critics_words_are_judged_in_its_own_conversation(
     society, responses = untuned
     critics = [society.critics[0], society.critics[1].model_copy(update={"adapter": "one"}), society.critics[2]]
     found = measure(engine, critics, responses, 2)
-    said = Said(responses)
+    said = Said(responses, DEFAULT)
     sums, far, tokens = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros(3)
     for speaker, problem in itertools.product(range(3), PROBLEMS):
         row = responses.query("role == 'critic' and problem_id == @problem.id and index == @speaker").iloc[0]

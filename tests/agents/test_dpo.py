@@ -9,7 +9,7 @@ import pytest
 import torch
 from peft import PeftModel
 
-from agents.debate import prompts
+from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.training.adapters import Learner, Trained
 from agents.training.dpo import finetune
@@ -32,7 +32,7 @@ def loaded() -> Any:
 def learner(seed: int, start_from: Path | None = None, count: int = 8) -> Learner:
     """A learner whose pairs of texts differ in one word."""
     questions = [p.question for p in itertools.islice(arithmetic_problems(8), count)]
-    examples = [[prompts.solve(q), {"role": "assistant", "content": GOOD}] for q in questions]
+    examples = [[DEFAULT.first(q), {"role": "assistant", "content": GOOD}] for q in questions]
     return Learner(examples, seed, start_from, {"rejected": [BAD] * count})
 
 

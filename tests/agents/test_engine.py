@@ -7,7 +7,7 @@ import pytest
 import torch
 from peft import PeftModel
 
-from agents.debate import prompts
+from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.engines.protocol import Completion, Request, Sampling
 from agents.engines.transformers.engine import TransformersEngine, speaking_as
@@ -81,14 +81,14 @@ def test_a_sample_depends_on_its_seed_and_not_on_batch_or_order(engine: Transfor
 
 def test_limits_are_kept_and_told(engine: TransformersEngine) -> None:
     short, long = engine.complete(
-        [Request([prompts.solve(questions(1)[0])], None, 1, tokens) for tokens in (3, 200)], GREEDY, quiet
+        [Request([DEFAULT.first(questions(1)[0])], None, 1, tokens) for tokens in (3, 200)], GREEDY, quiet
     )
     assert (short.sampled_tokens, short.finished) == (3, False)
     assert long.finished and 3 < long.sampled_tokens < 200
 
 
 def test_a_prompt_beyond_the_context_is_answered_by_nothing(engine: TransformersEngine) -> None:
-    endless = Request([prompts.solve("1+" * 5000 + "1?")], None, 1, 50)
+    endless = Request([DEFAULT.first("1+" * 5000 + "1?")], None, 1, 50)
     nothing, something = engine.complete([endless, requests(1)[0]], GREEDY, quiet)
     assert nothing == Completion("", nothing.prompt_tokens, 0, False)
     assert nothing.prompt_tokens > engine.context

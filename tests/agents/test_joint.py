@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from agents.debate import prompts
+from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.training.adapters import Learner, Trained
 from agents.training.examples import Encoded, encode
@@ -29,7 +29,7 @@ def loaded() -> Any:
 def said(count: int, words: str) -> list:
     """Conversations of different lengths that end in the same words."""
     return [
-        [prompts.solve(f"What is {'1+' * place}{place}?"), {"role": "assistant", "content": words * (1 + place % 3)}]
+        [DEFAULT.first(f"What is {'1+' * place}{place}?"), {"role": "assistant", "content": words * (1 + place % 3)}]
         for place in range(count)
     ]
 
@@ -108,7 +108,7 @@ def test_those_that_are_through_drop_out(loaded: Any, trained: Any) -> None:
 
 
 def test_an_agent_whose_examples_all_exceed_the_context_learns_nothing(loaded: Any) -> None:
-    long = [[prompts.solve("1+" * 5000 + "1?"), {"role": "assistant", "content": "5001"}]]
+    long = [[DEFAULT.first("1+" * 5000 + "1?"), {"role": "assistant", "content": "5001"}]]
     nothing, something = finetune(*loaded, [Learner(long, 1), Learner(said(3, "Why? "), 2)], SETTINGS, quiet)
     assert (nothing.examples, nothing.skipped, nothing.tokens, nothing.first_loss) == (0, 1, 0, None)
     assert something.examples == 3

@@ -8,8 +8,9 @@ import torch
 from peft import PeftModel
 from torch.distributions import Categorical, kl_divergence
 
-from agents.debate import prompts
+from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
+from agents.engines.chat import Message
 from agents.engines.transformers.engine import TransformersEngine
 from agents.judging import likelihood
 from agents.judging.likelihood import Likelihoods, Reader, Text, compare, likelihoods
@@ -36,8 +37,8 @@ def texts(engine: TransformersEngine) -> list[Text]:
     for speaker, adapter in enumerate(ADAPTERS):
         completions = engine.complete(requests(4, adapter, tokens=30), GREEDY, quiet)
         for number, (question, completion) in enumerate(zip(questions(4), completions, strict=True)):
-            turn: prompts.Message = {"role": "assistant", "content": completion.text}
-            said.append(Text([prompts.solve(question), turn], speaker, finished=number % 2 == 0))
+            turn: Message = {"role": "assistant", "content": completion.text}
+            said.append(Text([DEFAULT.first(question), turn], speaker, finished=number % 2 == 0))
     return said
 
 
@@ -113,7 +114,7 @@ def test_the_base_is_as_it_was(engine: TransformersEngine, texts: list[Text], fo
 
 
 def test_a_silent_text_counts_nothing(engine: TransformersEngine, texts: list[Text], found: Likelihoods) -> None:
-    silent = Text([prompts.solve("?"), {"role": "assistant", "content": ""}], 0, finished=False)
+    silent = Text([DEFAULT.first("?"), {"role": "assistant", "content": ""}], 0, finished=False)
     more = likelihoods(agents(engine), [silent, *texts], quiet)
     assert more.tokens[0] == 0.0 and (more.nll[:, 0] == 0.0).all() and (more.kl[:, 0] == 0.0).all()
     np.testing.assert_allclose(more.nll[:, 1:], found.nll, rtol=1e-5)

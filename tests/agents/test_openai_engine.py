@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.debate import prompts
+from agents.debate.prompts import DEFAULT
 from agents.engines.openai import OpenAISettings
 from agents.engines.openai.engine import OpenAIEngine
 from agents.engines.protocol import Completion, EngineError, Request, Sampling
@@ -35,7 +35,7 @@ def test_a_seed_gives_the_same_sample_again(server: OpenAIServer) -> None:
 
 
 def test_all_that_decides_a_text_is_sent(server: OpenAIServer) -> None:
-    messages = [prompts.solve("1+1?")]
+    messages = [DEFAULT.first("1+1?")]
     engine(server).complete([Request(messages, None, 2**63 - 1, 7)], Sampling(temperature=0.5, top_p=0.8), quiet)
     assert [seen.body for seen in server.asked(CHAT)] == [
         {
@@ -64,7 +64,7 @@ def test_limits_are_kept_and_told(server: OpenAIServer) -> None:
 
 
 def test_a_prompt_beyond_the_context_is_answered_by_nothing(server: OpenAIServer) -> None:
-    endless = Request([prompts.solve("1+" * 5000 + "1?")], None, 1, 50)
+    endless = Request([DEFAULT.first("1+" * 5000 + "1?")], None, 1, 50)
     nothing, something = engine(server).complete([endless, requests(1)[0]], GREEDY, quiet)
     assert nothing == Completion("", 0, 0, False)
     assert something.text

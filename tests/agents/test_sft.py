@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.debate import prompts
+from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.training.adapters import Learner, Trained
 from agents.training.examples import Encoded, encode, ordered_batches
@@ -21,15 +21,15 @@ SETTINGS = Sft(rank=4, epochs=2, learning_rate=5e-3, batch_size=4)
 def examples(count: int) -> list:
     """Conversations that end in one fixed sentence, which the base never says."""
     problems = itertools.islice(arithmetic_problems(8), count)
-    return [[prompts.solve(p.question), {"role": "assistant", "content": "I would rather not say."}] for p in problems]
+    return [[DEFAULT.first(p.question), {"role": "assistant", "content": "I would rather not say."}] for p in problems]
 
 
 def critic_example() -> list:
     question = "What is the result of 1+2*3+4-5*6?"
     return [
-        prompts.solve(question),
+        DEFAULT.first(question),
         {"role": "assistant", "content": "wrong first words"},
-        prompts.debate(question, "Agent 1: 7"),
+        DEFAULT.again(question, "Agent 1: 7"),
         {"role": "assistant", "content": "right last words"},
     ]
 
@@ -85,7 +85,7 @@ def test_going_on_from_the_previous_generation(loaded, tmp_path: Path) -> None:
 
 
 def test_what_exceeds_the_context_is_left_out_whole_and_counted(loaded) -> None:
-    long = [[prompts.solve("1+" * 5000 + "1?"), {"role": "assistant", "content": "5001"}]]
+    long = [[DEFAULT.first("1+" * 5000 + "1?"), {"role": "assistant", "content": "5001"}]]
     (trained,) = finetune(*loaded, [Learner(examples(4) + long, 1)], SETTINGS, lambda done, total: None)
     assert (trained.examples, trained.skipped) == (4, 1)
 

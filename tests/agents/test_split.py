@@ -7,8 +7,8 @@ from types import MappingProxyType
 import pandas as pd
 import pytest
 
-from agents.debate import prompts
-from agents.debate.responses import COLUMNS
+from agents.debate.prompts import DEFAULT
+from agents.debate.responses import COLUMNS, Said
 from agents.society import Agent
 from agents.split import Example, mix, own_words
 from agents.training.methods import dpo
@@ -21,13 +21,13 @@ GENERATOR, CRITIC = Agent(role="generator", index=0), Agent(role="critic", index
 def split(
     agent: Agent, problems: list[Problem], responses: pd.DataFrame, consensus: Mapping[str, str], w: float, seed: int
 ) -> list[Example]:
-    return own_words(agent, problems, responses, consensus=consensus, critic_mix=w, seed=seed)
+    return own_words(agent, problems, Said(responses, DEFAULT), consensus=consensus, critic_mix=w, seed=seed)
 
 
 def preferences(
     agent: Agent, problems: list[Problem], responses: pd.DataFrame, consensus: Mapping[str, str]
 ) -> list[dpo.Pair]:
-    return dpo.preferences(agent, problems, responses, consensus=consensus)
+    return dpo.preferences(agent, problems, Said(responses, DEFAULT), consensus=consensus)
 
 
 def transcript(
@@ -76,7 +76,7 @@ def test_a_generator_learns_its_first_answers_that_match() -> None:
     examples = split(GENERATOR, P, TWO_ROUNDS, CONSENSUS, 0.5, 0)
     assert last_words(examples) == ["agent 0 round 1 says 7", "agent 0 round 1 says 9"]
     assert [m["role"] for m in examples[0]] == ["user", "assistant"]
-    assert examples[0][0] == prompts.solve(P[0].question)
+    assert examples[0][0] == DEFAULT.first(P[0].question)
 
 
 def test_a_critic_learns_its_last_turn_in_its_own_conversation() -> None:
@@ -84,9 +84,9 @@ def test_a_critic_learns_its_last_turn_in_its_own_conversation() -> None:
     assert sorted(last_words(examples)) == ["agent 0 round 2 says 7.0", "agent 0 round 2 says 8"]
     corrected = next(e for e in examples if e[-1]["content"].endswith("8"))
     assert corrected == [
-        prompts.solve(P[1].question),
+        DEFAULT.first(P[1].question),
         {"role": "assistant", "content": "agent 0 round 1 says 1"},
-        prompts.debate(P[1].question, "summary for agent 0 round 2"),
+        DEFAULT.again(P[1].question, "summary for agent 0 round 2"),
         {"role": "assistant", "content": "agent 0 round 2 says 8"},
     ]
 
@@ -97,10 +97,10 @@ def test_words_that_match_are_preferred_to_the_same_agents_words_that_do_not(age
     assert corrected.chosen[-1]["content"] == "agent 0 round 2 says 8"
     assert corrected.rejected == "agent 0 round 1 says 1"
     assert (spoiled.chosen[-1]["content"], spoiled.rejected) == ("agent 0 round 1 says 9", "agent 0 round 2 says None")
-    asked = [prompts.solve(P[1].question)]
+    asked = [DEFAULT.first(P[1].question)]
     if agent == CRITIC:
         first = {"role": "assistant", "content": "agent 0 round 1 says 1"}
-        asked = [*asked, first, prompts.debate(P[1].question, "summary for agent 0 round 2")]
+        asked = [*asked, first, DEFAULT.again(P[1].question, "summary for agent 0 round 2")]
     assert corrected.chosen[:-1] == asked
     assert preferences(agent, P, TWO_ROUNDS, {}) == []
 
@@ -132,12 +132,12 @@ def test_an_agent_learns_as_the_persona_that_it_was() -> None:
     consensus = {P[0].id: "7"}
     (critic,) = split(CRITIC, P, frame, consensus, 0.5, 0)
     assert [m["role"] for m in critic] == ["user", "assistant", "user", "assistant"]
-    assert critic[0]["content"] == "You are brief.\n\n" + prompts.solve(P[0].question)["content"]
-    assert critic[2] == prompts.debate(P[0].question, "summary for agent 0 round 2"), "the persona is said once"
+    assert critic[0]["content"] == "You are brief.\n\n" + DEFAULT.first(P[0].question)["content"]
+    assert critic[2] == DEFAULT.again(P[0].question, "summary for agent 0 round 2"), "the persona is said once"
     (pair,) = preferences(GENERATOR, P, frame, consensus)
     assert pair.chosen[0] == critic[0]
     (other,) = split(Agent(role="generator", index=1), P, frame, consensus, 0.5, 0)
-    assert other[0] == prompts.solve(P[0].question)
+    assert other[0] == DEFAULT.first(P[0].question)
 
 
 def test_a_critic_learns_nothing_that_it_did_not_say() -> None:
@@ -212,7 +212,7 @@ def test_random_transcripts_against_the_definitions() -> None:
             }
             examples = split(Agent(role="generator", index=index), P, frame, consensus, 0.5, 0)
             assert [e[0]["content"] for e in examples] == [
-                prompts.solve(P[p].question)["content"]
+                DEFAULT.first(P[p].question)["content"]
                 for p in range(4)
                 if P[p].id in consensus and answers[p, index, 1] == consensus[P[p].id]
             ]

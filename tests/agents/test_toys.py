@@ -10,7 +10,7 @@ import pytest
 
 from infra.home.sources import ROOMS, ROOT
 
-NAMES = ["toy-first", "toy-loud", "toy-eldest", "toy-sevens", "toy-nothing", "toy-method"]
+NAMES = ["toy-first", "toy-loud", "toy-eldest", "toy-sevens", "toy-nothing", "toy-method", "toy-set"]
 
 
 def python(code: str, root: Path = ROOT, plugins: str = "tests.toys") -> str:
@@ -31,21 +31,22 @@ def test_a_toy_of_each_kind_is_in_the_config_the_form_and_the_messages() -> None
         from infra.errors import UserError
         print(json.dumps([Config.model_json_schema(), Benchmark.model_json_schema()]))
         for bad in ("debate.topology=x", "debate.messages=x", "debate.vote=x", "engine.name=x", "finetune.method=x",
-                    "methods=[x]", "engine.patience=3", "finetune.zeal=0.1"):
+                    "methods=[x]", "prompts.name=x", "engine.patience=3", "finetune.zeal=0.1"):
             try:
                 load(Benchmark, None, [bad])
             except UserError as error:
                 print(error)
         load(Config, None, ["debate.topology=toy-first", "debate.messages=toy-loud", "debate.vote=toy-eldest",
-                            "engine.name=toy-sevens", "engine.patience=2", "finetune.method=toy-nothing"])
+                            "engine.name=toy-sevens", "engine.patience=2", "finetune.method=toy-nothing",
+                            "prompts.name=toy-set"])
     """)
     form, *messages = told.splitlines()
     assert all(f'"{name}"' in form for name in NAMES), "the run form offers all entries"
-    assert "the first agent, which itself reads nobody" in form and "says 7." in form
+    assert "the first agent, which itself reads nobody" in form and "says 7." in form and "toy-set: few words" in form
     for name, message in zip(NAMES, messages, strict=False):
         assert f"'{name}'" in message, "the message for a wrong name lists the known names"
-    assert "it belongs to engine.name toy-sevens" in messages[6]
-    assert "it belongs to finetune.method toy-nothing" in messages[7]
+    assert "it belongs to engine.name toy-sevens" in messages[7]
+    assert "it belongs to finetune.method toy-nothing" in messages[8]
 
 
 @pytest.mark.slow

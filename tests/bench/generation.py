@@ -18,7 +18,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn.functional import linear
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from agents.debate import prompts
+from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.engines.chat import prompt_ids
 from agents.engines.protocol import Completion, Request, Sampling
@@ -39,7 +39,7 @@ def asked(adapters: Sequence[str | None], count: int = BATCH) -> list[Request]:
     """`count` questions to each adapter."""
     questions = [problem.question for problem in itertools.islice(arithmetic_problems(77), count)]
     return [
-        Request([prompts.solve(question)], adapter, 1000 * place + seed, TOKENS)
+        Request([DEFAULT.first(question)], adapter, 1000 * place + seed, TOKENS)
         for place, adapter in enumerate(adapters)
         for seed, question in enumerate(questions)
     ]

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig
 
-from agents.debate import prompts
+from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.engines.chat import Message
 from agents.training.adapters import Learner
@@ -39,9 +39,9 @@ def datasets(agents: int, count: int) -> list[list[list[Message]]]:
     asked = [problem.question for problem in itertools.islice(arithmetic_problems(79), count)]
     # An answer has some hundred tokens, as those of the embedded model have.
     answers = ["First the products. " * (8 + place % 5) + f"The result is {place}." for place in range(count)]
-    generators = [[prompts.solve(q), said(text)] for q, text in zip(asked, answers, strict=True)]
+    generators = [[DEFAULT.first(q), said(text)] for q, text in zip(asked, answers, strict=True)]
     critics = [
-        [*example, prompts.debate(q, example[-1]["content"]), said(answers[-1 - place])]
+        [*example, DEFAULT.again(q, example[-1]["content"]), said(answers[-1 - place])]
         for place, (q, example) in enumerate(zip(asked, generators, strict=True))
     ]
     return [generators] * agents + [critics] * agents

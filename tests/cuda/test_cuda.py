@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.debate import prompts
+from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.engines.protocol import Request, Sampling
 from agents.engines.transformers.engine import TransformersEngine, speaking_as
@@ -90,7 +90,7 @@ def test_a_gpu_that_is_full_halves_the_batch_and_loses_nothing(
     engine = engines["cuda"]
     few = TransformersEngine(engine.model, engine.tokenizer, engine.adapters, batch_rows=4)
     many = TransformersEngine(engine.model, engine.tokenizer, engine.adapters, batch_rows=256)
-    long = [Request([prompts.solve(question)], None, seed, 400) for seed, question in enumerate(questions(256))]
+    long = [Request([DEFAULT.first(question)], None, seed, 400) for seed, question in enumerate(questions(256))]
     with caplog.at_level(logging.WARNING, "maft.engines"):
         said = many.complete(long, GREEDY, quiet)
     assert "out of memory with 256 prompts at once; going on with 128" in caplog.messages
@@ -112,7 +112,7 @@ def test_agents_judge_texts_as_on_a_cpu(engines: dict[str, TransformersEngine]) 
 def said(count: int, words: str) -> list:
     """Conversations of different lengths that end in the same words."""
     return [
-        [prompts.solve(f"What is {'1+' * place}{place}?"), {"role": "assistant", "content": words * (1 + place % 3)}]
+        [DEFAULT.first(f"What is {'1+' * place}{place}?"), {"role": "assistant", "content": words * (1 + place % 3)}]
         for place in range(count)
     ]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.agents import other_bases
 from tests.conftest import Maft, free_port, plain_environment
 
 
@@ -73,6 +74,7 @@ def test_the_same_question_in_both_sets(lone: Maft, tmp_path: Path) -> None:
             "engine={name: openai, url: 'https://example.com/v1'}",
             ["https://example.com/v1", "OPENAI_API_KEY is not set"],
         ),
+        ("prompts.alone='{others}'", ["prompts.alone is '{others}', but {others} is not filled in here"]),
         ("problems.max_value=2", ["problems.max_value=2", "the sizes need 600"]),
     ],
 )
@@ -118,3 +120,12 @@ def test_configured_servers_that_do_not_answer(tmp_path: Path, variable: str) ->
     maft = Maft({**plain_environment(), variable: address}, forked=True)
     result = maft("run", "--home", str(tmp_path / "home"), status=2)
     assert variable in result.stderr and address in result.stderr
+
+
+def test_a_system_prompt_that_the_base_cannot_read(lone: Maft, tmp_path: Path) -> None:
+    base = other_bases.copied(tmp_path / "base")
+    template = base / "chat_template.jinja"
+    template.write_text("{{ raise_exception('no system') if messages[0].role == 'system' }}" + template.read_text())
+    message = refusal(lone, tmp_path / "home", "--set", "prompts.system=Be brief.", "--set", f"base_model={base}")
+    assert "prompts.system is set, but the chat template of the base model" in message
+    assert str(base) in message and "(no system)" in message and len(message.splitlines()) == 1

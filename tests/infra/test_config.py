@@ -53,6 +53,7 @@ def test_file_and_assignments_make_one_tree(tmp_path: Path) -> None:
             "debate.summarize=false",
         ],
         ["problems.question_field='null'", "encoder='#1: odd'"],
+        ["prompts.name=math", 'prompts.system="Be: {it}\\n"', "prompts.examples=[{question: '1?', response: '1'}]"],
     ],
 )
 def test_assignments_make_the_same_config_again(given: list[str]) -> None:
@@ -86,6 +87,17 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path)
             "debate:\n  personas:\n  - You add.\n  - ' '\n",
             ["line 2", "debate.personas.1 is ' '", "at least 1 character"],
         ),
+        ("prompts:\n  solve: Solve it.\n", ["line 2", "prompts.solve is 'Solve it.', but {question} is missing"]),
+        (
+            "prompts:\n  name: gsm\n  debate: '{others} {qestion}'\n",
+            ["line 3", "prompts.debate is", "{qestion} is not filled in here; did you mean {question}?"],
+        ),
+        ("prompts:\n  name: gsn\n", ["line 2", "prompts.name is 'gsn'", "'gsm', 'math' or 'mmlu'"]),
+        ("prompts:\n  solv: '{question}'\n", ["line 2", "did you mean prompts.solve?"]),
+        (
+            "prompts:\n  examples:\n  - question: 1+1?\n    answer: 2\n",
+            ["line 2", "prompts.examples.0.response", "prompts.examples.0.answer"],
+        ),
         ("base_models: [a/b, '']\n", ["line 1", "base_models.1 is ''", "at least 1 character"]),
         ("base_model: a/b\nbase_models: [embedded]\n", ["base_model is 'a/b'", "base_models is set", "leave one"]),
         ("agents: 2\nbase_models: [a/b, c/d, e/f]\n", ["base_models names 3 base models", "agents is 2"]),
@@ -112,6 +124,12 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path)
 def test_a_bad_value_is_named(tmp_path: Path, text: str, parts: list[str]) -> None:
     message = refused(tmp_path, text)
     assert all(part in message for part in parts), message
+
+
+def test_a_long_wrong_text_is_shown_in_part(tmp_path: Path) -> None:
+    message = refused(tmp_path, f"prompts:\n  solve: |\n    {'long ' * 1000}\n")
+    assert "line 2: prompts.solve is 'long long" in message and "{question} is missing" in message
+    assert len(message.splitlines()) == 1 and len(message) < 600
 
 
 def test_every_fault_has_its_line(tmp_path: Path) -> None:

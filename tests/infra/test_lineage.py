@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 
 from infra.errors import UserError
 from infra.lineage.client import client
@@ -47,6 +48,15 @@ def test_a_job_opened_again_is_the_same_run(tracking: str) -> None:
         run_url(first)
         == f"{tracking}/#/experiments/{first.experiment_id}/runs/{first.run_id}?workflowType=machine_learning"
     )
+
+
+def test_a_long_param_is_cut_and_still_tells_two_values_apart() -> None:
+    one, other = (flattened({"prompts": {"examples": [{"question": "1" * 7000 + end}]}}) for end in "ab")
+    (value,) = one.values()
+    assert len(value) == MAX_PARAM_VAL_LENGTH and value.startswith('[{"question": "111') and "config.json" in value
+    assert "7019 characters" in value and one != other
+    whole = "x" * MAX_PARAM_VAL_LENGTH
+    assert flattened({"prompts": {"solve": whole}}) == {"prompts.solve": whole}
 
 
 def test_flattened_keeps_empty_groups() -> None:

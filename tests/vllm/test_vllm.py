@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from agents.debate import prompts
+from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.engines.base_model import identify_bases
 from agents.engines.openai import OpenAISettings
@@ -116,7 +116,7 @@ def test_samples_repeat_under_their_seeds(engine: Engine) -> None:
 
 def test_many_long_prompts_are_sampled(engine: Engine) -> None:
     """On a CPU, vLLM 0.32 crashes when it processes seeded requests in portions, so maft avoids that."""
-    long = [Request([prompts.solve("1+" * 300 + "1?")], None, seed, 5) for seed in range(40)]
+    long = [Request([DEFAULT.first("1+" * 300 + "1?")], None, seed, 5) for seed in range(40)]
     assert len(engine.complete(long, Sampling(), quiet)) == 40
 
 
@@ -127,7 +127,7 @@ def test_limits_are_kept_and_told(engine: Engine) -> None:
 
 
 def test_a_prompt_beyond_the_context_is_answered_by_nothing(engine: Engine) -> None:
-    endless = Request([prompts.solve("1+" * 5000 + "1?")], None, 1, 50)
+    endless = Request([DEFAULT.first("1+" * 5000 + "1?")], None, 1, 50)
     nothing, something = engine.complete([endless, requests(1)[0]], GREEDY, quiet)
     assert nothing == Completion("", nothing.prompt_tokens, 0, False)
     assert something.text

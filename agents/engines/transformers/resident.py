@@ -10,18 +10,18 @@ from weakref import WeakValueDictionary
 
 from agents.engines import base_model
 from agents.engines.base_model import Bases
-from agents.run import Runner
 
 if TYPE_CHECKING:
     from agents.engines.transformers.engine import TransformersEngine
     from agents.engines.transformers.mixed import MixedEngine
+    from agents.run import Runner
 
 
 _held: "WeakValueDictionary[tuple[Bases, Runner, Path], TransformersEngine | MixedEngine]" = WeakValueDictionary()
 
 
 @functools.lru_cache(maxsize=1)
-def resident(bases: Bases, runner: Runner, adapters: Path) -> "TransformersEngine | MixedEngine":
+def resident(bases: Bases, runner: "Runner", adapters: Path) -> "TransformersEngine | MixedEngine":
     """The transformers engine on the bases of a society; training uses its models, whichever engine samples.
 
     The models are loaded at the first call. A call for another society releases them, unless other code still holds

@@ -39,13 +39,13 @@ class Dpo(FinetuneSettings):
         self,
         agent: Agent,
         problems: Sequence[Problem],
-        responses: pd.DataFrame,
+        said: Said,
         *,
         consensus: Mapping[str, str],
         seed: int,
     ) -> pd.DataFrame:
         """The preference pairs of one agent; the rejected responses are in the column `rejected`."""
-        pairs = preferences(agent, problems, responses, consensus=consensus)
+        pairs = preferences(agent, problems, said, consensus=consensus)
         columns = {"messages": [json.dumps(pair.chosen) for pair in pairs], "rejected": [p.rejected for p in pairs]}
         return pd.DataFrame(columns, dtype="object")
 
@@ -71,9 +71,7 @@ class Pair(NamedTuple):
     """The response that replaces the last message of `chosen`."""
 
 
-def preferences(
-    agent: Agent, problems: Sequence[Problem], responses: pd.DataFrame, *, consensus: Mapping[str, str]
-) -> list[Pair]:
+def preferences(agent: Agent, problems: Sequence[Problem], said: Said, *, consensus: Mapping[str, str]) -> list[Pair]:
     """The preference pairs of one agent: problems on which some of its responses match the consensus and some do not.
 
     A generation agent gets the prompt of round 1, and prefers its first response that matches over its first that does
@@ -82,10 +80,10 @@ def preferences(
     matched if it was talked out of it.
 
     Args:
-        responses: the responses of all agents in all rounds, columns of `agents.debate.responses.COLUMNS`.
+        said: the responses of all agents in all rounds.
         consensus: y^ by problem id; a problem without a consensus is not in it and enters no dataset.
     """
-    said = Said(responses)
+    responses = said.responses
     rounds = int(responses["round"].max())
     own = responses[responses["index"] == agent.index]
     turns = {

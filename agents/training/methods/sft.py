@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 from pydantic import ConfigDict, Field
 
+from agents.debate.responses import Said
 from agents.engines.protocol import OnProgress
 from agents.society import Agent
 from agents.split import own_words
@@ -34,13 +35,13 @@ class Sft(FinetuneSettings):
         self,
         agent: Agent,
         problems: Sequence[Problem],
-        responses: pd.DataFrame,
+        said: Said,
         *,
         consensus: Mapping[str, str],
         seed: int,
     ) -> pd.DataFrame:
         """The dataset D_n of one agent, see `agents.split.own_words`."""
-        examples = own_words(agent, problems, responses, consensus=consensus, critic_mix=self.critic_mix, seed=seed)
+        examples = own_words(agent, problems, said, consensus=consensus, critic_mix=self.critic_mix, seed=seed)
         return pd.DataFrame({"messages": [json.dumps(example) for example in examples]}, dtype="object")
 
     def train(

@@ -120,6 +120,7 @@ def run(
             "config": config.model_dump(mode="json"),
             "generations": [generation.model_dump(mode="json") for generation in result.generations],
             "verdict": result.verdict.model_dump(mode="json"),
+            "warnings": result.warnings,
             "mlflow": mlflow_of(servers, result.job),
             "prefect": {"flow_run_id": result.flow_run_id},
             "cached": done.cached,
@@ -128,7 +129,7 @@ def run(
         if as_json:
             print(json.dumps(report))
             return
-        show(result.generations, config.society)
+        show(result.generations, config.society, result.warnings)
         out.print(result.verdict.text, highlight=False, markup=False)
         out.print(f"Picture  {folder.pictures / f'{config.society}-{result.job.job}.png'}", soft_wrap=True)
         out.print(f"Prefect  {servers.prefect_ui_url}/runs/flow-run/{result.flow_run_id}", soft_wrap=True)
@@ -166,9 +167,10 @@ def evaluate(
         result = _run_flow("flows.evaluate.evaluate", config)
         if as_json:
             scores = result.scores.model_dump(mode="json")
-            print(json.dumps({"society": society, "scores": scores, "mlflow": {"run_id": result.job.run_id}}))
+            own = {"society": society, "scores": scores, "warnings": result.warnings}
+            print(json.dumps({**own, "mlflow": {"run_id": result.job.run_id}}))
             return
-        show([result.scores], society)
+        show([result.scores], society, result.warnings)
         from infra.lineage.runs import run_url
 
         out.print(f"MLflow   {run_url(result.job)}", soft_wrap=True)

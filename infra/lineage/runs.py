@@ -110,6 +110,12 @@ def job_of(run_id: str) -> "Run":
     return mlflow.get_run(mlflow.get_run(run_id).data.tags["mlflow.parentRunId"])
 
 
+def token_limit(job: JobRun) -> int | None:
+    """The value of sampling.max_new_tokens in a job's params; None if the job has no such param."""
+    limit = client().get_run(job.run_id).data.params.get("sampling.max_new_tokens")
+    return int(limit) if limit else None
+
+
 def describe(run_id: str, markdown: str) -> None:
     """Set the description on the run's page."""
     client().set_tag(run_id, "mlflow.note.content", markdown)

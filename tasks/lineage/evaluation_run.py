@@ -7,7 +7,8 @@ from agents.engines.base_model import Bases
 from agents.records import Transcript
 from agents.society import Society
 from evaluation.record import Record
-from evaluation.reporting.markdown import generations_markdown
+from evaluation.reporting.advice import generation_warnings
+from evaluation.reporting.markdown import generations_page
 from evaluation.scores import GenerationScores
 from infra.config.job import Config, Measurement, check_engine
 from infra.config.sections import material
@@ -78,6 +79,7 @@ def file_scores(measurement: Measurement, found: Found, *, debated: Transcript, 
     contents.log_datasets(run.run_id, [data])
     log_numbers(run.run_id, scores)
     show_debates(run.run_id, run, debated)
-    runs.describe(run.run_id, generations_markdown([scores], measurement.society))
+    warnings = generation_warnings([scores], found.config.sampling.max_new_tokens)
+    runs.describe(run.run_id, generations_page([scores], measurement.society, warnings))
     runs.close_job(run, "FINISHED")
     return run

@@ -24,6 +24,7 @@ from infra.cli.shared import (
     out,
     serve,
     show,
+    show_warnings,
 )
 from infra.home.home import DEFAULT, Home
 
@@ -163,7 +164,11 @@ def evaluate(
         load_held_out(config.held_out, config.seed)
         config.engine.check()
         serve(home)
-        _require_generation(society, config.generation)
+        from infra.lineage import champion
+        from infra.lineage.runs import newest_job, run_url
+
+        if champion.generation(society, config.generation) is None:
+            newest_job(society)  # Refuses an unknown society before a flow run starts, since that flow run would fail.
         result = _run_flow("flows.evaluate.evaluate", config)
         if as_json:
             scores = result.scores.model_dump(mode="json")
@@ -171,8 +176,6 @@ def evaluate(
             print(json.dumps({**own, "mlflow": {"run_id": result.job.run_id}}))
             return
         show([result.scores], society, result.warnings)
-        from infra.lineage.runs import run_url
-
         out.print(f"MLflow   {run_url(result.job)}", soft_wrap=True)
 
 
@@ -223,6 +226,7 @@ def benchmark(
                 "rows": [row.model_dump(mode="json") for row in result.rows],
                 "transfer": [row.model_dump(mode="json") for row in result.transfer],
                 "measured": [each.model_dump(mode="json") for each in result.measured],
+                "warnings": result.warnings,
                 "report": result.report,
                 "mlflow": mlflow_of(servers, result.job),
                 "cached": done.cached,
@@ -231,13 +235,20 @@ def benchmark(
             }
             print(json.dumps(report))
             return
-        from evaluation.reporting.benchmark_table import iterations_table, methods_table, transfer_table
+        from evaluation.reporting.benchmark_table import (
+            iterations_table,
+            methods_table,
+            responses_table,
+            transfer_table,
+        )
 
         out.print(methods_table(result.rows, config.society))
         if any(row.iteration for row in result.rows):
             out.print(iterations_table(result.rows, config.society))
         if result.transfer:
             out.print(transfer_table(result.transfer, config.society))
+        out.print(responses_table(result.rows, config.society))
+        show_warnings(result.warnings)
         out.print(f"Report   {result.report}", soft_wrap=True)
         _show_end(done)
 

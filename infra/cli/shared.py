@@ -97,8 +97,14 @@ def faults() -> Iterator[None]:
         kinds = *kinds, *_faults_of_the_core()
         yield
     except kinds as error:
-        print(f"maft: {error}", file=sys.stderr)
+        print_error(str(error))
         raise SystemExit(2) from error
+
+
+def print_error(message: str) -> None:
+    """Print an error to standard error, with `maft:` in front of each of its lines."""
+    for line in message.splitlines():
+        print(f"maft: {line}", file=sys.stderr)
 
 
 def _faults_of_the_core() -> tuple[type[Exception], ...]:

@@ -4,6 +4,7 @@ A run is searched by its tags before it is created, so a job that was killed, re
 own runs, and no run is created twice. Adapters are in `infra.lineage.agents`, scores in `infra.lineage.scores`.
 """
 
+import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
@@ -102,6 +103,30 @@ def find_job(society: str, tags: Mapping[str, str]) -> "Run | None":
     """
     experiment = get_experiment(society)
     return find_run(experiment.experiment_id, {"maft.kind": "job", **tags}, newest=True) if experiment else None
+
+
+def newest_job(society: str) -> "Run":
+    """The run of the society's newest job.
+
+    Raises:
+        UserError: the society has no job; the message has the nearest name of a society that has one.
+    """
+    job = find_job(society, {})
+    if job is None:
+        raise UserError(f"society {society!r} has no job at {client().tracking_uri}{_nearest(society)}")
+    return job
+
+
+def _nearest(society: str) -> str:
+    """Says which society may be meant, or which there are."""
+    mlflow = client()
+    experiments = mlflow.search_experiments(filter_string=f"name LIKE '{experiment_name('%')}'", max_results=1000)
+    jobs = mlflow.search_runs([each.experiment_id for each in experiments], "tags.`maft.kind` = 'job'")
+    names = sorted({run.data.tags["maft.society"] for run in jobs})
+    close = difflib.get_close_matches(society, names, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; there are: {', '.join(names[:10])}" if names else "; `maft run` starts one"
 
 
 def job_of(run_id: str) -> "Run":

@@ -33,17 +33,15 @@ class Found(Record):
 def find_measured(measurement: Measurement) -> Found:
     """Find the generation and fetch its adapters.
 
-    The untuned base is that of the society's newest job, if it has one.
+    The untuned base is that of the society's newest job.
 
     Raises:
-        UserError: the society has no such generation, or its bases or its vote need another engine.
+        UserError: there is no such society or generation, or its bases or its vote need another engine.
     """
     name, which = measurement.society, measurement.generation
     version = champion.generation(name, which)
-    job = runs.job_of(version.run_id) if version else runs.find_job(name, {})
-    made = (
-        Config.model_validate_json(contents.read_text(job.info.run_id, "config.json")) if job else Config(society=name)
-    )
+    job = runs.job_of(version.run_id) if version else runs.newest_job(name)
+    made = Config.model_validate_json(contents.read_text(job.info.run_id, "config.json"))
     config = made.model_copy(
         update={"seed": measurement.seed, "engine": measurement.engine, "runner": measurement.runner}
     )

@@ -3,8 +3,9 @@
 from agents.frames import read_problems, read_responses
 from agents.records import Learned, Transcript, fallback_share
 from agents.run import Run
-from evaluation.measures.debates import score_debate
-from evaluation.scores import GenerationScores
+from agents.store import Store
+from evaluation.measures.debates import response_shares, score_debate
+from evaluation.scores import GenerationScores, ResponseShares
 
 
 def evaluate(run: Run, transcript: Transcript, *, learned: Learned | None = None) -> GenerationScores:
@@ -32,9 +33,17 @@ def evaluate(run: Run, transcript: Transcript, *, learned: Learned | None = None
         trained_tokens=sum(result.trained_tokens for result in tuned),
         fallback_share=fallback_share([*sampled, *debated]),
         unchanged=[result.agent.name for result in tuned if result.adapter is None],
+        training_responses=training_shares(run.store, learned),
         seconds={
             "generate and debate": sum(response.seconds for response in sampled),
             "finetune": sum(result.seconds for result in tuned),
             "evaluate": sum(response.seconds for response in debated),
         },
     )
+
+
+def training_shares(store: Store, learned: Learned | None) -> ResponseShares:
+    """The response shares of all that was sampled for the training problems; empty if nothing was."""
+    if learned is None:
+        return ResponseShares()
+    return response_shares(read_responses(store, [each.responses for each in learned.sampled]))

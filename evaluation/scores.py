@@ -9,8 +9,20 @@ from pydantic import Field
 from evaluation.record import Record, Role
 
 
-class AgentScore(Record):
-    """Accuracy of one agent in one round."""
+class ResponseShares(Record):
+    """Shares of an agent's or a debate's responses, 0..1; None if there are no responses, or none were counted.
+
+    Responses that a finished debate carried into later rounds do not count.
+    """
+
+    unanswered_share: float | None = Field(default=None, description="Share of responses without an answer.")
+    cut_share: float | None = Field(
+        default=None, description="Share of responses that did not end by themselves, but were cut at the token limit."
+    )
+
+
+class AgentScore(ResponseShares):
+    """Accuracy and response shares of one agent in one round."""
 
     role: Role
     index: int = Field(ge=0)
@@ -28,8 +40,8 @@ class RoundScore(Record):
     majority_standard_error: float
 
 
-class DebateScores(Record):
-    """Scores of one whole debate over one problem set."""
+class DebateScores(ResponseShares):
+    """Scores of one whole debate over one problem set; the response shares are over all agents and rounds."""
 
     problems: int
     rounds: list[RoundScore]
@@ -55,8 +67,22 @@ class GenerationScores(DebateScores):
     sampled_tokens: int = Field(description="Tokens sampled for this generation's training data and its evaluation.")
     trained_tokens: int = Field(description="Tokens of all training examples times epochs, prompts included.")
     unchanged: list[str] = Field(default_factory=list, description="Agents without data, which kept their adapter.")
+    training_responses: ResponseShares = Field(
+        default=ResponseShares(), description="Shares of the responses to the training problems of this generation."
+    )
     fallback_share: float | None = Field(
         default=None,
         description="Share of JSON messages, in both debates, that were not valid; none if no JSON was asked for.",
     )
     seconds: dict[str, float] = Field(default_factory=dict, description="Seconds of computing per stage.")
+
+    @property
+    def examples(self) -> dict[str, int]:
+        """Examples per agent of the roles that spoke; a debate of one round has no critics, so none can learn."""
+        roles = {agent.role for one in self.rounds for agent in one.agents}
+        return {name: size for name, size in self.dataset_sizes.items() if name.rpartition("-")[0] in roles}
+
+    @property
+    def learned_nothing(self) -> bool:
+        """Whether a finetuning iteration had no example for any agent; False for generation 0."""
+        return bool(self.dataset_sizes) and not any(self.dataset_sizes.values())

@@ -10,7 +10,7 @@ from flows.method import Questions, match, run_method
 from infra.config.benchmark import Benchmark
 from infra.lineage.records import JobRun
 from infra.lineage.system_metrics import watched
-from tasks.benchmark.report import compare_methods, log_method, open_benchmark, report
+from tasks.benchmark.report import compare_methods, log_method, open_benchmark, report, warnings_of
 from tasks.identify_bases import identify_bases, identify_encoder
 from tasks.prepare import prepare, prepare_transfer
 from tasks.run import run_of
@@ -23,6 +23,8 @@ class Compared(Record):
     transfer: list[Row]
     """The rows on problems of another kind, after the last iteration."""
     measured: list[MethodScore]
+    warnings: list[str]
+    """What went wrong with the responses, and what to change."""
     job: JobRun
     report: str
     """Path of the page with the report."""
@@ -61,4 +63,5 @@ def benchmark(config: Benchmark) -> Compared:
                 log_method(job, name, seed=seed, measured=found[name])
                 measured += found[name]
     rows, transfer = compare_methods(config, job, measured=measured)
-    return Compared(rows=rows, transfer=transfer, measured=measured, job=job, report=report(job))
+    warnings = warnings_of(config, measured)
+    return Compared(rows=rows, transfer=transfer, measured=measured, warnings=warnings, job=job, report=report(job))

@@ -4,9 +4,11 @@ from prefect import flow
 
 from agents.algorithm import assess
 from evaluation.record import Record
+from evaluation.reporting.advice import generation_warnings
 from evaluation.scores import GenerationScores
 from infra.config.job import Measurement
 from infra.lineage.records import JobRun
+from tasks.lineage.announce import warn
 from tasks.lineage.evaluation_run import file_scores, find_measured
 from tasks.prepare import prepare_held_out
 from tasks.run import run_of
@@ -16,6 +18,8 @@ class Evaluation(Record):
     """The result of an evaluation."""
 
     scores: GenerationScores
+    warnings: list[str]
+    """What went wrong with the responses, and what to change."""
     job: JobRun
 
 
@@ -28,4 +32,6 @@ def evaluate(config: Measurement) -> Evaluation:
     run = run.labelled(f"evaluate generation {found.society.generation}")
     debated = assess(run, found.society, x=problems, settings=found.config.settings)
     scores = run.steps.evaluate(run, debated)
-    return Evaluation(scores=scores, job=file_scores(config, found, debated=debated, scores=scores))
+    warn([scores], found.config.sampling)
+    warnings = generation_warnings([scores], found.config.sampling.max_new_tokens)
+    return Evaluation(scores=scores, warnings=warnings, job=file_scores(config, found, debated=debated, scores=scores))

@@ -5,6 +5,7 @@ from prefect import flow
 from agents.algorithm import assess
 from agents.society import Society
 from evaluation.record import Record
+from evaluation.reporting.advice import generation_warnings
 from evaluation.scores import GenerationScores
 from flows.iterate import iterate
 from infra.config.job import Config
@@ -12,7 +13,7 @@ from infra.lineage.records import JobRun
 from infra.lineage.system_metrics import watched
 from infra.operation.one_run_per_society import one_run_per_society
 from tasks.identify_bases import identify_bases
-from tasks.lineage.announce import announce, publish
+from tasks.lineage.announce import announce, publish, warn
 from tasks.lineage.promote import Verdict, champion_of, gate
 from tasks.lineage.register import Filed, open_lineage, record, register
 from tasks.lineage.start import resolve_start
@@ -26,6 +27,8 @@ class Improvement(Record):
     society: Society
     generations: list[GenerationScores]
     verdict: Verdict
+    warnings: list[str]
+    """What went wrong with the responses or the datasets, and what to change."""
     job: JobRun
     flow_run_id: str
 
@@ -56,6 +59,7 @@ def grow(config: Config) -> Improvement:
         here = run.labelled(f"evaluate generation {society.generation}")
         debated = measured = assess(here, society, x=problems.evaluation, settings=settings)
         generations = [here.steps.evaluate(run.labelled(f"generation {society.generation}"), debated)]
+        warn(generations, config.sampling)
         record(Filed(job=job, config=config, problems=problems), generations[0], debated=debated)
         for generation in range(start.first_generation, start.first_generation + config.iterations):
             if config.problems.renew:
@@ -65,6 +69,7 @@ def grow(config: Config) -> Improvement:
             parent = newest = register(filed, new, bases=bases, parent=parent)
             society, debated = new.society, new.debated
             generations.append(new.scores)
+            warn(generations[-1:], config.sampling)
 
         champion = champion_of(config.society, start.champion, agents=config.agents, bases=bases)
         if champion.version != (start.origin and start.origin.version):
@@ -78,7 +83,13 @@ def grow(config: Config) -> Improvement:
             level=config.promotion.level,
             who=f"flow run {start.flow_run_id}",
         )
-    publish(job, generations, verdict=verdict)
+    warnings = generation_warnings(generations, config.sampling.max_new_tokens)
+    publish(job, generations, verdict=verdict, warnings=warnings)
     return Improvement(
-        society=society, generations=generations, verdict=verdict, job=job, flow_run_id=start.flow_run_id
+        society=society,
+        generations=generations,
+        verdict=verdict,
+        warnings=warnings,
+        job=job,
+        flow_run_id=start.flow_run_id,
     )

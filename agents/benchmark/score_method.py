@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from agents.evaluate import training_shares
 from agents.frames import read_problems, read_responses
 from agents.records import Learned, Transcript, fallback_share
 from agents.run import Run
@@ -11,7 +12,7 @@ from agents.society import Society
 from agents.store import Artifact, Store
 from evaluation.benchmark.methods import METHODS, MethodName
 from evaluation.benchmark.results import Cost, Outcome, Scored, changes, problem_values
-from evaluation.measures.debates import score_debate
+from evaluation.measures.debates import response_shares, score_debate
 from evaluation.measures.diversity import Diversity
 from evaluation.record import Record
 
@@ -83,6 +84,8 @@ def score_method(
         examples=sum(each.examples for each in tuned),
         unchanged=[each.agent.name for each in tuned if each.adapter is None],
         fallback_share=fallback_share([*sampled, *rounds]),
+        **response_shares(responses).model_dump(),
+        training_responses=training_shares(store, learned),
         training=Cost(
             sampled_tokens=sum(each.sampled_tokens for each in sampled),
             trained_tokens=sum(each.trained_tokens for each in tuned),

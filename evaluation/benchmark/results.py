@@ -15,7 +15,7 @@ from evaluation.measures.debates import society_right
 from evaluation.measures.diversity import Diversity
 from evaluation.problems.problem import Problem
 from evaluation.record import Record
-from evaluation.scores import RoundScore
+from evaluation.scores import ResponseShares, RoundScore
 from evaluation.statistics.clustered import Difference, Values, difference, estimate
 from evaluation.statistics.paired import Estimate
 
@@ -44,8 +44,11 @@ class Changes(Record):
     spoiled: int = Field(description="Right answers whose agent was wrong in the next round.")
 
 
-class Outcome(Record):
-    """One method after one iteration under one seed; iteration 0 is before any finetuning."""
+class Outcome(ResponseShares):
+    """One method after one iteration under one seed; iteration 0 is before any finetuning.
+
+    The response shares are those of its answers to the held-out problems.
+    """
 
     method: MethodName
     iteration: int = Field(ge=0)
@@ -62,6 +65,9 @@ class Outcome(Record):
     unchanged: list[str] = Field(default_factory=list, description="Agents that had nothing to learn from.")
     fallback_share: float | None = Field(
         default=None, description="Share of this iteration's JSON messages that were not valid; None without messages."
+    )
+    training_responses: ResponseShares = Field(
+        default=ResponseShares(), description="Shares of the responses to this iteration's training problems."
     )
     training: Cost = Field(default=Cost(), description="Cost of training in this iteration alone.")
     answering: Cost = Field(description="Cost of answering the held-out problems.")
@@ -80,8 +86,11 @@ class Scored(NamedTuple):
     alone: Mapping[str, float]
 
 
-class Row(Record):
-    """One method after one iteration, over all seeds. Its cost, a mean over seeds, includes all iterations so far."""
+class Row(ResponseShares):
+    """One method after one iteration, over all seeds. Its cost, a mean over seeds, includes all iterations so far.
+
+    The response shares are means over seeds, on the held-out problems.
+    """
 
     method: MethodName
     iteration: int
@@ -186,7 +195,6 @@ def _row(
         if (name, before) in found
         for seed in own
     ]
-    labels = [o.pseudo_label_accuracy for o in outcomes if o.pseudo_label_accuracy is not None]
     measured = [o.diversity for o in outcomes if o.diversity]
     return Row(
         method=name,
@@ -194,7 +202,9 @@ def _row(
         accuracy=estimate(_right(own))[0],
         alone=estimate({seed: each.alone for seed, each in own.items()})[0],
         behind=behind,
-        pseudo_label_accuracy=math.fsum(labels) / len(labels) if labels else None,
+        unanswered_share=_mean_or_none([o.unanswered_share for o in outcomes]),
+        cut_share=_mean_or_none([o.cut_share for o in outcomes]),
+        pseudo_label_accuracy=_mean_or_none([o.pseudo_label_accuracy for o in outcomes]),
         cost=_mean_cost([*training, *(o.answering for o in outcomes)], len(own)),
         nll=mean_estimate([d.nll for d in measured]),
         kl=mean_estimate([d.kl for d in measured]),
@@ -205,6 +215,12 @@ def _row(
 
 def _right(by_seed: Mapping[int, Scored]) -> Values:
     return {seed: each.right for seed, each in by_seed.items()}
+
+
+def _mean_or_none(values: Sequence[float | None]) -> float | None:
+    """The mean of the values that are known; None if none is."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
 
 
 def _mean_cost(costs: Sequence[Cost], seeds: int) -> Cost:

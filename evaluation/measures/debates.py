@@ -15,7 +15,7 @@ from evaluation.answers.vote import Tally, tally, vote_seed
 from evaluation.frames import text_or_none
 from evaluation.problems.problem import Problem
 from evaluation.record import Role
-from evaluation.scores import AgentScore, DebateScores, RoundScore
+from evaluation.scores import AgentScore, DebateScores, ResponseShares, RoundScore
 from evaluation.statistics.paired import mean, standard_error
 
 COLUMNS = ("problem_id", "role", "index", "round", "answer")
@@ -51,7 +51,8 @@ def score_debate(problems: Sequence[Problem], responses: pd.DataFrame, seed: int
         responses: one row per problem, round and agent, in any order, with the columns problem_id (`Problem.id`),
             role (generator in round 1, critic afterwards), index (0..N-1), round (1..M) and answer (text; None, NaN
             or blank for an unparsable one, which is wrong). A column weight, if there is one, weighs the votes, see
-            `evaluation.answers.vote.tally`. Other columns are ignored.
+            `evaluation.answers.vote.tally`. The columns finished and carried, if there are any, are those of
+            `response_shares`. Other columns are ignored.
         seed: breaks ties of the majority votes, see `vote_seed`.
 
     Raises:
@@ -65,13 +66,18 @@ def score_debate(problems: Sequence[Problem], responses: pd.DataFrame, seed: int
         votes = [count(ballots[p.id], vote_seed(seed, number, p.id)) for p in problems]
         voted = [float(equivalent(vote.answer, p.answer)) for vote, p in zip(votes, problems, strict=True)]
         shares = [sum(vote.agrees) / len(vote.agrees) for vote in votes]
-        role = _role(number)
         alone = right.mean(axis=1).tolist()
+        here = responses[responses["round"] == number]
         scores.append(
             RoundScore(
                 round=number,
                 agents=[
-                    AgentScore(role=role, index=index, accuracy=float(right[:, place].mean()))
+                    AgentScore(
+                        role=_role(number),
+                        index=index,
+                        accuracy=float(right[:, place].mean()),
+                        **response_shares(here[here["index"] == index]).model_dump(),
+                    )
                     for place, index in enumerate(indices)
                 ],
                 mean_accuracy=mean(alone),
@@ -86,7 +92,24 @@ def score_debate(problems: Sequence[Problem], responses: pd.DataFrame, seed: int
         accuracy=scores[-1].majority_accuracy,
         standard_error=scores[-1].majority_standard_error,
         consensus=mean(shares),
+        **response_shares(responses).model_dump(),
     )
+
+
+def response_shares(responses: pd.DataFrame) -> ResponseShares:
+    """The shares of responses without an answer and of responses that were cut at the token limit.
+
+    Args:
+        responses: one row per response, with the column answer as in `score_debate`. If there is a column finished, it
+            says whether a response ended by itself; without it, `cut_share` is None. If there is a column carried, it
+            says which rows only repeat a response of the round before; they do not count.
+    """
+    own = responses[~responses["carried"].astype(bool)] if "carried" in responses else responses
+    if own.empty:
+        return ResponseShares()
+    unanswered = sum(_answer(answer) is None for answer in own["answer"])
+    cut = int((~own["finished"].astype(bool)).sum()) if "finished" in own else None
+    return ResponseShares(unanswered_share=unanswered / len(own), cut_share=None if cut is None else cut / len(own))
 
 
 def society_right(problems: Sequence[Problem], responses: pd.DataFrame, seed: int) -> list[bool]:

@@ -9,12 +9,14 @@ from rich.text import Text
 from evaluation.benchmark.methods import METHODS
 from evaluation.benchmark.results import Row
 from evaluation.reporting.markdown import escaped, markdown_table
-from evaluation.reporting.tables import percent
+from evaluation.reporting.tables import percent, share
 
 MAX_ITERATIONS = 6
 """Most iterations in the table of iterations: the first one and the last ones."""
 TRANSFER = ("method", "one sample", "answer", "behind", "95 % interval")
 """Columns of the table about problems of another kind."""
+RESPONSES = ("method", "no answer", "cut")
+"""Columns of the table about responses without an answer and responses cut at the token limit."""
 
 
 def methods_table(rows: Sequence[Row], society: str) -> Table:
@@ -65,6 +67,16 @@ def transfer_table(rows: Sequence[Row], society: str) -> Table:
     return table
 
 
+def responses_table(rows: Sequence[Row], society: str) -> Table:
+    """One line per method: the shares of responses to held-out problems without an answer and cut short."""
+    table = _table(f"{society}: responses without an answer or cut short, %")
+    for heading in RESPONSES:
+        table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
+    for row in _last(rows):
+        table.add_row(*_response_cells(row))
+    return table
+
+
 def benchmark_markdown(rows: Sequence[Row], transfer: Sequence[Row], society: str, seeds: Sequence[int]) -> str:
     """All tables for a web page, with the accuracies after all iterations."""
     last = _last(rows)
@@ -80,7 +92,11 @@ def benchmark_markdown(rows: Sequence[Row], transfer: Sequence[Row], society: st
     title = f"**{escaped(society)}**: accuracy on held-out problems after {told}, % ± standard error"
     other = markdown_table([*TRANSFER], [_cells(row)[: len(TRANSFER)] for row in _last(transfer)], names=1)
     elsewhere = f"Accuracy on problems of another kind\n\n{other}\n\n" if transfer else ""
-    return f"{title}\n\n{main}\n\nAccuracy after each iteration\n\n{more}\n\n{elsewhere}{about}"
+    faults = markdown_table([*RESPONSES], [_response_cells(row) for row in last], names=1)
+    # Benchmarks of earlier versions did not count these responses.
+    counted = any(row.unanswered_share is not None for row in last)
+    failed = f"Responses to held-out problems without an answer or cut short, %\n\n{faults}\n\n" if counted else ""
+    return f"{title}\n\n{main}\n\nAccuracy after each iteration\n\n{more}\n\n{failed}{elsewhere}{about}"
 
 
 def _table(title: str) -> Table:
@@ -110,6 +126,10 @@ def _cells(row: Row) -> list[str]:
         _millions(row.cost.trained_tokens),
         f"{row.cost.seconds:,.0f}",
     ]
+
+
+def _response_cells(row: Row) -> list[str]:
+    return [METHODS[row.method].title, share(row.unanswered_share), share(row.cut_share)]
 
 
 def _millions(tokens: int) -> str:

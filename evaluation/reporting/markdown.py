@@ -1,9 +1,9 @@
-"""A table of a society's generations in GitHub markdown, for the pages of MLflow and Prefect."""
+"""Tables of a society's generations and warnings in GitHub markdown, for the pages of MLflow and Prefect."""
 
 import re
 from collections.abc import Sequence
 
-from evaluation.reporting.tables import debate_rounds, percent, share
+from evaluation.reporting.tables import RESPONSE_COLUMNS, debate_rounds, percent, response_cells, share
 from evaluation.scores import GenerationScores
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]()<>#+!|&~:@$]")
@@ -41,6 +41,29 @@ def generations_markdown(generations: Sequence[GenerationScores], society: str) 
     problems = " or ".join(f"{number:,}" for number in sorted({scores.problems for scores in generations}))
     title = f"**{escaped(society)}**: accuracy on {problems} held-out problems, % ± standard error"
     return f"{title}\n\n{markdown_table(columns, rows)}"
+
+
+def generations_page(generations: Sequence[GenerationScores], society: str, warnings: Sequence[str]) -> str:
+    """The warnings, and the tables of accuracies and of responses.
+
+    Args:
+        generations, society: as for `generations_markdown`.
+        warnings: of `evaluation.reporting.advice`.
+
+    Raises:
+        ValueError: as `generations_markdown`.
+    """
+    rows = [[str(scores.generation), *response_cells(scores)] for scores in generations]
+    responses = markdown_table(["generation", *RESPONSE_COLUMNS], rows)
+    tables = (
+        f"{generations_markdown(generations, society)}\n\nResponses without an answer or cut short, %\n\n{responses}"
+    )
+    return f"{warnings_markdown(warnings)}\n\n{tables}" if warnings else tables
+
+
+def warnings_markdown(warnings: Sequence[str]) -> str:
+    """A list of warnings, each with the word in front; their text is no markup."""
+    return "\n".join(f"- **Warning:** {escaped(warning)}" for warning in warnings)
 
 
 def markdown_table(

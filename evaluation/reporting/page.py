@@ -20,7 +20,8 @@ from evaluation.benchmark.paper import MODELS, Source, accuracies, nearest
 from evaluation.benchmark.results import Outcome, Row, Scored
 from evaluation.record import Record
 from evaluation.reporting import plots
-from evaluation.reporting.tables import percent
+from evaluation.reporting.advice import benchmark_warnings
+from evaluation.reporting.tables import percent, share
 from evaluation.statistics.clustered import Difference
 
 TEMPLATE = "page.html"
@@ -39,6 +40,7 @@ class Making(Record):
     begun: str = Field(description="Time of the start, UTC.")
     ended: str
     command: str = Field(description="The command that repeats the benchmark.")
+    max_new_tokens: int | None = Field(default=None, description="The limit of one response, sampling.max_new_tokens.")
     config: str = Field(description="All settings, as JSON.")
     versions: dict[str, str]
     run_id: str
@@ -93,6 +95,7 @@ def render(report: Report) -> str:
     return environment.get_template(TEMPLATE).render(
         making=report.making,
         findings=report.findings,
+        warnings=benchmark_warnings(outcomes, report.making.max_new_tokens),
         plots=drawn,
         table=_table(report.rows),
         transfer=_table(report.transfer),
@@ -122,6 +125,8 @@ def _table(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "alone": f"{100 * row.alone.value:.1f}",
             "accuracy": _spaced(percent(row.accuracy.value, row.accuracy.standard_error)),
             "behind": row.behind,
+            "unanswered": share(row.unanswered_share),
+            "cut": share(row.cut_share),
             "labels": "" if row.pseudo_label_accuracy is None else f"{100 * row.pseudo_label_accuracy:.1f}",
             "sampled": _millions(row.cost.sampled_tokens),
             "trained": _millions(row.cost.trained_tokens),

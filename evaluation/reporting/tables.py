@@ -1,4 +1,4 @@
-"""A table of a society's generations, for the terminal."""
+"""Two tables of a society's generations for the terminal: their accuracy; their responses and examples."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,14 @@ from rich.text import Text
 from evaluation.scores import GenerationScores, RoundScore
 
 MAX_LISTED_ROUNDS = 3
+RESPONSE_COLUMNS = (
+    "no answer, held-out",
+    "cut, held-out",
+    "no answer, training",
+    "cut, training",
+    "examples, per agent",
+)
+"""The columns of `response_cells`. Held-out and training are the problems that were answered."""
 
 
 def debate_rounds(generations: Sequence[GenerationScores]) -> int:
@@ -82,3 +90,32 @@ def generations_table(generations: Sequence[GenerationScores], society: str) -> 
             share(scores.pseudo_label_accuracy),
         )
     return table
+
+
+def responses_table(generations: Sequence[GenerationScores], society: str) -> Table:
+    """A row per generation: shares of responses without an answer and of cut ones, and the examples that agents had."""
+    table = Table(
+        title=Text(f"{society}: responses without an answer or cut short, %"),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("gen.", justify="right")
+    for heading in RESPONSE_COLUMNS:
+        table.add_column(heading.replace(", ", "\n"), justify="right", no_wrap=True)
+    for scores in generations:
+        table.add_row(str(scores.generation), *response_cells(scores))
+    return table
+
+
+def response_cells(scores: GenerationScores) -> list[str]:
+    """The shares of a generation in percent, a dash for None, and the fewest and most examples that an agent had."""
+    trained, sizes = scores.training_responses, scores.examples.values()
+    examples = "-" if not sizes else str(min(sizes)) if len(set(sizes)) == 1 else f"{min(sizes)} to {max(sizes)}"
+    return [
+        share(scores.unanswered_share),
+        share(scores.cut_share),
+        share(trained.unanswered_share),
+        share(trained.cut_share),
+        "none" if scores.learned_nothing else examples,
+    ]

@@ -39,9 +39,12 @@ def compare(
     """Show the generations of a job side by side, read from MLflow."""
     with faults():
         servers = serve(home)
+        from evaluation.reporting.advice import generation_warnings
+        from infra.lineage.runs import token_limit
         from infra.lineage.scores import read_generations
 
         job, generations = read_generations(society, run_id)
+        warnings = generation_warnings(generations, token_limit(job))
         if as_json:
             print(
                 json.dumps(
@@ -49,11 +52,12 @@ def compare(
                         "society": society,
                         "mlflow": mlflow_of(servers, job),
                         "generations": [generation.model_dump(mode="json") for generation in generations],
+                        "warnings": warnings,
                     }
                 )
             )
         else:
-            show(generations, society)
+            show(generations, society, warnings)
 
 
 @app.command(rich_help_panel=GENERATIONS)

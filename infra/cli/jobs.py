@@ -24,6 +24,7 @@ from infra.cli.shared import (
     out,
     serve,
     show,
+    show_warnings,
 )
 from infra.home.home import DEFAULT, Home
 
@@ -122,6 +123,7 @@ def run(
             "config": config.model_dump(mode="json"),
             "generations": [generation.model_dump(mode="json") for generation in result.generations],
             "verdict": result.verdict.model_dump(mode="json"),
+            "warnings": result.warnings,
             "mlflow": mlflow_of(servers, result.job),
             "prefect": {"flow_run_id": result.flow_run_id},
             "cached": done.cached,
@@ -130,7 +132,7 @@ def run(
         if as_json:
             print(json.dumps(report))
             return
-        show(result.generations, config.society)
+        show(result.generations, config.society, result.warnings)
         out.print(result.verdict.text, highlight=False, markup=False)
         out.print(f"Picture  {folder.pictures / f'{config.society}-{result.job.job}.png'}", soft_wrap=True)
         out.print(f"Prefect  {servers.prefect_ui_url}/runs/flow-run/{result.flow_run_id}", soft_wrap=True)
@@ -164,15 +166,18 @@ def evaluate(
         load_held_out(config.held_out, config.seed)
         config.engine.check()
         serve(home)
-        _require_generation(society, config.generation)
+        from infra.lineage import champion
+        from infra.lineage.runs import newest_job, run_url
+
+        if champion.generation(society, config.generation) is None:
+            newest_job(society)  # Refuses an unknown society before a flow run starts, since that flow run would fail.
         result = _run_flow("flows.evaluate.evaluate", config)
         if as_json:
             scores = result.scores.model_dump(mode="json")
-            print(json.dumps({"society": society, "scores": scores, "mlflow": {"run_id": result.job.run_id}}))
+            own = {"society": society, "scores": scores, "warnings": result.warnings}
+            print(json.dumps({**own, "mlflow": {"run_id": result.job.run_id}}))
             return
-        show([result.scores], society)
-        from infra.lineage.runs import run_url
-
+        show([result.scores], society, result.warnings)
         out.print(f"MLflow   {run_url(result.job)}", soft_wrap=True)
 
 
@@ -225,6 +230,7 @@ def benchmark(
                 "rows": [row.model_dump(mode="json") for row in result.rows],
                 "transfer": [row.model_dump(mode="json") for row in result.transfer],
                 "measured": [each.model_dump(mode="json") for each in result.measured],
+                "warnings": result.warnings,
                 "report": result.report,
                 "mlflow": mlflow_of(servers, result.job),
                 "cached": done.cached,
@@ -233,13 +239,20 @@ def benchmark(
             }
             print(json.dumps(report))
             return
-        from evaluation.reporting.benchmark_table import iterations_table, methods_table, transfer_table
+        from evaluation.reporting.benchmark_table import (
+            iterations_table,
+            methods_table,
+            responses_table,
+            transfer_table,
+        )
 
         out.print(methods_table(result.rows, config.society))
         if any(row.iteration for row in result.rows):
             out.print(iterations_table(result.rows, config.society))
         if result.transfer:
             out.print(transfer_table(result.transfer, config.society))
+        out.print(responses_table(result.rows, config.society))
+        show_warnings(result.warnings)
         out.print(f"Report   {result.report}", soft_wrap=True)
         _show_end(done)
 

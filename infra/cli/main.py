@@ -5,13 +5,18 @@ what it needs after the environment is set. The commands are in `jobs`, `generat
 """
 
 import importlib.util
-import sys
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from infra.cli import generations, jobs, operate
-from infra.cli.shared import app
+from infra.cli.shared import app, print_error
 
 __all__ = ["app", "generations", "jobs", "operate"]
+
+WrongUse: Any = typer.BadParameter.__base__
+"""Typer's class of errors about commands, options and arguments, of which it exports only this subclass."""
 
 
 def main() -> None:
@@ -21,10 +26,15 @@ def main() -> None:
         spec = importlib.util.find_spec(package)
         found = Path(str(spec and spec.origin)).resolve().parent.parent
         if found != root:
-            print(
-                f"maft: the package {package!r} in {found} hides maft's own package of that name; "
-                "install maft into an environment of its own",
-                file=sys.stderr,
+            print_error(
+                f"the package {package!r} in {found} hides maft's own package of that name; "
+                "install maft into an environment of its own"
             )
             raise SystemExit(2)
-    app()
+    try:
+        raise SystemExit(app(standalone_mode=False))
+    except WrongUse as error:
+        # Without arguments, the help was shown instead, and there is no message.
+        if message := error.format_message():
+            print_error(f"{message.removesuffix('.')}; see `{error.ctx.command_path} --help`" if error.ctx else message)
+        raise SystemExit(error.exit_code) from error

@@ -108,11 +108,9 @@ def prune(
             if sizes:
                 table.add_row(title, f"{len(sizes):,}", f"{sum(sizes) / 1e6:,.1f}")
         out.print(table if planned.garbage else "nothing to delete")
-        out.print(
-            f"kept: {planned.kept:,} results and artifacts, for {planned.versions:,} registered versions and "
-            f"{len(planned.unfinished)} unfinished runs",
-            highlight=False,
-        )
+        counts = (planned.versions, "registered version"), (len(planned.unfinished), "unfinished run")
+        reasons = " and ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in counts)
+        out.print(f"kept: {planned.kept:,} results and artifacts, for {reasons}", highlight=False)
         for run in planned.unfinished:
             out.print(f"  {run}", markup=False, highlight=False)
         if yes and planned.garbage:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from infra.errors import UserError
 from infra.home.home import Home
@@ -70,11 +71,19 @@ def mlflow_of(servers: "Servers", job: "JobRun") -> dict[str, str]:
     return {"tracking_uri": servers.mlflow_tracking_uri, "experiment_id": job.experiment_id, "run_id": job.run_id}
 
 
-def show(generations: "Sequence[GenerationScores]", society: str) -> None:
-    """Print the table of generations."""
-    from evaluation.reporting.tables import generations_table
+def show(generations: "Sequence[GenerationScores]", society: str, warnings: "Sequence[str]") -> None:
+    """Print the tables of generations, and the warnings below them."""
+    from evaluation.reporting.tables import generations_table, responses_table
 
     out.print(generations_table(generations, society))
+    out.print(responses_table(generations, society))
+    show_warnings(warnings)
+
+
+def show_warnings(warnings: "Sequence[str]") -> None:
+    """Print each warning as a paragraph of its own, the word in front in colour."""
+    for warning in warnings:
+        out.print(Text.assemble(("Warning  ", "bold yellow"), warning))
 
 
 @contextmanager
@@ -88,8 +97,14 @@ def faults() -> Iterator[None]:
         kinds = *kinds, *_faults_of_the_core()
         yield
     except kinds as error:
-        print(f"maft: {error}", file=sys.stderr)
+        print_error(str(error))
         raise SystemExit(2) from error
+
+
+def print_error(message: str) -> None:
+    """Print an error to standard error, with `maft:` in front of each of its lines."""
+    for line in message.splitlines():
+        print(f"maft: {line}", file=sys.stderr)
 
 
 def _faults_of_the_core() -> tuple[type[Exception], ...]:

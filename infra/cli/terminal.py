@@ -28,6 +28,7 @@ def progress_bars(console: Console) -> Iterator[None]:
         disable=not console.is_terminal,
     )
     running: dict[str, TaskID] = {}
+    printed: set[str] = set()
 
     def listen(label: str, done: int, total: int) -> None:
         if label not in running:
@@ -37,6 +38,9 @@ def progress_bars(console: Console) -> Iterator[None]:
             task = next(task for task in bars.tasks if task.id == running[label])
             seconds = task.finished_time or task.elapsed or 0.0
             bars.remove_task(running.pop(label))
+            if not printed:
+                console.print(f"[dim]{'step':<48} {'parts':>9} {'time':>8}[/dim]", highlight=False)
+            printed.add(label)
             console.print(f"[dim]{label:<48} {total:>9,} {seconds:6.1f} s[/dim]", highlight=False)
 
     interruptions: list[int] = []

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 MAX_CONFIG_BYTES = 1_000_000
+MAX_SHOWN_CHARS = 100
+"""The length to which an error message shortens a value or an assignment."""
 
 
 T = TypeVar("T", bound=BaseModel)
@@ -103,15 +105,16 @@ def _assign(tree: dict[str, Any], assignment: str) -> None:
     path, equals, text = assignment.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
-        raise UserError(f"--set {assignment}: expected key.path=value, such as finetune.rank=8")
+        raise UserError(f"--set {_short(assignment)}: expected key.path=value, such as finetune.rank=8")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"--set {assignment}: the value is not valid YAML") from error
+        raise UserError(f"--set {_short(assignment)}: the value is not valid YAML") from error
     for depth, key in enumerate(keys[:-1]):
         inner = tree.setdefault(key, {})
         if not isinstance(inner, dict):
-            raise UserError(f"--set {assignment}: {'.'.join(keys[: depth + 1])} is a value, not a section")
+            section = _short(".".join(keys[: depth + 1]))
+            raise UserError(f"--set {_short(assignment)}: {section} is a value, not a section")
         tree = inner
     tree[keys[-1]] = value
 
@@ -127,10 +130,10 @@ def _explained(
     faults = []
     for fault in error.errors():
         place, value, message = _plainly(model, fault)
-        field = ".".join(place)
-        set_here = [a for a in assignments if a.partition("=")[0].strip() == field]
+        set_here = [a for a in assignments if a.partition("=")[0].strip() == ".".join(place)]
+        field = _short(".".join(place))
         line = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), None)
-        where = f"--set {set_here[-1]}" if set_here else f"{path}, line {line}" if path and line else "config"
+        where = f"--set {_short(set_here[-1])}" if set_here else f"{path}, line {line}" if path and line else "config"
         if fault["type"] == "extra_forbidden":
             faults.append(f"{where}: unknown key {field!r}{_nearest(model, place, _kind(model, fault))}")
         elif fault["type"] == "missing":
@@ -138,8 +141,15 @@ def _explained(
         elif not place:
             faults.append(f"{where}: {message}")
         else:
-            faults.append(f"{where}: {field} is {value!r:.200}, but {message[0].lower()}{message[1:]}")
+            faults.append(f"{where}: {field} is {_short(repr(value))}, but {message[0].lower()}{message[1:]}")
     return "\n".join(faults)
+
+
+def _short(text: str) -> str:
+    """The text on one line; if it is long, its beginning and the number of characters left out."""
+    line = " ".join(text.splitlines())
+    left_out = len(line) - MAX_SHOWN_CHARS
+    return line if left_out <= 0 else f"{line[:MAX_SHOWN_CHARS]}… ({left_out:,} more characters)"
 
 
 def _plainly(model: type[BaseModel], fault: "ErrorDetails") -> tuple[tuple[str, ...], Any, str]:

@@ -170,6 +170,7 @@ def _making(run: "Run", config: Benchmark, own_versions: Mapping[str, str]) -> M
         begun=minute(run.info.start_time),
         ended=minute(run.info.end_time),
         command=f"maft benchmark{given}",
+        max_new_tokens=config.sampling.max_new_tokens,
         config=json.dumps(settings, indent=1, ensure_ascii=False),
         versions=dict(own_versions),
         run_id=run.info.run_id,

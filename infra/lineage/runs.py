@@ -4,6 +4,7 @@ A run is searched by its tags before it is created, so a job that was killed, re
 own runs, and no run is created twice. Adapters are in `infra.lineage.agents`, scores in `infra.lineage.scores`.
 """
 
+import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
@@ -104,10 +105,40 @@ def find_job(society: str, tags: Mapping[str, str]) -> "Run | None":
     return find_run(experiment.experiment_id, {"maft.kind": "job", **tags}, newest=True) if experiment else None
 
 
+def newest_job(society: str) -> "Run":
+    """The run of the society's newest job.
+
+    Raises:
+        UserError: the society has no job; the message has the nearest name of a society that has one.
+    """
+    job = find_job(society, {})
+    if job is None:
+        raise UserError(f"society {society!r} has no job at {client().tracking_uri}{_nearest(society)}")
+    return job
+
+
+def _nearest(society: str) -> str:
+    """Says which society may be meant, or which there are."""
+    mlflow = client()
+    experiments = mlflow.search_experiments(filter_string=f"name LIKE '{experiment_name('%')}'", max_results=1000)
+    jobs = mlflow.search_runs([each.experiment_id for each in experiments], "tags.`maft.kind` = 'job'")
+    names = sorted({run.data.tags["maft.society"] for run in jobs})
+    close = difflib.get_close_matches(society, names, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; there are: {', '.join(names[:10])}" if names else "; `maft run` starts one"
+
+
 def job_of(run_id: str) -> "Run":
     """The run of the job to which a generation's run belongs."""
     mlflow = client()
     return mlflow.get_run(mlflow.get_run(run_id).data.tags["mlflow.parentRunId"])
+
+
+def token_limit(job: JobRun) -> int | None:
+    """The value of sampling.max_new_tokens in a job's params; None if the job has no such param."""
+    limit = client().get_run(job.run_id).data.params.get("sampling.max_new_tokens")
+    return int(limit) if limit else None
 
 
 def describe(run_id: str, markdown: str) -> None:

@@ -37,6 +37,17 @@ _METRIC_OF_FIELD = {
     "sampled_tokens": "work/tokens sampled",
     "trained_tokens": "work/tokens trained",
     "fallback_share": "messages/fallbacks",
+    "unanswered_share": "responses/unanswered",
+    "cut_share": "responses/cut",
+}
+_METRIC_OF_TRAINING = {
+    "unanswered_share": "responses/training unanswered",
+    "cut_share": "responses/training cut",
+}
+_METRIC_OF_AGENT = {
+    "accuracy": "round-{}/{}-{}",
+    "unanswered_share": "responses/round-{} {}-{} unanswered",
+    "cut_share": "responses/round-{} {}-{} cut",
 }
 _METRIC_OF_ROUND = {
     "mean_accuracy": "round-{}/mean",
@@ -185,11 +196,15 @@ def _numbers(scores: GenerationScores) -> dict[str, float]:
     }
     if len(scores.rounds) > 1:
         numbers["accuracy/critics"] = last.mean_accuracy
-    plain = {metric: getattr(scores, field) for field, metric in _METRIC_OF_FIELD.items()}
-    numbers |= {metric: float(value) for metric, value in plain.items() if value is not None}
+    maybe = {metric: getattr(scores, field) for field, metric in _METRIC_OF_FIELD.items()}
+    trained = scores.training_responses
+    maybe |= {metric: getattr(trained, field) for field, metric in _METRIC_OF_TRAINING.items()}
     for one in scores.rounds:
-        numbers |= {metric.format(one.round): getattr(one, field) for field, metric in _METRIC_OF_ROUND.items()}
-        numbers |= {f"round-{one.round}/{a.role}-{a.index}": a.accuracy for a in one.agents}
+        maybe |= {metric.format(one.round): getattr(one, field) for field, metric in _METRIC_OF_ROUND.items()}
+        for a in one.agents:
+            place = one.round, a.role, a.index
+            maybe |= {metric.format(*place): getattr(a, field) for field, metric in _METRIC_OF_AGENT.items()}
+    numbers |= {metric: float(value) for metric, value in maybe.items() if value is not None}
     numbers |= {f"work/examples {agent}": float(size) for agent, size in scores.dataset_sizes.items()}
     numbers |= {f"seconds/{stage}": seconds for stage, seconds in scores.seconds.items()}
     return numbers
@@ -203,9 +218,11 @@ def _scores(generation: int, numbers: Mapping[str, float], unchanged: list[str])
     rounds = []
     for number in sorted({int(found[1]) for key in numbers if (found := _ROUND.match(key))}):
         agents = []
-        for key, value in numbers.items():
+        for key in numbers:
             if found := re.fullmatch(rf"round-{number}/(generator|critic)-(\d+)", key):
-                agents.append({"role": found[1], "index": int(found[2]), "accuracy": value})
+                place = number, found[1], found[2]
+                own = {field: numbers.get(metric.format(*place)) for field, metric in _METRIC_OF_AGENT.items()}
+                agents.append({"role": found[1], "index": int(found[2]), **own})
         agents.sort(key=lambda agent: (agent["role"] != "generator", agent["index"]))
         means = {field: numbers[metric.format(number)] for field, metric in _METRIC_OF_ROUND.items()}
         rounds.append({"round": number, "agents": agents, **means})
@@ -214,6 +231,7 @@ def _scores(generation: int, numbers: Mapping[str, float], unchanged: list[str])
             **fields,
             "generation": generation,
             "unchanged": unchanged,
+            "training_responses": {field: numbers.get(metric) for field, metric in _METRIC_OF_TRAINING.items()},
             "dataset_sizes": sizes,
             "seconds": seconds,
             "rounds": rounds,

@@ -4,7 +4,8 @@ Results and artifacts are named by a SHA-256, and each of these places that hold
 the tags, params and data sets of a society's runs, and the tags of registered versions; in Prefect, the parameters of a
 flow run that has not ended well, and the results that its tasks made or took from the cache. So registered generations
 keep their adapters and data sets, and an unfinished job keeps everything that it resumes from. A completed job does not
-keep its results; when it is run again, it computes the missing ones again.
+keep its results; when it is run again, it computes the missing ones again. A flow run that was killed or failed counts
+as completed once the same job, started again in a flow run of its own, has completed.
 
 Anything younger than a day, or younger than the oldest flow run still at work, is kept, since a reference to it may
 be about to be written.
@@ -36,6 +37,8 @@ LEFTOVER = ".writing-"
 
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _AT_WORK = {"RUNNING", "PAUSED", "CANCELLING"}
+_ENDED_OR_KILLED = {"RUNNING", "CRASHED", "FAILED"}
+"""States of a flow run whose process may be gone for good."""
 _PAGE = 200
 
 Kind = Literal["result", "frame", "folder", "leftover"]
@@ -155,7 +158,7 @@ def _unfinished() -> tuple[list[dict[str, Any]], set[str]]:
     with connect(os.environ["PREFECT_API_URL"]) as prefect:
         ended_well = {"not_any_": ["COMPLETED", "CANCELLED"]}
         roots = {"parent_task_run_id": {"is_null_": True}, "state": {"type": ended_well}}
-        found = list(_pages(prefect, "/flow_runs/filter", roots))
+        found = [run for run in _pages(prefect, "/flow_runs/filter", roots) if not _done_by_another(prefect, run)]
         needed = _digests(str(run["parameters"]) for run in found)
         ids = [run["id"] for run in found]
         while ids:
@@ -166,6 +169,21 @@ def _unfinished() -> tuple[list[dict[str, Any]], set[str]]:
             # A completed subflow of an unfinished flow runs again too, from the cache, so it needs its results.
             ids = [run["id"] for run in _pages(prefect, "/flow_runs/filter", {"parent_flow_run_id": {"any_": ids}})]
     return [run for run in found if run["start_time"]], needed
+
+
+def _done_by_another(prefect: httpx.Client, run: dict[str, Any]) -> bool:
+    """Whether a later run of the same flow with the same parameters has completed.
+
+    A process that was killed cannot report it, so the state of its flow run stays Running, or becomes Crashed later;
+    the same command then makes another flow run. A run that waits for its start is never done.
+    """
+    if not run["start_time"] or run["state_type"] not in _ENDED_OR_KILLED:
+        return False
+    later = {"state": {"type": {"any_": ["COMPLETED"]}}, "start_time": {"after_": run["start_time"]}}
+    return any(
+        (other["flow_id"], other["parameters"]) == (run["flow_id"], run["parameters"])
+        for other in _pages(prefect, "/flow_runs/filter", later)
+    )
 
 
 def _pages(prefect: httpx.Client, path: str, flow_runs: dict[str, Any]) -> Iterator[dict[str, Any]]:

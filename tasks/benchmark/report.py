@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
+from prefect.logging import get_run_logger
 
 from agents.algorithm import StoredProblems
 from agents.benchmark.score_method import MethodScore
@@ -17,7 +18,10 @@ from agents.store import Artifact, Store
 from evaluation.benchmark.debates import Held, worth_reading
 from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
 from evaluation.benchmark.results import Outcome, Row, summarise
+from evaluation.reporting.advice import benchmark_warnings
 from evaluation.reporting.benchmark_table import benchmark_markdown
+from evaluation.reporting.markdown import warnings_markdown
+from evaluation.scores import ResponseShares
 from infra.config.benchmark import Benchmark
 from infra.config.sections import material
 from infra.home.cache import step
@@ -106,7 +110,8 @@ def log_method(job: JobRun, name: MethodName, *, seed: int, measured: list[Metho
 
 def _numbers(outcome: Outcome) -> dict[str, float]:
     if outcome.transfer:
-        return {"transfer/accuracy": outcome.accuracy, "transfer/accuracy/alone": outcome.alone}
+        shares = _shares("transfer/responses/", outcome)
+        return {"transfer/accuracy": outcome.accuracy, "transfer/accuracy/alone": outcome.alone, **shares}
     spread = outcome.diversity
     names = ("nll", "own_nll", "kl", "dissimilarity", "consensus") if spread else ()
     measures = {name: getattr(spread, name) for name in names}
@@ -116,6 +121,8 @@ def _numbers(outcome: Outcome) -> dict[str, float]:
         "accuracy/alone": outcome.alone,
         **({} if labels is None else {"pseudo-labels/accuracy": labels}),
         **({} if outcome.fallback_share is None else {"messages/fallbacks": outcome.fallback_share}),
+        **_shares("responses/", outcome),
+        **_shares("responses/training ", outcome.training_responses),
         "work/labels": outcome.labels,
         "work/examples": outcome.examples,
         "work/sampled tokens": outcome.training.sampled_tokens + outcome.answering.sampled_tokens,
@@ -124,6 +131,11 @@ def _numbers(outcome: Outcome) -> dict[str, float]:
         "seconds/answering": outcome.answering.seconds,
         **{f"diversity/{name}": measure.value for name, measure in measures.items() if measure},
     }
+
+
+def _shares(prefix: str, responses: ResponseShares) -> dict[str, float]:
+    shares = {"unanswered": responses.unanswered_share, "cut": responses.cut_share}
+    return {f"{prefix}{name}": share for name, share in shares.items() if share is not None}
 
 
 @task(task_run_name="compare the methods")
@@ -149,7 +161,11 @@ def compare_methods(config: Benchmark, job: JobRun, *, measured: list[MethodScor
         values = Path(folder) / Path(VALUES).name
         _all_values(store, measured).to_parquet(values, compression="zstd", index=False)
         contents.log_artifacts(job.run_id, [values], str(Path(VALUES).parent))
+    warnings = warnings_of(config, measured)
+    for warning in warnings:
+        get_run_logger().warning(warning)
     table = benchmark_markdown(rows, transfer, config.society, config.seeds)
+    table = f"{warnings_markdown(warnings)}\n\n{table}" if warnings else table
     runs.describe(job.run_id, table)
     create_markdown_artifact(
         f"{table}\n\n[The run in MLflow]({runs.run_url(job)})",
@@ -158,6 +174,11 @@ def compare_methods(config: Benchmark, job: JobRun, *, measured: list[MethodScor
     )
     runs.close_job(job, "FINISHED")
     return rows, transfer
+
+
+def warnings_of(config: Benchmark, measured: list[MethodScore]) -> list[str]:
+    """What went wrong with the responses of a benchmark, and what to change."""
+    return benchmark_warnings([each.outcome for each in measured], config.sampling.max_new_tokens)
 
 
 @task(task_run_name="write the report")

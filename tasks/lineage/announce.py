@@ -5,9 +5,12 @@ from uuid import UUID
 from prefect import task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.client.orchestration import get_client
+from prefect.logging import get_run_logger
 from prefect.utilities.urls import url_for
 
-from evaluation.reporting.markdown import generations_markdown
+from agents.engines.protocol import Sampling
+from evaluation.reporting.advice import generation_warnings
+from evaluation.reporting.markdown import generations_page
 from evaluation.reporting.pictures import agents_heatmap, generations_picture
 from evaluation.scores import GenerationScores
 from infra.config.job import Config
@@ -30,16 +33,22 @@ def announce(config: Config, job: JobRun, *, start: Start) -> None:
     )
 
 
+def warn(generations: list[GenerationScores], sampling: Sampling) -> None:
+    """Log the warnings about generations as soon as they are measured, since a job may go on for hours."""
+    for warning in generation_warnings(generations, sampling.max_new_tokens):
+        get_run_logger().warning(warning)
+
+
 @task(task_run_name="publish the generations")
-def publish(job: JobRun, generations: list[GenerationScores], *, verdict: Verdict) -> None:
-    """Show table, verdict and pictures on both pages; then end the MLflow run."""
+def publish(job: JobRun, generations: list[GenerationScores], *, verdict: Verdict, warnings: list[str]) -> None:
+    """Show verdict, warnings, tables and pictures on both pages; then end the MLflow run."""
     pictures = current_home().pictures
     curves, heat = pictures / f"{job.society}-{job.job}.png", pictures / f"{job.society}-{job.job}-agents.png"
     generations_picture(generations, job.society, curves)
     agents_heatmap(generations, job.society, heat)
     contents.log_artifacts(job.run_id, [curves, heat], "pictures")
     # The verdict comes first: the pages show a few lines of a description, and the rest on demand.
-    table = f"**{verdict.text}**\n\n{generations_markdown(generations, job.society)}"
+    table = f"**{verdict.text}**\n\n{generations_page(generations, job.society, warnings)}"
     runs.describe(verdict.run_id, table)
     page = url_for("flow-run", obj_id=current_flow_run_id())
     compare = f"[All generations, to compare]({runs.generations_url(job)})"

@@ -7,7 +7,8 @@ from agents.engines.base_model import Bases
 from agents.records import Transcript
 from agents.society import Society
 from evaluation.record import Record
-from evaluation.reporting.markdown import generations_markdown
+from evaluation.reporting.advice import generation_warnings
+from evaluation.reporting.markdown import generations_page
 from evaluation.scores import GenerationScores
 from infra.config.job import Config, Measurement, check_engine
 from infra.config.sections import material
@@ -32,17 +33,15 @@ class Found(Record):
 def find_measured(measurement: Measurement) -> Found:
     """Find the generation and fetch its adapters.
 
-    The untuned base is that of the society's newest job, if it has one.
+    The untuned base is that of the society's newest job.
 
     Raises:
-        UserError: the society has no such generation, or its bases or its vote need another engine.
+        UserError: there is no such society or generation, or its bases or its vote need another engine.
     """
     name, which = measurement.society, measurement.generation
     version = champion.generation(name, which)
-    job = runs.job_of(version.run_id) if version else runs.find_job(name, {})
-    made = (
-        Config.model_validate_json(contents.read_text(job.info.run_id, "config.json")) if job else Config(society=name)
-    )
+    job = runs.job_of(version.run_id) if version else runs.newest_job(name)
+    made = Config.model_validate_json(contents.read_text(job.info.run_id, "config.json"))
     config = made.model_copy(
         update={"seed": measurement.seed, "engine": measurement.engine, "runner": measurement.runner}
     )
@@ -78,6 +77,7 @@ def file_scores(measurement: Measurement, found: Found, *, debated: Transcript, 
     contents.log_datasets(run.run_id, [data])
     log_numbers(run.run_id, scores)
     show_debates(run.run_id, run, debated)
-    runs.describe(run.run_id, generations_markdown([scores], measurement.society))
+    warnings = generation_warnings([scores], found.config.sampling.max_new_tokens)
+    runs.describe(run.run_id, generations_page([scores], measurement.society, warnings))
     runs.close_job(run, "FINISHED")
     return run

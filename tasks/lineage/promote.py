@@ -53,7 +53,8 @@ def gate(
 ) -> Verdict:
     """Move `@champion` to the candidate if it wins on the same held-out problems at this level; report the verdict.
 
-    A verdict is final: the same job started again reports it and moves nothing.
+    A verdict is final: the same job started again reports it and moves nothing. A candidate with the champion's own
+    adapters has learned nothing, so the verdict is a tie, whatever the two debates gave by chance.
 
     Args:
         candidate: the newest generation.
@@ -70,6 +71,10 @@ def gate(
     if names[0] == names[1]:  # made by two jobs that began from the same generation
         names = [f"{names[0]} (version {candidate.version})", f"{names[1]} (version {champion.version})"]
     text = comparison.describe(*names)
+    if candidate.society.agents == champion.society.agents:
+        comparison = comparison.model_copy(update={"verdict": "tie"})
+        right = f"{100 * comparison.candidate_accuracy:.1f} % and {100 * comparison.champion_accuracy:.1f} %"
+        text = f"nothing was learned: {names[0]} has the same adapters as {names[1]}; they were measured at {right}"
     verdict = Verdict(
         candidate=candidate.version,
         champion=champion.version,

@@ -13,7 +13,8 @@ from agents.frames import read_problems, read_responses
 from agents.records import Generation, Transcript
 from agents.store import Artifact, Store
 from evaluation.record import Record
-from evaluation.reporting.markdown import generations_markdown
+from evaluation.reporting.advice import generation_warnings
+from evaluation.reporting.markdown import generations_page
 from evaluation.scores import GenerationScores
 from infra.config.job import Config
 from infra.config.sections import material
@@ -130,7 +131,8 @@ def _log(filed: Filed, scores: GenerationScores, debated: Transcript, versions: 
     learned = {"finetune": config.finetune.model_dump(mode="json")} if versions else {}
     contents.log_params(run_id, {"generation": scores.generation, "seed": config.seed, **learned})
     contents.log_datasets(run_id, refs if versions else refs[1:])
-    runs.describe(run_id, generations_markdown([scores], job.society))
+    warnings = generation_warnings([scores], config.sampling.max_new_tokens)
+    runs.describe(run_id, generations_page([scores], job.society, warnings))
     show_debates(run_id, job, debated)
 
 

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 from rich.markdown import Markdown
 
-from evaluation.reporting.markdown import escaped, generations_markdown, markdown_table
+from evaluation.reporting.markdown import escaped, generations_markdown, generations_page, markdown_table
 from tests.evaluation.generation_samples import scored
 
 
@@ -44,6 +44,16 @@ def test_a_name_is_no_markup() -> None:
 def test_generations_of_different_debates_are_refused() -> None:
     with pytest.raises(ValueError, match="same number of rounds"):
         generations_markdown([scored(0, 2), scored(1, 3)], "arith")
+
+
+def test_a_page_begins_with_the_warnings_and_ends_with_the_responses() -> None:
+    scores = scored(1, 2).model_copy(update={"unanswered_share": 0.681, "cut_share": 0.5})
+    plain = generations_page([scores], "arith", [])
+    assert plain.startswith(generations_markdown([scores], "arith"))
+    assert plain.splitlines()[-1] == "| 1 | 68.1 | 50.0 | - | - | - |"
+    warned = generations_page([scores], "arith", ["set a_b=*1*", "read"])
+    assert warned.splitlines()[:3] == ["- **Warning:** set a&#95;b=&#42;1&#42;", "- **Warning:** read", ""]
+    assert warned.endswith(plain)
 
 
 def test_a_table_by_hand() -> None:

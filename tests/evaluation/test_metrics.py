@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.answers.vote import majority, vote_seed
-from evaluation.measures.debates import label_accuracy, score_debate, society_right
+from evaluation.measures.debates import label_accuracy, response_shares, score_debate, society_right
 from evaluation.problems.problem import Problem
 from evaluation.scores import DebateScores
 from evaluation.statistics.paired import difference, standard_error
@@ -77,6 +77,33 @@ def test_blank_answers_are_wrong_and_no_votes(blank: object) -> None:
     assert scores.accuracy == 1
     assert scores.consensus == pytest.approx(1 / 3)
     assert scores.rounds[0].mean_accuracy == pytest.approx(1 / 3)
+
+
+def test_responses_without_an_answer_and_cut_ones_are_counted() -> None:
+    # Of 24 responses, X stands for 3 in round 1 and 3 in round 2; the first agent's are cut in round 2.
+    frame = debate(ROUND_1, ROUND_2)
+    frame["finished"] = ~((frame["round"] == 2) & (frame["index"] == 0))
+    scores = score_debate(PROBLEMS, frame, seed=1)
+    assert (scores.unanswered_share, scores.cut_share) == (6 / 24, 4 / 24)
+    first, last = scores.rounds
+    assert [agent.unanswered_share for agent in first.agents] == [0.25, 0.25, 0.25]
+    assert [agent.cut_share for agent in first.agents] == [0.0, 0.0, 0.0]
+    assert [agent.cut_share for agent in last.agents] == [1.0, 0.0, 0.0]
+    assert response_shares(frame[frame["index"] == 0]).cut_share == 0.5
+
+
+def test_carried_responses_are_not_counted_again() -> None:
+    frame = debate(ROUND_1, ROUND_2).assign(finished=False)
+    frame["carried"] = (frame["round"] == 2) & (frame["problem_id"] == PROBLEMS[2].id)
+    scores = score_debate(PROBLEMS, frame, seed=1)
+    assert (scores.unanswered_share, scores.cut_share) == (3 / 21, 1.0)
+    carried = score_debate(PROBLEMS, frame.assign(carried=frame["round"] == 2), seed=1)
+    assert {(agent.unanswered_share, agent.cut_share) for agent in carried.rounds[1].agents} == {(None, None)}
+
+
+def test_nothing_is_said_of_cut_responses_where_that_is_not_known() -> None:
+    scores = score_debate(PROBLEMS, debate(ROUND_1, ROUND_2), seed=1)
+    assert (scores.unanswered_share, scores.cut_share) == (6 / 24, None)
 
 
 def test_ties_fall_as_they_do_in_the_vote() -> None:

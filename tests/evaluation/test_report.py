@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from evaluation.reporting.tables import generations_table
-from evaluation.scores import GenerationScores
+from evaluation.reporting.tables import generations_table, responses_table
+from evaluation.scores import GenerationScores, ResponseShares
 from tests.evaluation.generation_samples import scored
 
 
@@ -51,3 +51,31 @@ def test_generations_of_different_debates_are_refused() -> None:
     for generations in ([], [scored(0, 2), scored(1, 3)]):
         with pytest.raises(ValueError, match="same number of rounds"):
             generations_table(generations, "arith")
+
+
+def test_the_table_of_responses() -> None:
+    learned = {
+        "unanswered_share": 1.0,
+        "cut_share": 0.6666,
+        "training_responses": ResponseShares(unanswered_share=0.5, cut_share=1.0),
+        "dataset_sizes": {"generator-0": 12_345, "critic-0": 6},
+    }
+    nothing = {"dataset_sizes": {"generator-0": 0, "critic-0": 0}}
+    generations = [scored(0, 2), *(scored(k, 2).model_copy(update=new) for k, new in ((1, learned), (100, nothing)))]
+    file = io.StringIO()
+    Console(file=file, width=80, color_system=None).print(responses_table(generations, "arith"))
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = [line.split(maxsplit=5) for line in lines if line.strip()[:1].isdigit()]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["0", "-", "-", "-", "-", "-"],
+        ["1", "100.0", "66.7", "50.0", "100.0", "6 to 12345"],
+        ["100", "-", "-", "-", "-", "none"],
+    ]
+
+
+def test_critics_that_never_spoke_are_not_among_those_who_learn() -> None:
+    sizes = {"generator-0": 30, "critic-0": 0}
+    alone = scored(1, 1).model_copy(update={"dataset_sizes": sizes})
+    assert alone.examples == {"generator-0": 30}
+    assert scored(1, 2).model_copy(update={"dataset_sizes": sizes}).examples == sizes

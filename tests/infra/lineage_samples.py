@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agents.society import Agent
-from evaluation.scores import AgentScore, GenerationScores, RoundScore
+from evaluation.scores import AgentScore, GenerationScores, ResponseShares, RoundScore
 from infra.lineage.agents import ADAPTER_FILES, RegisteredAdapter, register_adapter
 from infra.lineage.client import client
 from infra.lineage.records import DatasetRef, JobRun
@@ -57,7 +57,14 @@ def some_scores(generation: int, n: int = 3, **changes: Any) -> GenerationScores
         RoundScore(
             round=m,
             agents=[
-                AgentScore(role="generator" if m == 1 else "critic", index=i, accuracy=number(m, i)) for i in range(n)
+                AgentScore(
+                    role="generator" if m == 1 else "critic",
+                    index=i,
+                    accuracy=number(m, i),
+                    unanswered_share=number(m, i, 1),
+                    cut_share=number(m, i, 2) if i else None,
+                )
+                for i in range(n)
             ],
             mean_accuracy=number(m, 100),
             mean_standard_error=number(m, 101),
@@ -72,6 +79,8 @@ def some_scores(generation: int, n: int = 3, **changes: Any) -> GenerationScores
         accuracy=number(0),
         standard_error=1 / 3,
         consensus=0.1 + 0.2,
+        unanswered_share=number(2),
+        cut_share=1 / 7,
         generation=generation,
         pseudo_label_accuracy=number(1) if generation else None,
         kept_labels=412 * generation,
@@ -79,6 +88,7 @@ def some_scores(generation: int, n: int = 3, **changes: Any) -> GenerationScores
         sampled_tokens=123_456_789,
         trained_tokens=2**40 + 1,
         unchanged=["critic-2", "generator-1"] if generation else [],
+        training_responses=ResponseShares(unanswered_share=number(3), cut_share=number(4) if generation > 1 else None),
         seconds={"generate": 1.1, "fine tune/critic": 1e-9, "evaluate": 3.0},
     )
     return scores.model_copy(update=changes)

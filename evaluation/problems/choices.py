@@ -86,6 +86,8 @@ def _named(row: Row, joined: str, where: str) -> Choices:
             "choices, or to those of the single choices, joined with +"
         )
     values = [flat(row, name)[name] for name in named]
+    if all(map(blank, values)):
+        return NONE
     return _read(values[0], where, joined) if len(values) == 1 else _plain(values, where)
 
 
@@ -100,7 +102,8 @@ def _looked_for(row: Row, answer_field: str, where: str) -> Choices:
     if alike:
         raise ProblemFileError(
             f"{where}: {', '.join(map(repr, alike[:10]))} looks like choices, but they are in no form that is read; "
-            f"there are: {columns(row)}. Give {_READ} in 'choices', or columns A, B, ..., or set choices_field"
+            f"there are: {columns(row)}. Give {_READ} in 'choices', or columns A, B, ..., or set "
+            "choices_field; if they are no choices, give them other names"
         )
     return NONE
 
@@ -233,7 +236,7 @@ def letter_of(answer: object, choices: Choices, where: str) -> str:
             if texts.count(words) == 1:
                 return letters[texts.index(words)]
     named = f"a label ({', '.join(labels)})" if labels else f"a letter from A to {letters[-1]}"
+    places = "" if numbered else "the number of the choice from 0, "
     raise ProblemFileError(
-        f"{where} is {text!r:.80}, which is none of {len(texts)} choices; give {named}, "
-        "the number of the choice from 0, or its words"
+        f"{where} is {text!r:.80}, which is none of {len(texts)} choices; give {named}, {places}or its words"
     )

@@ -19,7 +19,8 @@ from agents.frames import problems_frame, read_responses
 from agents.records import Stream
 from agents.run import Run
 from agents.society import Society
-from evaluation.answers.equality import equivalent
+from evaluation.answers.grader import AnyGrader, Grader
+from evaluation.answers.kinds.math import MATH
 from evaluation.answers.vote import Tally, tally, vote_seed
 from evaluation.frames import text_or_none
 from evaluation.problems.problem import Problem
@@ -32,6 +33,7 @@ class Card(Debating):
     society: Society
     bases: Bases
     prompts: Prompts = DEFAULT
+    answers: AnyGrader = MATH
 
 
 class QuestionError(ValueError):
@@ -84,7 +86,7 @@ def answer(run: Run, card: Card, questions: Sequence[str], *, seed: int) -> list
     """The society's answer to every question, in the order of the questions; a repeated question is debated once.
 
     Args:
-        run: the base models, the engine and the store; a `MemoryStore` is enough. The prompts are those of the card.
+        run: the base models, the engine and the store; a `MemoryStore` is enough. Prompts and grader are the card's.
         card: the society that is asked, and how it debates.
         questions: any number of questions.
         seed: the root of every random choice. The same seed gives the same answers, whatever other questions the call
@@ -94,14 +96,14 @@ def answer(run: Run, card: Card, questions: Sequence[str], *, seed: int) -> list
         QuestionError: see `problems_of`.
         EngineError: the vote needs likelihoods, which the engine cannot compute.
     """
-    run, problems = replace(run, prompts=card.prompts), problems_of(questions)
+    run, problems = replace(run, prompts=card.prompts, answers=card.answers), problems_of(questions)
     answers: dict[Problem, Answer] = {}
     for asked in _without_namesakes(problems):
         x = run.store.put_frame(problems_frame(asked))
         stream = Stream(seed=seed, purpose="evaluate", iteration=card.society.generation)
         y = hold_debate(run, card.society, x=x, settings=card, stream=stream)
         responses = dict(list(read_responses(run.store, y.responses).groupby("problem_id")))
-        answers |= {problem: _conclude(problem, responses[problem.id], len(y.rounds), seed) for problem in asked}
+        answers |= {problem: _conclude(problem, responses[problem.id], seed, card.answers) for problem in asked}
     return [answers[problem] for problem in problems]
 
 
@@ -119,7 +121,8 @@ def _without_namesakes(problems: Sequence[Problem]) -> list[list[Problem]]:
     return [list(known.values()) for known in lists]
 
 
-def _conclude(problem: Problem, responses: pd.DataFrame, rounds: int, seed: int) -> Answer:
+def _conclude(problem: Problem, responses: pd.DataFrame, seed: int, grader: Grader) -> Answer:
+    rounds = int(responses["round"].max())
     transcript = [
         Utterance(
             round=row.round,
@@ -132,25 +135,21 @@ def _conclude(problem: Problem, responses: pd.DataFrame, rounds: int, seed: int)
     ]
     ballots = responses[responses["round"] == rounds]
     last = [text_or_none(answer) for answer in ballots["answer"]]
-    outcome = tally(last, vote_seed(seed, rounds, problem.id), ballots["weight"].tolist())
+    outcome = tally(last, vote_seed(seed, rounds, problem.id), ballots["weight"].tolist(), grader=grader)
     return Answer(
         question=problem.question,
         answer=outcome.answer,
-        votes=_votes(last, outcome),
+        votes=_votes(last, outcome, grader),
         consensus=sum(outcome.agrees) / len(last),
         transcript=transcript,
     )
 
 
-def _votes(answers: Sequence[str | None], outcome: Tally) -> dict[str, int]:
-    """The number of votes for each answer.
-
-    Answers equivalent to the winner are counted first, then the others are grouped: equivalence is not quite
-    transitive.
-    """
+def _votes(answers: Sequence[str | None], outcome: Tally, grader: Grader) -> dict[str, int]:
+    """The number of votes for each answer, the winner first."""
     votes = {outcome.answer: outcome.votes} if outcome.answer is not None else {}
     for answer, agrees in zip(answers, outcome.agrees, strict=True):
         if answer is not None and not agrees:
-            known = next((other for other in votes if equivalent(answer, other)), answer)
+            known = next((other for other in votes if grader.equivalent(answer, other)), answer)
             votes[known] = votes.get(known, 0) + 1
     return votes

@@ -17,7 +17,8 @@ def evaluate(run: Run, transcript: Transcript, *, learned: Learned | None = None
         learned: how the generation was made; None if it is only measured.
     """
     responses = read_responses(run.store, transcript.responses)
-    scores = score_debate(read_problems(run.store, transcript.problems), responses, transcript.stream.seed)
+    problems = read_problems(run.store, transcript.problems)
+    scores = score_debate(problems, responses, transcript.stream.seed, grader=run.answers)
     sampled, tuned = (learned.sampled, learned.tuned) if learned else ((), [])
     consensus = learned.consensus if learned else None
     debated = transcript.rounds

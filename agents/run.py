@@ -12,6 +12,8 @@ from agents.engines.base_model import Bases
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.settings import EngineSettings
 from agents.store import Store
+from evaluation.answers.grader import Grader
+from evaluation.answers.kinds.math import MATH
 
 if TYPE_CHECKING:
     from agents.algorithm import Steps
@@ -49,6 +51,7 @@ class Run:
         engine: the engine that samples the agents' responses.
         store: keeps the results of the steps.
         prompts: what the agents are asked.
+        answers: finds the answers in the responses, and decides which are the same.
         runner: the device and the batch size.
         name: the name of the job, such as the name of the society.
         label: the name of the current work, such as `iteration 2`.
@@ -62,6 +65,7 @@ class Run:
     engine: EngineSettings
     store: Store
     prompts: Prompts = DEFAULT
+    answers: Grader = MATH
     runner: Runner = field(default_factory=Runner)
     name: str = ""
     label: str = ""

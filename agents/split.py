@@ -5,7 +5,7 @@
     D^C+_n = {(x, y_{1,n} .. y_{M,n})  : y_{1,n} = y^ and y_{M,n} = y^}     the agent kept its answer
     D^C_n  = D^C-_n with proportion w and D^C+_n with proportion 1-w
 
-where y^ is the consensus and = is mathematical equivalence (arXiv 2501.05707, section 3). Only the last turn of an
+where y^ is the consensus and = is equivalence of answers (arXiv 2501.05707, section 3). Only the last turn of an
 example is learned; the turns before it are context. If a debate ended before round M because all agents agreed, M is
 the round in which it ended. If that is round 1, no critic has spoken, so no critic learns from it.
 """
@@ -21,7 +21,6 @@ from agents.records import Consensus, Dataset, Transcript
 from agents.run import Run
 from agents.seeding import derive_seed
 from agents.society import Agent
-from evaluation.answers.equality import equivalent
 from evaluation.problems.problem import Problem
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def split(
     frame = settings.dataset(
         agent,
         read_problems(run.store, transcript.problems),
-        Said(read_responses(run.store, transcript.responses), run.prompts),
+        Said(read_responses(run.store, transcript.responses), run.prompts, run.answers),
         consensus=dict(zip(kept["problem_id"], kept["answer"], strict=True)),
         seed=derive_seed(stream.seed, "split", stream.iteration, agent.name),
     )
@@ -82,7 +81,7 @@ def own_words(  # noqa: PLR0913, the paper's definition needs them all
 
     def agrees(problem: Problem, round_: int) -> bool:
         answer = answers[problem.id, round_]
-        return isinstance(answer, str) and equivalent(answer, consensus[problem.id])
+        return isinstance(answer, str) and said.grader.equivalent(answer, consensus[problem.id])
 
     voted = [p for p in problems if p.id in consensus]
     if agent.role == "generator":

@@ -29,7 +29,7 @@ def vote(run: Run, transcript: Transcript, *, min_votes: int) -> Consensus:
         own = ballots[problem.id]
         answers = [text_or_none(answer) for answer in own["answer"]]
         seed = vote_seed(transcript.stream.seed, len(transcript.rounds), problem.id)
-        result = tally(answers, seed, own["weight"].tolist())
+        result = tally(answers, seed, own["weight"].tolist(), grader=run.answers)
         kept = result.answer is not None and result.votes >= min_votes
         rows.append((problem.id, result.answer, result.votes, result.tied, kept))
     frame = pd.DataFrame(rows, columns=["problem_id", "answer", "votes", "tied", "kept"])
@@ -38,8 +38,8 @@ def vote(run: Run, transcript: Transcript, *, min_votes: int) -> Consensus:
         votes=run.store.put_frame(frame),
         kept=len(kept_rows),
         dropped=len(dropped_rows),
-        kept_accuracy=label_accuracy(asked, _by_id(kept_rows)),
-        dropped_accuracy=label_accuracy(asked, _by_id(dropped_rows)),
+        kept_accuracy=label_accuracy(asked, _by_id(kept_rows), grader=run.answers),
+        dropped_accuracy=label_accuracy(asked, _by_id(dropped_rows), grader=run.answers),
     )
 
 

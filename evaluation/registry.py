@@ -24,7 +24,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -164,6 +164,15 @@ class _Named(Protocol):
     def module_of(self, name: str) -> str: ...
 
 
+@runtime_checkable
+class NamesModule(Protocol):
+    """Metadata of a text field that names code: a result depends on the module of the code."""
+
+    def module_of(self, name: str) -> str:
+        """Dotted name of the module."""
+        ...
+
+
 class OneOf:
     """Makes a `str` field of a pydantic model accept only the names of a registry, like a Literal.
 
@@ -173,6 +182,10 @@ class OneOf:
 
     def __init__(self, registry: _Named) -> None:
         self.registry = registry
+
+    def module_of(self, name: str) -> str:
+        """The module that added the entry."""
+        return self.registry.module_of(name)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """The schema of a Literal of the names."""

@@ -40,9 +40,11 @@ def benchmark(config: Benchmark) -> Compared:
     bases = identify_bases([config.base_model], trust, prompts=prompts)
     mixed = identify_bases(config.base_models, trust, prompts=prompts) if config.base_models else None
     encoder = identify_encoder(config.encoder) if config.encoder else None
-    problems = {seed: prepare(config.problems, seed=seed, draw=0) for seed in config.seeds}
+    problems = {seed: prepare(config.problems, grader=config.answers, seed=seed, draw=0) for seed in config.seeds}
     other = {
-        seed: prepare_transfer(config.transfer, config.problems, seed=seed) if config.transfer else None
+        seed: prepare_transfer(config.transfer, config.problems, grader=config.answers, seed=seed)
+        if config.transfer
+        else None
         for seed in config.seeds
     }
     job = open_benchmark(config, bases, mixed=mixed, problems=problems, transfer=other)

@@ -27,7 +27,7 @@ class Evaluation(Record):
 def evaluate(config: Measurement) -> Evaluation:
     """Measure one generation on other problems, with the settings that it was made with."""
     found = find_measured(config)
-    problems = prepare_held_out(config.held_out, config.seed)
+    problems = prepare_held_out(config.held_out, grader=found.config.answers, seed=config.seed)
     run = run_of(found.config, found.bases)
     run = run.labelled(f"evaluate generation {found.society.generation}")
     debated = assess(run, found.society, x=problems, settings=found.config.settings)

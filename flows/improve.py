@@ -49,7 +49,7 @@ def grow(config: Config) -> Improvement:
     bases = identify_bases(config.bases, config.trust_remote_code, prompts=config.prompts.texts)
     settings = config.settings
     start = resolve_start(config, bases)
-    problems = prepare(config.problems, seed=config.seed, draw=start.first_generation - 1)
+    problems = prepare(config.problems, grader=config.answers, seed=config.seed, draw=start.first_generation - 1)
     job = open_lineage(config, bases, problems=problems, start=start)
     announce(config, job, start=start)
     run = run_of(config, bases)
@@ -63,7 +63,9 @@ def grow(config: Config) -> Improvement:
         record(Filed(job=job, config=config, problems=problems), generations[0], debated=debated)
         for generation in range(start.first_generation, start.first_generation + config.iterations):
             if config.problems.renew:
-                problems = renew(problems, config.problems, seed=config.seed, draw=generation - 1)
+                problems = renew(
+                    problems, config.problems, grader=config.answers, seed=config.seed, draw=generation - 1
+                )
             new = iterate(run, society, problems=problems, settings=settings, generation=generation)
             filed = Filed(job=job, config=config, problems=problems)
             parent = newest = register(filed, new, bases=bases, parent=parent)
@@ -80,7 +82,7 @@ def grow(config: Config) -> Improvement:
             newest,
             champion,
             debates=(debated, measured),
-            level=config.promotion.level,
+            config=config,
             who=f"flow run {start.flow_run_id}",
         )
     warnings = generation_warnings(generations, config.sampling.max_new_tokens)

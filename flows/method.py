@@ -49,7 +49,7 @@ def run_method(name: MethodName, config: Config, *, run: Run, questions: Questio
         here = run.labelled(f"{method.title} · seed {config.seed} · iteration {iteration}")
         if iteration:
             if config.problems.renew:
-                sets = renew(sets, config.problems, seed=config.seed, draw=iteration - 1)
+                sets = renew(sets, config.problems, grader=config.answers, seed=config.seed, draw=iteration - 1)
             learned = learn_by(method, config, run=here, society=society, problems=sets.train)
             society = learned.society
         answered = assess(here, society, x=sets.evaluation, settings=answering)

@@ -11,13 +11,14 @@ from tasks import steps
 
 
 def run_of(config: Config | Benchmark, bases: Bases) -> Run:
-    """A run with cached steps on these base models, with the engine, the runner and the prompts of a config."""
+    """A run with cached steps on these base models; engine, runner, prompts and grader are those of the config."""
     return Run(
         steps=steps,
         bases=bases,
         engine=config.engine,
         store=Store(current_home().artifacts),
         prompts=config.prompts.texts,
+        answers=config.answers,
         runner=config.runner,
         name=config.society,
         progress=progress,

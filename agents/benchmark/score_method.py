@@ -68,7 +68,7 @@ def score_method(
     answered = [each.responses for each in rounds]
     responses = read_responses(store, answered)
     asked = read_problems(store, problems)
-    right, alone = problem_values(asked, responses, seed, method.answers)
+    right, alone = problem_values(asked, responses, seed, method.answers, grader=run.answers)
     frame = pd.DataFrame({"problem_id": list(right), "right": list(right.values()), "alone": list(alone.values())})
     sampled, tuned = (learned.sampled, learned.tuned) if learned else ((), [])
     outcome = Outcome(
@@ -96,8 +96,8 @@ def score_method(
             seconds=sum(each.seconds for each in rounds),
         ),
         diversity=diversity,
-        rounds=[] if method.matched else score_debate(asked, responses, seed).rounds,
-        changes=changes(asked, responses),
+        rounds=[] if method.matched else score_debate(asked, responses, seed, grader=run.answers).rounds,
+        changes=changes(asked, responses, grader=run.answers),
     )
     return MethodScore(
         outcome=outcome, values=store.put_frame(frame), society=society, problems=problems, answered=answered

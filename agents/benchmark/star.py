@@ -16,7 +16,6 @@ from agents.records import Consensus, Responses, Transcript
 from agents.run import Run
 from agents.society import Agent
 from agents.store import Artifact
-from evaluation.answers.equality import equivalent
 from evaluation.frames import text_or_none
 
 
@@ -36,13 +35,13 @@ def rationalise(run: Run, agents: Sequence[Agent], *, transcript: Transcript, sa
     """
     started = time.monotonic()
     first = run.store.frame(transcript.responses[0])
-    said = Said(first, run.prompts)
+    said = Said(first, run.prompts, run.answers)
     answers = dict(zip(zip(first["problem_id"], first["index"], strict=True), first["answer"], strict=True))
     turns = [
         (agent, problem)
         for agent in agents
         for problem in read_problems(run.store, transcript.problems)
-        if not equivalent(text_or_none(answers[problem.id, agent.index]), problem.answer)
+        if not run.answers.equivalent(text_or_none(answers[problem.id, agent.index]), problem.answer)
     ]
     requests = [
         Request(
@@ -60,7 +59,7 @@ def rationalise(run: Run, agents: Sequence[Agent], *, transcript: Transcript, sa
     with run.progress(f"{run.label} · rationalise") as tell:
         completions = run.complete(requests, sampling, tell) if requests else []
     personas = [said.persona(problem, agent.index) for agent, problem in turns]
-    retries = frame_of(1, turns, completions=completions, personas=personas)
+    retries = frame_of(1, turns, completions=completions, personas=personas, grader=run.answers)
     return Responses(
         responses=run.store.put_frame(with_retries(first, retries)),
         sampled_tokens=int(retries["sampled_tokens"].sum()),

@@ -42,7 +42,7 @@ def debate(
     round_ = transcript.next_round
     problems = read_problems(run.store, transcript.problems)
     earlier = read_responses(run.store, transcript.responses)
-    said = Said(earlier, run.prompts)
+    said = Said(earlier, run.prompts, run.answers)
     ended = said.agreed(round_ - 1) if rules.stop_on_consensus else set()
     frame = carry(earlier, [p for p in problems if p.id in ended], round_)
     turns = list(product(agents, [p for p in problems if p.id not in ended]))
@@ -91,7 +91,9 @@ class _Round:
         ]
         completions = self.run.complete(requests, self.sampling, lambda done, _: on_progress(before + done, total))
         personas = [self.said.persona(problem, agent.index) for agent, problem in turns]
-        return frame_of(self.number, turns, completions=completions, personas=personas, read=read)
+        return frame_of(
+            self.number, turns, completions=completions, personas=personas, grader=self.run.answers, read=read
+        )
 
     def _read(self, turns: Turns, reached: Sequence[list[int]], stream: Stream, on_progress: OnProgress) -> list[Read]:
         """What each agent reads of round m-1: a summary by the agent's base, the full responses, or nothing.
@@ -104,7 +106,7 @@ class _Round:
         ]
         form, prompts = FORMATS[self.rules.messages], self.run.prompts
         if not self.rules.summarize:
-            words = [form.listed(prompts, each) if each else None for each in others]
+            words = [form.listed(prompts, each, self.run.answers) if each else None for each in others]
             return [Read(each, indices) for each, indices in zip(words, reached, strict=True)]
         asked = [
             Request(
@@ -122,7 +124,7 @@ class _Round:
         for responses, indices in zip(others, reached, strict=True):
             if responses:
                 summary = next(summaries)
-                message, fallback = form.read(summary.text, responses)
+                message, fallback = form.read(summary.text, responses, self.run.answers)
                 read.append(Read(message, indices, written=summary, fallback=fallback))
             else:
                 read.append(Read(None, indices))

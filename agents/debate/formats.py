@@ -8,6 +8,7 @@ from typing import Protocol
 from agents.debate.messages import message_of, read_message
 from agents.debate.prompts import Prompts
 from agents.engines.chat import Message
+from evaluation.answers.grader import Grader
 from evaluation.registry import Registry
 
 
@@ -18,14 +19,14 @@ class Format(Protocol):
         """The message to the summariser."""
         ...
 
-    def read(self, summary: str, responses: list[str]) -> tuple[str, bool | None]:
+    def read(self, summary: str, responses: list[str], grader: Grader) -> tuple[str, bool | None]:
         """The text that a critic reads, and whether it was built from the responses because the summary is not valid.
 
         The second value is None if every summary is valid in this format.
         """
         ...
 
-    def listed(self, prompts: Prompts, responses: list[str]) -> str:
+    def listed(self, prompts: Prompts, responses: list[str], grader: Grader) -> str:
         """The text that a critic reads if responses are not summarised."""
         ...
 
@@ -40,11 +41,11 @@ class Prose:
         """A request for a summary."""
         return prompts.summary_of(question, responses)
 
-    def read(self, summary: str, responses: list[str]) -> tuple[str, bool | None]:
+    def read(self, summary: str, responses: list[str], grader: Grader) -> tuple[str, bool | None]:
         """The summary, unchanged."""
         return summary, None
 
-    def listed(self, prompts: Prompts, responses: list[str]) -> str:
+    def listed(self, prompts: Prompts, responses: list[str], grader: Grader) -> str:
         """The full responses, numbered."""
         return prompts.listed(responses)
 
@@ -57,14 +58,14 @@ class Json:
         """A request for a JSON message."""
         return prompts.json_summary_of(question, responses)
 
-    def read(self, summary: str, responses: list[str]) -> tuple[str, bool | None]:
+    def read(self, summary: str, responses: list[str], grader: Grader) -> tuple[str, bool | None]:
         """The message, rewritten from its validated values, or built from the responses if it is not valid."""
         message = read_message(summary, len(responses))
-        return (message or message_of(responses)).model_dump_json(), message is None
+        return (message or message_of(responses, grader)).model_dump_json(), message is None
 
-    def listed(self, prompts: Prompts, responses: list[str]) -> str:
+    def listed(self, prompts: Prompts, responses: list[str], grader: Grader) -> str:
         """A message built from the responses."""
-        return message_of(responses).model_dump_json()
+        return message_of(responses, grader).model_dump_json()
 
 
 FORMATS.add("text")(Prose())

@@ -42,7 +42,7 @@ def generate(
     ]
     with run.progress(f"{run.label} · generate") as tell:
         completions = run.complete(requests, sampling, tell)
-    frame = frame_of(1, turns, completions=completions, personas=given)
+    frame = frame_of(1, turns, completions=completions, personas=given, grader=run.answers)
     return Responses(
         responses=run.store.put_frame(frame),
         sampled_tokens=int(frame["sampled_tokens"].sum()),

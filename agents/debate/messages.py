@@ -15,7 +15,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from evaluation.answers.extract import MAX_ANSWER_CHARS, extract_answer
+from evaluation.answers.extract import MAX_ANSWER_CHARS
+from evaluation.answers.grader import Grader
 
 MAX_MESSAGE_CHARS = 100_000
 """Length of the longest text that is parsed."""
@@ -63,9 +64,9 @@ def read_message(text: str, agents: int) -> Statements | None:
     return message if len(message.agents) == agents else None
 
 
-def message_of(responses: Sequence[str]) -> Statements:
+def message_of(responses: Sequence[str], grader: Grader) -> Statements:
     """A message built from responses: their extracted answers, and their first lines as steps, cut to the limits."""
-    return Statements(agents=[Statement(answer=_cut(extract_answer(each)), steps=_steps(each)) for each in responses])
+    return Statements(agents=[Statement(answer=_cut(grader.extract(each)), steps=_steps(each)) for each in responses])
 
 
 def _steps(response: str) -> list[str]:

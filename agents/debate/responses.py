@@ -10,7 +10,7 @@ from agents.debate.prompts import Prompts
 from agents.engines.chat import Message
 from agents.engines.protocol import Completion
 from agents.society import Agent
-from evaluation.answers.extract import extract_answer
+from evaluation.answers.grader import Grader
 from evaluation.answers.vote import unanimous
 from evaluation.frames import text_or_none
 from evaluation.problems.problem import Problem
@@ -55,12 +55,13 @@ class Read:
     """Whether the words were built from the responses, as the summariser's JSON was not valid; None without JSON."""
 
 
-def frame_of(
+def frame_of(  # noqa: PLR0913, a row is made of them all
     round_: int,
     turns: Sequence[tuple[Agent, Problem]],
     *,
     completions: Sequence[Completion],
     personas: Sequence[str | None],
+    grader: Grader,
     read: Sequence[Read] | None = None,
 ) -> pd.DataFrame:
     """The responses of one round, with the columns of `COLUMNS`.
@@ -70,6 +71,7 @@ def frame_of(
         turns: the agent and the problem of each response.
         completions: the response of each turn.
         personas: the persona of the agent of each turn, or None.
+        grader: finds the answers in the responses.
         read: what the agent of each turn read before it answered; None in round 1.
     """
     rows = []
@@ -83,7 +85,7 @@ def frame_of(
                 agent.index,
                 round_,
                 c.text,
-                extract_answer(c.text),
+                grader.extract(c.text),
                 r.words if r else None,
                 c.prompt_tokens + (written.prompt_tokens if written else 0),
                 c.sampled_tokens + (written.sampled_tokens if written else 0),
@@ -108,14 +110,15 @@ def carry(earlier: pd.DataFrame, problems: Sequence[Problem], round_: int) -> pd
 class Said:
     """Looks up responses by (problem, agent index, round)."""
 
-    def __init__(self, responses: pd.DataFrame, prompts: Prompts) -> None:
+    def __init__(self, responses: pd.DataFrame, prompts: Prompts, grader: Grader) -> None:
         """Index the responses.
 
         Args:
             responses: all agents in one round or more from the first, columns of COLUMNS.
             prompts: what the agents were asked.
+            grader: decides which answers are the same.
         """
-        self.responses, self.prompts = responses, prompts
+        self.responses, self.prompts, self.grader = responses, prompts, grader
         keys = zip(responses["problem_id"], responses["index"], responses["round"], strict=True)
         # A frame may give back a missing persona as NaN.
         personas = (persona if isinstance(persona, str) else None for persona in responses["persona"])
@@ -143,7 +146,7 @@ class Said:
         return {
             str(id_)
             for id_, answers in here.groupby("problem_id")["answer"]
-            if unanimous([answer if isinstance(answer, str) else None for answer in answers])
+            if unanimous(list(map(text_or_none, answers)), grader=self.grader)
         }
 
     def conversation(self, problem: Problem, index: int, rounds: int) -> list[Message]:

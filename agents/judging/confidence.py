@@ -45,7 +45,7 @@ def confidence(run: Run, society: Society, *, transcript: Transcript) -> Respons
     started = time.monotonic()
     engine = resident(run.bases, run.runner, run.store.folders)
     responses = read_responses(run.store, transcript.responses)
-    said = Said(responses, run.prompts)
+    said = Said(responses, run.prompts, run.answers)
     asked = {problem.id: problem for problem in read_problems(run.store, transcript.problems)}
     last = responses[responses["round"] == responses["round"].max()].reset_index(drop=True)
     speakers = {(agent.role, agent.index): agent for agent in society.agents}

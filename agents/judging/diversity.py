@@ -53,7 +53,7 @@ def diversity(run: Run, agents: Sequence[Agent], *, transcript: Transcript, enco
     embed = _encoder(encoder, str(engine.of(0).model.device)) if encoder else None
     problems = read_problems(run.store, transcript.problems)
     responses = read_responses(run.store, transcript.responses)
-    round_, said = len(transcript.rounds), Said(responses, run.prompts)
+    round_, said = len(transcript.rounds), Said(responses, run.prompts, run.answers)
     here = responses[responses["round"] == round_].set_index(["problem_id", "index"])
     table = here[["text", "answer", "finished"]].to_dict("index")
     rows = [[table[problem.id, agent.index] for problem in problems] for agent in agents]
@@ -65,6 +65,7 @@ def diversity(run: Run, agents: Sequence[Agent], *, transcript: Transcript, enco
     shape = len(agents), len(problems)
     some = min(EMBEDDED, len(problems))
     words = [str(row["text"]) for each in rows for row in each[:some]]
+    answers = [[text_or_none(row["answer"]) for row in column] for column in zip(*rows, strict=True)]
     readers = [Reader(engine.of(agent.index), agent.adapter) for agent in agents]
     with run.progress(f"{run.label} · diversity") as tell:
         judged = _judged(readers, texts, shape, tell)
@@ -75,7 +76,7 @@ def diversity(run: Run, agents: Sequence[Agent], *, transcript: Transcript, enco
         dissimilarity=embedding_dissimilarity(embed(words).reshape(len(agents), some, -1))
         if embed and len(agents) > 1
         else None,
-        consensus=consensus([[text_or_none(row["answer"]) for row in column] for column in zip(*rows, strict=True)]),
+        consensus=consensus(answers, grader=run.answers),
         styles=style_shares([[reasoning_style(str(row["text"])) for row in each] for each in rows]),
     )
 

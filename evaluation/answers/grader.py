@@ -26,7 +26,9 @@ from evaluation.registry import Registry
 
 
 class Grader(Record):
-    """How answers are found and compared. A subclass has a field `kind`, whose value is its name in GRADERS."""
+    """How answers are found and compared. A subclass narrows `kind` to its name in GRADERS."""
+
+    kind: str
 
     def extract(self, text: str) -> str | None:
         """The answer in a response; None if it has no answer, or none that is certain.

@@ -7,7 +7,8 @@ from itertools import chain
 
 from pydantic import Field
 
-from evaluation.answers.equality import equivalent
+from evaluation.answers.grader import Grader
+from evaluation.answers.kinds.math import MATH
 from evaluation.record import Record
 
 
@@ -21,16 +22,23 @@ class Tally(Record):
     agrees: list[bool] = Field(description="Per agent, in order, whether it gave the winning answer.")
 
 
-def tally(answers: Sequence[str | None], seed: int | str, weights: Sequence[float] | None = None) -> Tally:
+def tally(
+    answers: Sequence[str | None],
+    seed: int | str,
+    weights: Sequence[float] | None = None,
+    *,
+    grader: Grader = MATH,
+) -> Tally:
     """Count the votes of one problem.
 
-    An answer gets the votes of all agents whose answer is `equivalent` to it. The answer with the greatest sum of
+    An answer gets the votes of all agents whose answer is equivalent to it. The answer with the greatest sum of
     weights wins: the one with the most votes, if all weigh the same. The seed breaks ties. None is no vote.
 
     Args:
         answers: one per agent, in the order of the agents.
         seed: breaks ties; the same seed and the same answers give the same outcome in every process.
         weights: one per agent, finite and not negative; None if all weigh the same.
+        grader: decides which answers are equivalent.
 
     Raises:
         ValueError: a weight is negative or not finite, or there are more or fewer weights than answers.
@@ -45,14 +53,14 @@ def tally(answers: Sequence[str | None], seed: int | str, weights: Sequence[floa
     if not held:
         return Tally(answer=None, votes=0, voters=0, tied=False, agrees=[False] * len(answers))
     # Exact sums, so that the order of the agents does not matter.
-    sums = {a: math.fsum(chain.from_iterable(own for b, own in held.items() if equivalent(a, b))) for a in held}
+    sums = {a: math.fsum(chain.from_iterable(own for b, own in held.items() if grader.equivalent(a, b))) for a in held}
     most = max(sums.values())
     options: list[str] = []
     for answer in held:
-        if sums[answer] == most and not any(equivalent(answer, option) for option in options):
+        if sums[answer] == most and not any(grader.equivalent(answer, option) for option in options):
             options.append(answer)
     winner = random.Random(f"vote:{seed}").choice(options)
-    agrees = [equivalent(answer, winner) for answer in answers]
+    agrees = [grader.equivalent(answer, winner) for answer in answers]
     return Tally(
         answer=winner,
         votes=sum(agrees),
@@ -62,9 +70,9 @@ def tally(answers: Sequence[str | None], seed: int | str, weights: Sequence[floa
     )
 
 
-def unanimous(answers: Sequence[str | None]) -> bool:
+def unanimous(answers: Sequence[str | None], *, grader: Grader = MATH) -> bool:
     """Whether all agents gave the winning answer, and there is at least one agent. See `tally`."""
-    return 0 < len(answers) == tally(answers, seed=0).votes
+    return 0 < len(answers) == tally(answers, seed=0, grader=grader).votes
 
 
 def majority(answers: Sequence[str | None], seed: int | str) -> str | None:

@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 import pandas as pd
 from pydantic import Field
 
-from evaluation.answers.equality import equivalent
+from evaluation.answers.grader import Grader
+from evaluation.answers.kinds.math import MATH
 from evaluation.benchmark.methods import MethodName
 from evaluation.frames import text_or_none
 from evaluation.measures.debates import Ballots
@@ -75,6 +76,7 @@ class Held(NamedTuple):
     problems: Sequence[Problem]
     responses: pd.DataFrame
     """A frame with the columns of `agents.debate.debate.COLUMNS`."""
+    grader: Grader = MATH
 
 
 class _Candidate(NamedTuple):
@@ -117,8 +119,8 @@ def _candidates(held: Held) -> Iterator[_Candidate]:
         rounds = [*ballots[problem.id].values()]
         if len(rounds) < 2:
             continue
-        went = course(rounds, problem.id, problem.answer, held.seed)
-        kind = _kind(went, rounds[-1], problem.answer)
+        went = course(rounds, problem.id, problem.answer, held.seed, grader=held.grader)
+        kind = _kind(went, any(held.grader.equivalent(answer, problem.answer) for answer, _ in rounds[-1]))
         if kind:
             turns = by_problem[problem.id]
             length = sum(len(turn["text"] or "") for turn in turns.values())
@@ -126,7 +128,8 @@ def _candidates(held: Held) -> Iterator[_Candidate]:
             yield _Candidate(order, kind, held, problem, turns, went)
 
 
-def _kind(went: Course, ended: Ballots, reference: str) -> Kind | None:
+def _kind(went: Course, one_is_right: bool) -> Kind | None:
+    """The kind of a debate, given whether an agent was right in the last round."""
     if went.kind == "corrected":
         return "corrected"
     if went.kind == "spoiled":
@@ -135,7 +138,7 @@ def _kind(went: Course, ended: Ballots, reference: str) -> Kind | None:
         return "split"
     if went.right:
         return None
-    if any(equivalent(answer, reference) for answer, _ in ended):
+    if one_is_right:
         return "alone"
     return "deceived" if went.kind == "agreed" else None
 
@@ -157,7 +160,7 @@ def _debate(candidate: _Candidate) -> Debate:
                 read=clipped(turn["summary"]) if turn["summary"] else None,
                 text=clipped(turn["text"] or ""),
                 answer=clipped(turn["answer"]) if turn["answer"] else None,
-                right=equivalent(turn["answer"], problem.answer),
+                right=held.grader.equivalent(turn["answer"], problem.answer),
             )
             for (round_, index), turn in sorted(candidate.turns.items())
             if index in agents[:MAX_AGENTS]
@@ -168,7 +171,7 @@ def _debate(candidate: _Candidate) -> Debate:
                 round=round_,
                 answer=clipped(vote.answer) if vote.answer else None,
                 votes=vote.votes,
-                right=equivalent(vote.answer, problem.answer),
+                right=held.grader.equivalent(vote.answer, problem.answer),
             )
             for round_, vote in enumerate(candidate.course.votes, start=1)
         ],

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import pandas as pd
 from pydantic import Field
 
-from evaluation.answers.equality import equivalent
+from evaluation.answers.grader import Grader
+from evaluation.answers.kinds.math import MATH
 from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
 from evaluation.frames import text_or_none
 from evaluation.measures.debates import society_right
@@ -109,36 +110,36 @@ class Row(ResponseShares):
 
 
 def problem_values(
-    problems: Sequence[Problem], responses: pd.DataFrame, seed: int, answers: str
+    problems: Sequence[Problem], responses: pd.DataFrame, seed: int, answers: str, *, grader: Grader = MATH
 ) -> tuple[dict[str, float], dict[str, float]]:
     """By problem id: whether the method's answer is right (1, 0), and the share of its agents right in round 1.
 
     Args:
-        problems, responses, seed: as for `evaluation.measures.debates.society_right`.
+        problems, responses, seed, grader: as for `evaluation.measures.debates.society_right`.
         answers: `Method.answers`; for `sample` both results are the share right in round 1.
     """
     references = {problem.id: problem.answer for problem in problems}
     firsts: dict[str, list[bool]] = defaultdict(list)
     first = responses[responses["round"] == 1]
     for id_, answer in zip(first["problem_id"], first["answer"], strict=True):
-        firsts[id_].append(equivalent(text_or_none(answer), references[id_]))
+        firsts[id_].append(grader.equivalent(text_or_none(answer), references[id_]))
     alone = {problem.id: sum(firsts[problem.id]) / len(firsts[problem.id]) for problem in problems}
     if answers == "sample":
         return alone, alone
-    voted = society_right(problems, responses, seed)
+    voted = society_right(problems, responses, seed, grader=grader)
     return {problem.id: float(right) for problem, right in zip(problems, voted, strict=True)}, alone
 
 
-def changes(problems: Sequence[Problem], responses: pd.DataFrame) -> Changes | None:
+def changes(problems: Sequence[Problem], responses: pd.DataFrame, *, grader: Grader = MATH) -> Changes | None:
     """How often agents corrected and spoiled their own answers after reading the others; None for a single round.
 
     Args:
-        problems, responses: as for `evaluation.measures.debates.score_debate`.
+        problems, responses, grader: as for `evaluation.measures.debates.score_debate`.
     """
     references = {problem.id: problem.answer for problem in problems}
     columns = (responses[name] for name in ("problem_id", "index", "round", "answer"))
     right = {
-        (id_, index, round_): equivalent(text_or_none(answer), references[id_])
+        (id_, index, round_): grader.equivalent(text_or_none(answer), references[id_])
         for id_, index, round_, answer in zip(*columns, strict=True)
     }
     pairs = [

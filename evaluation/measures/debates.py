@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from evaluation.answers.equality import equivalent
+from evaluation.answers.grader import Grader
+from evaluation.answers.kinds.math import MATH
 from evaluation.answers.vote import Tally, tally, vote_seed
 from evaluation.frames import text_or_none
 from evaluation.problems.problem import Problem
@@ -24,12 +25,15 @@ Ballots = list[tuple[str | None, float]]
 """Per agent, its answer and the weight of its vote."""
 
 
-def label_accuracy(problems: Sequence[Problem], labels: Mapping[str, str | None]) -> float | None:
+def label_accuracy(
+    problems: Sequence[Problem], labels: Mapping[str, str | None], *, grader: Grader = MATH
+) -> float | None:
     """Share of pseudo-labels that are right, 0..1; None if there are no labels.
 
     Args:
         problems: with their reference answers; there may be more problems than labels.
         labels: by problem id; a label of None counts as wrong.
+        grader: decides which answers are equivalent.
 
     Raises:
         ValueError: a label belongs to a problem that is not in `problems`.
@@ -40,10 +44,12 @@ def label_accuracy(problems: Sequence[Problem], labels: Mapping[str, str | None]
     unknown = sorted(labels.keys() - references.keys())
     if unknown:
         raise ValueError(f"{len(unknown)} labels belong to problems not in the problem set; the first is {unknown[0]}")
-    return mean([equivalent(label, references[problem_id]) for problem_id, label in labels.items()])
+    return mean([grader.equivalent(label, references[problem_id]) for problem_id, label in labels.items()])
 
 
-def score_debate(problems: Sequence[Problem], responses: pd.DataFrame, seed: int) -> DebateScores:
+def score_debate(
+    problems: Sequence[Problem], responses: pd.DataFrame, seed: int, *, grader: Grader = MATH
+) -> DebateScores:
     """Score one debate.
 
     Args:
@@ -54,6 +60,7 @@ def score_debate(problems: Sequence[Problem], responses: pd.DataFrame, seed: int
             `evaluation.answers.vote.tally`. The columns finished and carried, if there are any, are those of
             `response_shares`. Other columns are ignored.
         seed: breaks ties of the majority votes, see `vote_seed`.
+        grader: decides which answers are equivalent.
 
     Raises:
         ValueError: a column or row is missing, a row is there twice, or a row belongs to a problem not in `problems`.
@@ -62,9 +69,10 @@ def score_debate(problems: Sequence[Problem], responses: pd.DataFrame, seed: int
     scores: list[RoundScore] = []
     shares: list[float] = []
     for number, (indices, ballots) in enumerate(rounds, start=1):
-        right = np.array([[equivalent(answer, p.answer) for answer, _ in ballots[p.id]] for p in problems], dtype=float)
-        votes = [count(ballots[p.id], vote_seed(seed, number, p.id)) for p in problems]
-        voted = [float(equivalent(vote.answer, p.answer)) for vote, p in zip(votes, problems, strict=True)]
+        same = grader.equivalent
+        right = np.array([[same(answer, p.answer) for answer, _ in ballots[p.id]] for p in problems], dtype=float)
+        votes = [count(ballots[p.id], vote_seed(seed, number, p.id), grader=grader) for p in problems]
+        voted = [float(same(vote.answer, p.answer)) for vote, p in zip(votes, problems, strict=True)]
         shares = [sum(vote.agrees) / len(vote.agrees) for vote in votes]
         alone = right.mean(axis=1).tolist()
         here = responses[responses["round"] == number]
@@ -112,24 +120,26 @@ def response_shares(responses: pd.DataFrame) -> ResponseShares:
     return ResponseShares(unanswered_share=unanswered / len(own), cut_share=None if cut is None else cut / len(own))
 
 
-def society_right(problems: Sequence[Problem], responses: pd.DataFrame, seed: int) -> list[bool]:
+def society_right(
+    problems: Sequence[Problem], responses: pd.DataFrame, seed: int, *, grader: Grader = MATH
+) -> list[bool]:
     """For each problem, in order: whether the society's answer, the vote of the last round, is right.
 
     Args:
-        problems, responses, seed: as for `score_debate`, whose `accuracy` is the mean of the result.
+        problems, responses, seed, grader: as for `score_debate`, whose `accuracy` is the mean of the result.
 
     Raises:
         ValueError: as `score_debate`.
     """
     rounds = _ballots_by_round(problems, responses)
     _, ballots = rounds[-1]
-    votes = (count(ballots[p.id], vote_seed(seed, len(rounds), p.id)) for p in problems)
-    return [equivalent(vote.answer, p.answer) for vote, p in zip(votes, problems, strict=True)]
+    votes = (count(ballots[p.id], vote_seed(seed, len(rounds), p.id), grader=grader) for p in problems)
+    return [grader.equivalent(vote.answer, p.answer) for vote, p in zip(votes, problems, strict=True)]
 
 
-def count(ballots: Ballots, seed: str) -> Tally:
+def count(ballots: Ballots, seed: str, *, grader: Grader = MATH) -> Tally:
     """The weighted vote of one problem in one round. See `evaluation.answers.vote.tally`."""
-    return tally([answer for answer, _ in ballots], seed, [weight for _, weight in ballots])
+    return tally([answer for answer, _ in ballots], seed, [weight for _, weight in ballots], grader=grader)
 
 
 def _role(round: int) -> Role:

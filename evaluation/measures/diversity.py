@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from evaluation.answers.grader import Grader
+from evaluation.answers.kinds.math import MATH
 from evaluation.answers.vote import tally
 from evaluation.measures.styles import Styles
 from evaluation.record import Record
@@ -112,19 +114,20 @@ def embedding_dissimilarity(embeddings: Array) -> Estimate | None:
     return _mean(1.0 - cosines[:, first, second].mean(axis=1))
 
 
-def consensus(answers: Sequence[Sequence[str | None]]) -> Estimate:
+def consensus(answers: Sequence[Sequence[str | None]], *, grader: Grader = MATH) -> Estimate:
     """Share of the agents that give the majority answer (`evaluation.answers.vote.tally`), mean over problems, 0..1.
 
     An agent without an answer agrees with nobody but stays in the count; if no agent has one, the share is 0.
 
     Args:
         answers: by problem, then by agent.
+        grader: decides which answers are equivalent.
 
     Raises:
         ValueError: no problems.
     """
     # The seed changes nothing: tied answers have equally many agents.
-    return _mean([sum(tally(each, seed=0).agrees) / len(each) for each in answers])
+    return _mean([sum(tally(each, seed=0, grader=grader).agrees) / len(each) for each in answers])
 
 
 def _mean(values: Sequence[float] | Array) -> Estimate:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Literal, NamedTuple, TypeVar
 
-from evaluation.answers.equality import equivalent
+from evaluation.answers.grader import Grader
+from evaluation.answers.kinds.math import MATH
 from evaluation.answers.vote import Tally, vote_seed
 from evaluation.measures.debates import Ballots, count
 
@@ -31,7 +32,7 @@ class Course(NamedTuple):
         return self.votes[-1]
 
 
-def course(rounds: Sequence[Ballots], problem_id: str, reference: str, seed: int) -> Course:
+def course(rounds: Sequence[Ballots], problem_id: str, reference: str, seed: int, *, grader: Grader = MATH) -> Course:
     """How a debate went, according to the same votes as its scores.
 
     Args:
@@ -39,10 +40,12 @@ def course(rounds: Sequence[Ballots], problem_id: str, reference: str, seed: int
         problem_id: `Problem.id`, which breaks ties together with the seed.
         reference: the right answer.
         seed: the run's seed.
+        grader: decides which answers are equivalent.
     """
-    votes = [count(ballots, vote_seed(seed, number, problem_id)) for number, ballots in enumerate(rounds, start=1)]
+    seeds = (vote_seed(seed, number, problem_id) for number in range(1, len(rounds) + 1))
+    votes = [count(ballots, each, grader=grader) for ballots, each in zip(rounds, seeds, strict=True)]
     first, last = votes[0], votes[-1]
-    right, right_at_first = (equivalent(vote.answer, reference) for vote in (last, first))
+    right, right_at_first = (grader.equivalent(vote.answer, reference) for vote in (last, first))
     kind: Kind = "agreed" if all(last.agrees) else "split"
     if last.tied:
         kind = "split"

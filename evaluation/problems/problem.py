@@ -2,8 +2,11 @@
 
 import hashlib
 import unicodedata
+from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from evaluation.answers.grader import Grader
 
 MAX_QUESTION_CHARS = 20_000
 
@@ -41,3 +44,18 @@ class Problem(BaseModel):
     def id(self) -> str:
         """Digest of the question, so that the same question has the same id in every file."""
         return question_id(self.question)
+
+
+def check_references(problems: Iterable[Problem], grader: Grader) -> None:
+    """Refuse problems whose reference answer no response could equal.
+
+    Raises:
+        ProblemFileError: the message names the first such question, its answer and the fault.
+    """
+    for problem in problems:
+        fault = grader.fault(problem.answer)
+        if fault:
+            raise ProblemFileError(
+                f"the reference answer {problem.answer!r:.80} of {problem.question!r:.80} does not fit "
+                f"answers.kind {grader.kind}: {fault}"
+            )

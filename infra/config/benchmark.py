@@ -15,10 +15,12 @@ from agents.judging.embedding import MINILM
 from agents.run import Runner
 from agents.training.methods import METHODS as TRAINING
 from agents.training.settings import FinetuneSettings
+from evaluation.answers.grader import GRADERS, Grader
 from evaluation.benchmark.methods import METHODS, REFERENCE, Method, MethodName
 from evaluation.problems.settings import Problems, Transfer
 from infra.config.job import (
     AGENTS,
+    ANSWERS,
     DEBATE,
     ENGINE,
     FINETUNE,
@@ -72,6 +74,7 @@ class Benchmark(BaseModel):
     agents: int = AGENTS
     debate: Annotated[DebateSettings, folded(DebateSettings)] = DEBATE
     prompts: Annotated[PromptSettings, folded(PromptSettings)] = PROMPTS
+    answers: Annotated[Grader, Kinds(GRADERS, tag="kind", default="math")] = ANSWERS
     encoder: str | None = Field(
         default=MINILM,
         min_length=1,

@@ -22,6 +22,8 @@ from agents.run import Runner
 from agents.training.methods import METHODS
 from agents.training.methods.sft import Sft
 from agents.training.settings import FinetuneSettings
+from evaluation.answers.grader import GRADERS, Grader
+from evaluation.answers.kinds.math import Math
 from evaluation.problems.settings import (
     ANSWER_FIELD,
     ARITHMETIC,
@@ -100,6 +102,12 @@ DEBATE: Any = Field(
     description="How a debate is held. None: the defaults.",
     json_schema_extra=CLOSED,
 )
+ANSWERS: Any = Field(
+    default_factory=Math,
+    title="Answers",
+    description="How answers are found in responses and compared. None: the defaults.",
+    json_schema_extra=CLOSED,
+)
 PROMPTS: Any = Field(
     default_factory=PromptSettings,
     title="Prompts",
@@ -173,6 +181,7 @@ class Config(BaseModel):
     agents: int = AGENTS
     debate: Annotated[DebateSettings, folded(DebateSettings)] = DEBATE
     prompts: Annotated[PromptSettings, folded(PromptSettings)] = PROMPTS
+    answers: Annotated[Grader, Kinds(GRADERS, tag="kind", default="math")] = ANSWERS
     sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
     finetune: Annotated[FinetuneSettings, Kinds(METHODS, tag="method", default="sft")] = FINETUNE
     promotion: Annotated[Promotion, folded(Promotion)] = Field(

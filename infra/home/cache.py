@@ -23,7 +23,7 @@ from prefect.tasks import exponential_backoff
 from pydantic import BaseModel
 
 from agents.store import Artifact, Store
-from evaluation.registry import OneOf
+from evaluation.registry import NamesModule
 from infra.home.home import current_home
 from infra.home.sources import source_digest
 
@@ -129,7 +129,9 @@ def _plain(value: Any, modules: set[str]) -> Any:
     """A parameter as JSON; adds the modules of its class and of the registry entries that it names to `modules`."""
     if isinstance(value, BaseModel):
         infos = type(value).model_fields
-        named = {field: [each for each in info.metadata if isinstance(each, OneOf)] for field, info in infos.items()}
+        named = {
+            field: [each for each in info.metadata if isinstance(each, NamesModule)] for field, info in infos.items()
+        }
         return _fields(value, named, modules)
     if is_dataclass(value) and not isinstance(value, type):
         return _fields(value, {field.name: [] for field in fields_of(value)}, modules)
@@ -142,11 +144,11 @@ def _plain(value: Any, modules: set[str]) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be part of a cache key; pass a record or a plain value")
 
 
-def _fields(value: Any, registries: Mapping[str, Sequence[OneOf]], modules: set[str]) -> dict[str, Any]:
-    """A record's fields as JSON; `registries` maps each field to the registries in which it names an entry."""
+def _fields(value: Any, names: Mapping[str, Sequence[NamesModule]], modules: set[str]) -> dict[str, Any]:
+    """A record's fields as JSON; `names` maps each field to the metadata that knows the module which it names."""
     modules.add(type(value).__module__)
     own = {}
-    for field in registries.keys() - getattr(value, "NOT_IN_CACHE_KEY", frozenset()):
+    for field in names.keys() - getattr(value, "NOT_IN_CACHE_KEY", frozenset()):
         own[field] = _plain(getattr(value, field), modules)
-        modules.update(each.registry.module_of(own[field]) for each in registries[field])
+        modules.update(each.module_of(own[field]) for each in names[field])
     return {"is a": type(value).__qualname__, **own}

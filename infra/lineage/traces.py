@@ -20,6 +20,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from evaluation.answers.grader import Grader
+from evaluation.answers.kinds.math import MATH
 from evaluation.frames import text_or_none
 from evaluation.measures.debates import Ballots
 from evaluation.measures.worth_reading import Course, Kind, course, in_turns
@@ -36,7 +38,15 @@ _HALF_TURN_NS = 500_000
 
 
 def log_debates(
-    experiment_id: str, run_id: str, job: str, generation: int, frame: "pd.DataFrame", seed: int, limit: int = 3
+    experiment_id: str,
+    run_id: str,
+    job: str,
+    generation: int,
+    frame: "pd.DataFrame",
+    seed: int,
+    limit: int = 3,
+    *,
+    grader: Grader = MATH,
 ) -> list[str]:
     """Log debates as traces of a run; the kinds (`Course.kind`) take turns, each in the order of the frame.
 
@@ -50,6 +60,7 @@ def log_debates(
         frame: One row per turn, in reading order, with the columns question, reference, round, agent, heard, summary,
             text, answer (None if no answer was found in the text) and weight.
         seed: Seed of the job, by which tied votes are decided.
+        grader: Decides which answers are right.
         limit: The largest number of debates to log.
 
     Returns:
@@ -71,7 +82,7 @@ def log_debates(
 
     tracing = TracingClient(tracking.tracking_uri)
     start_ms = tracking.get_run(run_id).info.start_time
-    chosen = _worth_reading(_debates(frame, seed), limit)
+    chosen = _worth_reading(_debates(frame, seed, grader), limit)
     ids = []
     for place, debate in enumerate(chosen):
         problem, kind = question_id(debate.question), debate.course.kind
@@ -107,14 +118,14 @@ class _Debate:
     course: Course
 
 
-def _debates(frame: "pd.DataFrame", seed: int) -> Iterator[_Debate]:
+def _debates(frame: "pd.DataFrame", seed: int, grader: Grader) -> Iterator[_Debate]:
     for question, rows in frame.groupby("question", sort=False):
         turns = [{str(column): value for column, value in row.items()} for row in rows.to_dict("records")]
         rounds: dict[int, Ballots] = defaultdict(list)
         for turn in turns:
             rounds[turn["round"]].append((text_or_none(turn["answer"]), turn["weight"]))
         reference = turns[0]["reference"]
-        went = course([*rounds.values()], question_id(str(question)), reference, seed)
+        went = course([*rounds.values()], question_id(str(question)), reference, seed, grader=grader)
         yield _Debate(str(question), reference, turns, went)
 
 

@@ -15,6 +15,7 @@ from agents.benchmark.score_method import MethodScore
 from agents.engines.base_model import Bases
 from agents.frames import read_problems, read_responses
 from agents.store import Artifact, Store
+from evaluation.answers.grader import Grader
 from evaluation.benchmark.debates import Held, worth_reading
 from evaluation.benchmark.methods import METHODS, REFERENCE, MethodName
 from evaluation.benchmark.results import Outcome, Row, summarise
@@ -154,7 +155,7 @@ def compare_methods(config: Benchmark, job: JobRun, *, measured: list[MethodScor
         "outcomes": [each.outcome.model_dump(mode="json") for each in measured],
     }
     contents.log_text(job.run_id, json.dumps(report, indent=1), BENCHMARK)
-    debates = [debate.model_dump(mode="json") for debate in worth_reading(_held(store, measured))]
+    debates = [debate.model_dump(mode="json") for debate in worth_reading(_held(store, measured, config.answers))]
     contents.log_text(job.run_id, json.dumps(debates, indent=1), DEBATES)
     contents.log_text(job.run_id, json.dumps(versions(), indent=1), VERSIONS)
     with tempfile.TemporaryDirectory() as folder:
@@ -189,14 +190,14 @@ def report(job: JobRun) -> str:
     return str(path)
 
 
-def _held(store: Store, measured: list[MethodScore]) -> Iterator[Held]:
+def _held(store: Store, measured: list[MethodScore], grader: Grader) -> Iterator[Held]:
     """The debates of multiagent finetuning, or of untuned agents if multiagent finetuning is not compared."""
     names = {each.outcome.method for each in measured}
     name: MethodName = REFERENCE if REFERENCE in names else "debate"
     for each in measured:
         if each.outcome.method == name and not each.outcome.transfer:
             problems, said = read_problems(store, each.problems), read_responses(store, each.answered)
-            yield Held(name, each.outcome.iteration, each.outcome.seed, problems, said)
+            yield Held(name, each.outcome.iteration, each.outcome.seed, problems, said, grader)
 
 
 def _all_values(store: Store, measured: list[MethodScore]) -> pd.DataFrame:

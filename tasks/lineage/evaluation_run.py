@@ -76,7 +76,7 @@ def file_scores(measurement: Measurement, found: Found, *, debated: Transcript, 
     )
     contents.log_datasets(run.run_id, [data])
     log_numbers(run.run_id, scores)
-    show_debates(run.run_id, run, debated)
+    show_debates(run.run_id, run, debated, grader=found.config.answers)
     warnings = generation_warnings([scores], found.config.sampling.max_new_tokens)
     runs.describe(run.run_id, generations_page([scores], measurement.society, warnings))
     runs.close_job(run, "FINISHED")

@@ -11,6 +11,7 @@ from agents.store import Store
 from evaluation.measures.debates import society_right
 from evaluation.record import Record
 from evaluation.statistics.mcnemar import Comparison, compare
+from infra.config.job import Config
 from infra.home.home import current_home
 from infra.lineage import champion as moves
 from infra.lineage.societies import SocietyVersion, find_society
@@ -49,9 +50,9 @@ def champion_of(name: str, version: str | None, *, agents: int, bases: Bases) ->
 
 @task(task_run_name="generation {candidate.generation} · promotion gate")
 def gate(
-    candidate: SocietyVersion, champion: Champion, *, debates: tuple[Transcript, Transcript], level: float, who: str
+    candidate: SocietyVersion, champion: Champion, *, debates: tuple[Transcript, Transcript], config: Config, who: str
 ) -> Verdict:
-    """Move `@champion` to the candidate if it wins on the same held-out problems at this level; report the verdict.
+    """Move `@champion` to the candidate if it wins on the same held-out problems at the config's level; report the verdict.
 
     A verdict is final: the same job started again reports it and moves nothing. A candidate with the champion's own
     adapters has learned nothing, so the verdict is a tie, whatever the two debates gave by chance.
@@ -60,13 +61,15 @@ def gate(
         candidate: the newest generation.
         champion: the champion when the job began.
         debates: the candidate's debate and the champion's debate, over the same problems.
-        level: the level of significance, see `evaluation.statistics.mcnemar`.
+        config: of the job, with the level of significance, see `evaluation.statistics.mcnemar`, and the grader.
         who: who moves the alias, for the record.
     """
     store = Store(current_home().artifacts)
     asked, seed = read_problems(store, debates[0].problems), debates[0].stream.seed
-    ours, theirs = (society_right(asked, read_responses(store, debate.responses), seed) for debate in debates)
-    comparison = compare(ours, theirs, level)
+    ours, theirs = (
+        society_right(asked, read_responses(store, debate.responses), seed, grader=config.answers) for debate in debates
+    )
+    comparison = compare(ours, theirs, config.promotion.level)
     names = [f"generation {candidate.generation}", f"generation {champion.society.generation}"]
     if names[0] == names[1]:  # made by two jobs that began from the same generation
         names = [f"{names[0]} (version {candidate.version})", f"{names[1]} (version {champion.version})"]

@@ -12,6 +12,7 @@ from agents.engines.base_model import Bases
 from agents.frames import read_problems, read_responses
 from agents.records import Generation, Transcript
 from agents.store import Artifact, Store
+from evaluation.answers.grader import Grader
 from evaluation.record import Record
 from evaluation.reporting.advice import generation_warnings
 from evaluation.reporting.markdown import generations_page
@@ -104,6 +105,7 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
             society=new.society,
             bases=bases,
             prompts=config.prompts.texts,
+            answers=config.answers,
             debate=config.debate,
             sampling=config.sampling,
         )
@@ -133,15 +135,15 @@ def _log(filed: Filed, scores: GenerationScores, debated: Transcript, versions: 
     contents.log_datasets(run_id, refs if versions else refs[1:])
     warnings = generation_warnings([scores], config.sampling.max_new_tokens)
     runs.describe(run_id, generations_page([scores], job.society, warnings))
-    show_debates(run_id, job, debated)
+    show_debates(run_id, job, debated, grader=config.answers)
 
 
-def show_debates(run_id: str, job: JobRun, debated: Transcript) -> None:
+def show_debates(run_id: str, job: JobRun, debated: Transcript, *, grader: Grader) -> None:
     """Show held-out debates of a generation on a run's page: some as a table, a few as traces."""
     debates = debates_frame(Store(current_home().artifacts), debated)
     contents.log_transcripts(run_id, debates, by="question", debates=TRANSCRIPTS)
     stream = debated.stream
-    log_debates(job.experiment_id, run_id, job.job, stream.iteration, debates, stream.seed)
+    log_debates(job.experiment_id, run_id, job.job, stream.iteration, debates, stream.seed, grader=grader)
 
 
 def debates_frame(store: Store, debated: Transcript) -> pd.DataFrame:

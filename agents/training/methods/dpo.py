@@ -13,7 +13,6 @@ from agents.society import Agent
 from agents.split import Example
 from agents.training.methods import METHODS
 from agents.training.settings import FinetuneSettings
-from evaluation.answers.equality import equivalent
 from evaluation.problems.problem import Problem
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def preferences(agent: Agent, problems: Sequence[Problem], said: Said, *, consen
         words: dict[bool, list[str]] = {True: [], False: []}
         for round_ in range(1, said.rounds(problem, agent.index) + 1) if problem.id in consensus else ():
             text, answer = turns[problem.id, round_]
-            words[isinstance(answer, str) and equivalent(answer, consensus[problem.id])].append(text)
+            words[isinstance(answer, str) and said.grader.equivalent(answer, consensus[problem.id])].append(text)
         if words[True] and words[False]:
             generates = agent.role == "generator"
             asked = said.conversation(problem, agent.index, 1 if generates else rounds)[:-1]

@@ -2,7 +2,8 @@
 
 MLmodel, requirements.txt, ...     MLflow's own files
 society_pyfunc.py                  the script that loads the model; no file is a pickle
-code/                              copies of the packages agents and evaluation, without the embedded weights
+code/                              copies of the packages agents and evaluation, without the embedded weights, and
+                                   the module of a grader of the user's own
 artifacts/society/society.json     the adapter of each agent, and the settings of the debate
 artifacts/society/adapters/SHA/    each adapter once, as PEFT saved it
 artifacts/society/bases/SHA/       each base model once, except those on a hub, which are named and not copied
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 SCRIPT = Path(__file__).with_name("society_pyfunc.py")
-NEEDS = {"torch", "transformers", "peft", "safetensors", "mlflow", "pandas", "pydantic", "math-verify"}
+NEEDS = {"torch", "transformers", "peft", "safetensors", "mlflow", "pandas", "pydantic", "math-verify", "jsonschema"}
 """The project's requirements that `agents` and `evaluation` need to answer questions."""
 BASE_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 """The files of a base model's folder that are copied; weights in a pickle are not."""
@@ -68,7 +69,10 @@ def save(folder: Path, name: str, card: Card, *, adapters: Path) -> None:
             folder,
             python_model=SCRIPT,
             artifacts={"society": str(content)},
-            code_paths=[str(_copy_code(package, code)) for package in (agents, evaluation)],
+            code_paths=[
+                *(str(_copy_code(package, code)) for package in (agents, evaluation)),
+                *map(str, card.answers.code()),
+            ],
             signature=_signature(),
             input_example=EXAMPLE,
             pip_requirements=_requirements(),

@@ -10,9 +10,11 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
-from evaluation.problems.files import Located, located_problems, overlap, same_question
+from evaluation.problems.files import located_problems
 from evaluation.problems.generated import TooFewProblemsError, generated_problems
 from evaluation.problems.problem import Problem, ProblemFileError
+from evaluation.problems.published import Fields
+from evaluation.problems.repeated import Located, overlap, same_question
 from evaluation.problems.selection import select
 from evaluation.problems.source import GeneratedSource, ListedSource, source_of
 from evaluation.record import Record
@@ -150,9 +152,9 @@ def _read(config: "Problems | Transfer", *names: str) -> dict[str, list[Located]
     listed = {name: source for name in names if isinstance(source := source_of(name), ListedSource)}
     rows = {name: [*source.rows(name)] for name, source in listed.items()}
     chosen = select(rows, config.levels, config.subjects)
-    fields = config.question_field, config.answer_field
+    fields = Fields(config.question_field, config.answer_field, config.choices_field)
     return {
-        name: located_problems(name, chosen[name], *fields, repeats=not source.mendable)
+        name: located_problems(name, chosen[name], fields, config.duplicates if source.mendable else "keep_first")
         for name, source in listed.items()
     }
 

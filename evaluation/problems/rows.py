@@ -1,42 +1,53 @@
-"""Reads the rows of a problem file (JSON Lines, CSV or Parquet), each with its place. Errors name the line."""
+"""Reads the rows of a problem file, each with its place. Errors name the line."""
 
 import csv
+import gzip
 import io
-import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from evaluation.problems.arrow import arrow_rows
+from evaluation.problems.json_rows import json_rows, jsonl_rows
 from evaluation.problems.problem import ProblemFileError
 from evaluation.problems.source import Row
 
-SUFFIXES = (".jsonl", ".csv", ".parquet")
+MAX_UNPACKED_BYTES = 256 * 2**20
+"""A .gz file that unpacks to more bytes is refused."""
 MMLU_COLUMNS = ["question", "A", "B", "C", "D", "answer"]
 """The columns of MMLU's published CSV files, which have no header."""
 
 
-class Written(str):
-    """A number as it is written in JSON, so that 1.50 and integers of any length are kept as answers."""
-
-
 def file_rows(path: str) -> Iterator[tuple[str, Row]]:
-    """Every row of a file, in order, each with its place: FILE:LINE, or FILE:row N for Parquet.
+    """Every row of a file, in order, each with its place: FILE:LINE, FILE:item N (JSON) or FILE:row N (Parquet).
 
     Args:
-        path: ends in .jsonl (UTF-8, an object per line), .csv (UTF-8, with a header unless it is MMLU's) or .parquet.
+        path: ends in
+            .jsonl (UTF-8, an object per line);
+            .json (UTF-8, an array of objects, an object with one key that holds such an array, one object that is a
+            single problem, or an object per line);
+            .jsonl.gz or .json.gz (the same, compressed; at most MAX_UNPACKED_BYTES unpacked);
+            .csv (UTF-8, with a header unless it is MMLU's); or .parquet.
 
     Raises:
         ProblemFileError: the file does not exist or is of another kind, or a line cannot be read.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ProblemFileError(f"{path}: a problem file ends in {', '.join(SUFFIXES)}, not in {suffix or 'nothing'}")
+    ending = ending_of(path)
+    if ending not in READERS:
+        raise ProblemFileError(f"{path}: a problem file ends in {', '.join(READERS)}, not in {ending or 'nothing'}")
     if not Path(path).is_file():
         raise ProblemFileError(f"{path}: no such file" if not Path(path).exists() else f"{path}: not a file")
-    return {".jsonl": _jsonl_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}[suffix](path)
+    return READERS[ending](path)
+
+
+def ending_of(path: str) -> str:
+    """The end of a file's name that says what is in it, in lower case, such as .csv or .jsonl.gz."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])
 
 
 def _text(path: str) -> str:
-    data = Path(path).read_bytes()
+    data = _unpacked(path) if path.lower().endswith(".gz") else Path(path).read_bytes()
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -44,23 +55,19 @@ def _text(path: str) -> str:
         raise ProblemFileError(f"{path}:{line}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _jsonl_rows(path: str) -> Iterator[tuple[str, Row]]:
-    # Not splitlines(), which also splits at characters that JSON leaves unescaped within a string.
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        where = f"{path}:{number}"
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line, parse_int=Written, parse_float=Written, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            raise ProblemFileError(f"{where}: not JSON ({error}); each line must be one whole object") from error
-        if not isinstance(row, dict):
-            raise ProblemFileError(f'{where}: {kind(row)}, not an object such as {{"question": ..., "answer": ...}}')
-        yield where, row
+def _unpacked(path: str) -> bytes:
+    try:
+        with gzip.open(path) as file:
+            data = file.read(MAX_UNPACKED_BYTES + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ProblemFileError(
+            f"{path}: not gzip ({error}); compress the file again, or name it without .gz"
+        ) from error
+    if len(data) > MAX_UNPACKED_BYTES:
+        raise ProblemFileError(
+            f"{path}: unpacks to more than {MAX_UNPACKED_BYTES} bytes; unpack it, and name that file"
+        )
+    return data
 
 
 def _csv_rows(path: str) -> Iterator[tuple[str, Row]]:
@@ -99,14 +106,27 @@ def _parquet_rows(path: str) -> Iterator[tuple[str, Row]]:
     import pyarrow.parquet
 
     try:
-        rows = pyarrow.parquet.read_table(path).to_pylist()
+        rows = arrow_rows(pyarrow.parquet.read_table(path))
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ProblemFileError(f"{path}: not Parquet ({error})") from error
     for number, row in enumerate(rows, start=1):
         yield f"{path}:row {number}", row
 
 
-def kind(value: object) -> str:
-    """The type of a value in words, for a message."""
-    names = {bool: "true or false", str: "text", Written: "text", list: "a list", dict: "an object", type(None): "null"}
-    return names.get(type(value), type(value).__name__)
+def _jsonl_rows(path: str) -> Iterator[tuple[str, Row]]:
+    return jsonl_rows(path, _text(path))
+
+
+def _json_rows(path: str) -> Iterator[tuple[str, Row]]:
+    return json_rows(path, _text(path))
+
+
+READERS: dict[str, Callable[[str], Iterator[tuple[str, Row]]]] = {
+    ".jsonl": _jsonl_rows,
+    ".json": _json_rows,
+    ".jsonl.gz": _jsonl_rows,
+    ".json.gz": _json_rows,
+    ".csv": _csv_rows,
+    ".parquet": _parquet_rows,
+}
+"""The kinds of problem file, by the end of the name."""

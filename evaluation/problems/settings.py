@@ -1,9 +1,10 @@
 """The config of a run's problems."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from evaluation.problems.published import DEFAULT
 from evaluation.problems.source import GeneratedSource, forms, source_of
 
 ARITHMETIC = "arithmetic"
@@ -37,17 +38,32 @@ MAX_VALUE = Field(
     description="Generated arithmetic draws its six values from 1 to this (paper: 30). Files do not use it.",
 )
 QUESTION_FIELD = Field(
-    default="question",
+    default=DEFAULT.question,
     min_length=1,
     title="Question field",
-    description="Field or column of the files that holds the question.",
+    description="Field or column of the files that holds the question. Several are joined with +, such as "
+    "Body+Question. With the default, the fields of published forms are found (SVAMP, ARC and others).",
 )
 ANSWER_FIELD = Field(
-    default="answer",
+    default=DEFAULT.answer,
     min_length=1,
     title="Answer field",
     description="Field or column with the reference answer: the answer itself, a solution that ends in "
     "#### ANSWER, or one with \\boxed{ANSWER}.",
+)
+CHOICES_FIELD = Field(
+    default=DEFAULT.choices,
+    min_length=1,
+    title="Choices field",
+    description="Field or column with the choices of multiple choice, or the columns of the single choices, joined "
+    "with +. None: the choices are looked for in choices, options and columns such as A, B or option_a.",
+)
+Duplicates = Literal["refuse", "drop"]
+DUPLICATES: Any = Field(
+    default="refuse",
+    title="Repeated questions",
+    description="refuse: a file in which a question is repeated is refused. drop: the first of each is kept; if the "
+    "answers differ, none is kept. Of a data set, the first is kept in any case.",
 )
 
 
@@ -94,6 +110,8 @@ class Problems(BaseModel):
     subjects: Subjects = None
     question_field: str = QUESTION_FIELD
     answer_field: str = ANSWER_FIELD
+    choices_field: str | None = CHOICES_FIELD
+    duplicates: Duplicates = DUPLICATES
 
     @model_serializer(mode="wrap")
     def _leave_unset_sizes_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -125,6 +143,8 @@ class Transfer(BaseModel):
     subjects: Subjects = None
     question_field: str = QUESTION_FIELD
     answer_field: str = ANSWER_FIELD
+    choices_field: str | None = CHOICES_FIELD
+    duplicates: Duplicates = DUPLICATES
 
     @property
     def in_words(self) -> str:

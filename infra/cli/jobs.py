@@ -142,7 +142,7 @@ def evaluate(
         str, typer.Option(help="base, champion, candidate, or a version of the society's registered model.")
     ] = "champion",
     problems: Annotated[
-        str, typer.Option(help="arithmetic, a .jsonl, .csv or .parquet file, or hub:DATASET:SPLIT.")
+        str, typer.Option(help="arithmetic, a .jsonl, .json, .csv or .parquet file, or hub:DATASET:SPLIT.")
     ] = "arithmetic",
     assignments: SetOption = None,
     home: HomeOption = Path(DEFAULT),
@@ -150,7 +150,8 @@ def evaluate(
 ) -> None:
     """Measure one generation on any problems; nothing is trained or promoted.
 
-    --set takes size, max_value, seed, question_field, answer_field, engine.* and runner.*.
+    --set takes size, max_value, levels, subjects, seed, question_field, answer_field, choices_field, duplicates,
+    engine.* and runner.*.
     """
     with faults():
         from evaluation.problems.sources import load_held_out

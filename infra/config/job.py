@@ -21,7 +21,17 @@ from agents.run import Runner
 from agents.training.methods import METHODS
 from agents.training.methods.sft import Sft
 from agents.training.settings import FinetuneSettings
-from evaluation.problems.settings import ARITHMETIC, Levels, Problems, Subjects
+from evaluation.problems.settings import (
+    ANSWER_FIELD,
+    ARITHMETIC,
+    CHOICES_FIELD,
+    DUPLICATES,
+    QUESTION_FIELD,
+    Duplicates,
+    Levels,
+    Problems,
+    Subjects,
+)
 from evaluation.problems.source import forms
 from infra.config.sections import Kinds, folded
 
@@ -227,18 +237,10 @@ class Measurement(BaseModel):
     seed: int = Field(
         default=1, ge=0, lt=2**31, title="Seed", description="Decides the draw of problems and every sampled response."
     )
-    question_field: str = Field(
-        default="question",
-        min_length=1,
-        title="Question field",
-        description="Field or column of the file that holds the question.",
-    )
-    answer_field: str = Field(
-        default="answer",
-        min_length=1,
-        title="Answer field",
-        description="Field or column of the file that holds the reference answer.",
-    )
+    question_field: str = QUESTION_FIELD
+    answer_field: str = ANSWER_FIELD
+    choices_field: str | None = CHOICES_FIELD
+    duplicates: Duplicates = DUPLICATES
     engine: Annotated[EngineSettings, Kinds(ENGINES, tag="name", default="transformers")] = ENGINE
     runner: Annotated[Runner, folded(Runner)] = RUNNER
 
@@ -253,5 +255,7 @@ class Measurement(BaseModel):
             subjects=self.subjects,
             question_field=self.question_field,
             answer_field=self.answer_field,
+            choices_field=self.choices_field,
+            duplicates=self.duplicates,
             **sizes,
         )

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from evaluation.problems.files import ProblemFileError, read_problems, reference, same_question
-from evaluation.problems.problem import MAX_QUESTION_CHARS, Problem
+from evaluation.problems.files import read_problems
+from evaluation.problems.problem import MAX_QUESTION_CHARS, Problem, ProblemFileError
+from evaluation.problems.repeated import same_question
+from evaluation.problems.rows import READERS
 from evaluation.problems.settings import Problems
+from evaluation.problems.solutions import reference
 from evaluation.problems.sources import OverlapError, ProblemSets, load_problems
 
 SHARED_DATA = Path(os.environ.get("MAFT_SHARED_DATA") or Path(__file__).parents[2].parent / "shared/data")
@@ -173,7 +176,9 @@ def test_faults_of_parquet(tmp_path: Path, frame: dict[str, list[object]], fault
 def test_faults_of_whole_files(tmp_path: Path) -> None:
     with pytest.raises(ProblemFileError, match="no such file"):
         read_problems(str(tmp_path / "a.jsonl"))
-    with pytest.raises(ProblemFileError, match=r"ends in \.jsonl, \.csv, \.parquet, not in \.txt"):
+    with pytest.raises(
+        ProblemFileError, match=r"ends in \.jsonl, \.json, \.jsonl\.gz, \.json\.gz, \.csv, \.parquet, not in \.txt"
+    ):
         read_problems(write(tmp_path / "a.txt", GOOD))
     with pytest.raises(ProblemFileError, match="not in nothing"):
         read_problems("train")
@@ -190,7 +195,7 @@ def test_faults_of_whole_files(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    for suffix in (".jsonl", ".csv", ".parquet"):
+    for suffix in READERS:
         path = tmp_path_factory.getbasetemp() / f"any{suffix}"
         path.write_bytes(data)
         with pytest.raises(ProblemFileError):

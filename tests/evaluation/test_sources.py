@@ -95,7 +95,8 @@ def test_the_sources_of_this_project() -> None:
     assert isinstance(source_of(Problems().train), GeneratedSource)
     described = Problems.model_fields["train"].description
     assert described == f"{forms()}." and described.startswith(
-        "arithmetic, for generated problems, the path of a .jsonl, .csv or .parquet file, or a data set as hub:"
+        "arithmetic, for generated problems, the path of a .jsonl, .json, .jsonl.gz, .json.gz, .csv or .parquet file, "
+        "or a data set as hub:"
     )
 
 

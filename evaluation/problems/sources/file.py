@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evaluation.problems.problem import ProblemFileError
-from evaluation.problems.rows import SUFFIXES, file_rows
+from evaluation.problems.rows import READERS, ending_of, file_rows
 from evaluation.problems.source import FALLBACK, SOURCES, ListedSource, Row, every_name, forms
 
 
@@ -12,7 +12,7 @@ def _rows(path: str) -> Iterator[tuple[str, Row]]:
     try:
         return file_rows(path)
     except ProblemFileError as error:
-        if Path(path).suffix.lower() in SUFFIXES:
+        if ending_of(path) in READERS:
             raise
         # The name may not be meant as a path, so the message lists all forms.
         raise ProblemFileError(f"{error}; problems are from {forms()}") from None
@@ -22,9 +22,11 @@ def _identity(path: str) -> object:
     return Path(path).resolve()
 
 
+*_OTHERS, _LAST = READERS
+
 SOURCES.add(FALLBACK)(
     ListedSource(
-        about=f"the path of a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file",
+        about=f"the path of a {', '.join(_OTHERS)} or {_LAST} file",
         owns=every_name,
         rows=_rows,
         mendable=True,

@@ -9,6 +9,7 @@ hub:./folder:train                      a folder instead of a data set's id
 from pathlib import Path
 from typing import Any
 
+from evaluation.problems.arrow import arrow_rows
 from evaluation.problems.problem import ProblemFileError
 from evaluation.problems.source import SOURCES, ListedSource, Row
 
@@ -58,10 +59,11 @@ def _load(source: str, path: str, subset: str | None, split: str) -> list[Row]:
         reason = " ".join(str(error).split())
         raise ProblemFileError(f"{source}: {reason[:MAX_REASON_CHARS]}") from error
     classes = {name: each for name, each in table.features.items() if isinstance(each, datasets.ClassLabel)}
-    return [{**row, **{name: _class(each, row[name]) for name, each in classes.items()}} for row in table]
+    rows = arrow_rows(table.with_format("arrow")[:])
+    return [{**row, **{name: _class(each, row[name]) for name, each in classes.items()}} for row in rows]
 
 
-def _class(label: Any, number: int | None) -> str | None:
+def _class(label: Any, number: Any) -> str | None:
     return None if number is None or number < 0 else str(label.int2str(number))
 
 

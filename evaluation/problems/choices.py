@@ -35,9 +35,11 @@ LETTERS = "ABCDEFGHIJ"
 FIELDS = ("choices", "options")
 """Where choices are looked for, before columns."""
 
-_COLUMN = re.compile(r"((?:(?:option|choice)[ _-]?|op)?)([a-j]|\d{1,2})", re.IGNORECASE)
+# One letter more, so that a choice too many is noticed.
+_ALPHABET = LETTERS + "K"
+_COLUMN = re.compile(r"((?:(?:option|choice)[ _-]?|op)?)([a-k]|\d{1,2})", re.IGNORECASE)
 _LABEL = re.compile(r"[A-Ja-j]|\d{1,2}")
-_LABELLED = re.compile(r"(?:^|[,;|\n])[ \t]*\(?([A-Ja-j])\s?[).:]\s*")
+_LABELLED = re.compile(r"(?:^|[,;|\n])[ \t]*\(?([A-Ka-k])\s?[).:]\s*")
 _LETTER = re.compile(r"\(?([A-Ja-j])[).:]?")
 _LIKE_CHOICES = re.compile(
     r"(?:choices?|options?|distractors?|alternatives|endings|(?:incorrect|wrong)[ _]?answers?|mc\d_targets)"
@@ -125,14 +127,19 @@ def _of_columns(row: Row, answer: str, where: str) -> Choices:
         if not (prefix or upper) and all(map(_is_number, values)) and answer.lower() not in labels:
             continue
         if len(labels) > 1:
+            beyond = [prefix + label for label in of if label not in labels and not blank(of[label])]
+            if beyond:
+                raise ProblemFileError(
+                    f"{where}: a choice in {beyond[0]!r}, but the one before it is missing; there are: {columns(row)}"
+                )
             return Choices(_plain(values, where).texts, labels)
     return NONE
 
 
 def _labels_from(first: str) -> list[str]:
     if first.isdigit():
-        return [str(number) for number in range(int(first), int(first) + len(LETTERS))]
-    return [*(LETTERS if first.isupper() else LETTERS.lower())]
+        return [str(number) for number in range(int(first), int(first) + len(_ALPHABET))]
+    return [*(_ALPHABET if first.isupper() else _ALPHABET.lower())]
 
 
 def _is_number(value: object) -> bool:
@@ -153,7 +160,7 @@ def _read(value: object, where: str, name: str) -> Choices:
         texts, labels = _plain(value["text"], where).texts, [str(label).strip() for label in value["label"]]
         if len(texts) != len(labels) or len(set(labels)) < len(labels):
             raise ProblemFileError(
-                f"{where}: {name!r} has {len(texts)} choices and the labels {labels}; give each choice its own label"
+                f"{where}: {name!r} has {len(texts)} choices and the labels {labels!r:.80}; give each its own label"
             )
         return Choices(texts, labels)
     if isinstance(value, dict) and value and all(_LABEL.fullmatch(str(key)) for key in value):
@@ -184,7 +191,7 @@ def _of_text(text: str) -> list[str]:
     """The choices in a text such as `a ) 38 , b ) 27`; empty if it is not of this form."""
     marks: list[re.Match[str]] = []
     for mark in _LABELLED.finditer(text):
-        if len(marks) < len(LETTERS) and mark[1].upper() == LETTERS[len(marks)]:
+        if len(marks) < len(_ALPHABET) and mark[1].upper() == _ALPHABET[len(marks)]:
             marks.append(mark)
     if len(marks) < 2 or marks[0].start():
         return []
@@ -231,11 +238,13 @@ def letter_of(answer: object, choices: Choices, where: str) -> str:
         letter = _LETTER.fullmatch(text)
         if letter and letter[1].upper() in letters:
             return letter[1].upper()
+        if texts.count(text) == 1:
+            return letters[texts.index(text)]
         mark = _LABELLED.match(text)
-        for words in (text, text[mark.end() :] if mark else text):
-            if texts.count(words) == 1:
-                return letters[texts.index(words)]
-    named = f"a label ({', '.join(labels)})" if labels else f"a letter from A to {letters[-1]}"
+        labelled = letters.find(mark[1].upper()) if mark else -1
+        if mark and labelled >= 0 and texts[labelled] == text[mark.end() :]:
+            return letters[labelled]
+    named = f"a label ({', '.join(labels):.80})" if labels else f"a letter from A to {letters[-1]}"
     places = "" if numbered else "the number of the choice from 0, "
     raise ProblemFileError(
         f"{where} is {text!r:.80}, which is none of {len(texts)} choices; give {named}, {places}or its words"

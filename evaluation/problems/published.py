@@ -3,7 +3,6 @@
 A name may join several fields with +, such as Body+Question, and may lead into an object, such as question.stem.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from evaluation.problems.source import Row
@@ -115,9 +114,4 @@ def flat(row: Row, name: str) -> Row:
 
 def columns(row: Row) -> str:
     """The names of a row's fields, for a message; at most 20."""
-    return ", ".join(_quoted(row)) or "none"
-
-
-def _quoted(row: Row) -> Iterator[str]:
-    for key in list(row)[:20]:
-        yield repr(str(key)[:80])
+    return ", ".join(repr(str(key)[:80]) for key in list(row)[:20]) or "none"

@@ -52,7 +52,7 @@ def champion_of(name: str, version: str | None, *, agents: int, bases: Bases) ->
 def gate(
     candidate: SocietyVersion, champion: Champion, *, debates: tuple[Transcript, Transcript], config: Config, who: str
 ) -> Verdict:
-    """Move `@champion` to the candidate if it wins on the same held-out problems at the config's level; report the verdict.
+    """Move `@champion` to the candidate if it wins on the same held-out problems; report the verdict.
 
     A verdict is final: the same job started again reports it and moves nothing. A candidate with the champion's own
     adapters has learned nothing, so the verdict is a tie, whatever the two debates gave by chance.

@@ -1,6 +1,7 @@
 """Each published form, read from a small file of that form. Run: pytest tests/evaluation/test_forms.py"""
 
 import json
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -195,7 +196,8 @@ def test_choices_in_fields_that_the_config_names(tmp_path: Path, field: str) -> 
         ({"answer": "A", "mc1_targets": {"choices": ["x", "y"], "labels": [1, 0]}}, "'mc1_targets' looks like choices"),
         ({"answer": "A", "choices": {"texts": ["x", "y"]}}, "'choices' is an object in no form"),
         ({"answer": "A", "choices": {"text": ["x", "y"], "label": ["A"]}}, "'choices' has 2 choices and the labels"),
-        ({"answer": "A", "choices": {"text": ["x", "y"], "label": ["A", "A"]}}, "give each choice its own label"),
+        ({"answer": "(A) y", "choices": ["x", "y"]}, r"'answer' is '\(A\) y', which is none of 2 choices"),
+        ({"answer": "A", "choices": {"text": ["x", "y"], "label": ["A", "A"]}}, "give each its own label"),
         (
             {"answer": "D", "choices": {"text": ["x", "y"], "label": ["A", "B"]}},
             r"none of 2 choices; give a label \(A, B\)",
@@ -206,6 +208,9 @@ def test_choices_in_fields_that_the_config_names(tmp_path: Path, field: str) -> 
         ),
         ({"answer": "A", "choices": [{"text": "x", "label": "A"}, {"label": "B"}]}, "a choice is null"),
         ({"answer": "A", "A": "ice", "B": None, "C": "fog"}, "a choice is null"),
+        ({"answer": "A", "A": "ice", "B": "fog", "D": "rain"}, "a choice in 'D', but the one before it is missing"),
+        ({"answer": "A", **dict.fromkeys("ABCDEFGHIJK", "x")}, "11 choices; a problem has 2 to 10"),
+        ({"answer": "A", "options": ", ".join(f"{letter}) x" for letter in "abcdefghijk")}, "11 choices"),
     ],
 )
 def test_a_question_is_never_asked_without_its_choices(tmp_path: Path, row: dict[str, object], fault: str) -> None:
@@ -300,3 +305,19 @@ def test_measurement_and_transfer_have_the_same_fields(tmp_path: Path) -> None:
     transferred = Transfer.model_validate({"source": str(path), **fields})
     for problems in (load_held_out(measured.held_out, 1), load_transfer(transferred, Problems(), 1)):
         assert [(problem.question, problem.answer) for problem in problems] == expected
+
+
+@pytest.mark.parametrize("piece", ["\n", " ", ", ", "A) x, ", "a ) ", "(", "A B ", "N_00 ", "(a) "])
+def test_a_long_row_is_read_or_refused_quickly(tmp_path: Path, piece: str) -> None:
+    long = f"x{piece * 50_000}x"
+    start = time.process_time()
+    for row in (
+        {"question": STEM, "options": long, "answer": "A"},
+        {"question": STEM, "options": ["x", "y"], "answer": long},
+        {"Question": long, "Numbers": long, "Answer": "1"},
+        {"body": long, "question": STEM, "answer": long},
+        {"question": long, "answer": "B"},
+    ):
+        with pytest.raises(ProblemFileError):
+            read(tmp_path / "a.jsonl", row)
+    assert time.process_time() - start < 3.0

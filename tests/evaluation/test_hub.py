@@ -80,6 +80,15 @@ def test_mmlu_has_its_answers_as_classes(tmp_path: Path) -> None:
     assert chosen[0].question.endswith("(D) 3\n\nThe answer is the letter of the right choice.")
 
 
+def test_openbookqa_has_texts_and_labels(tmp_path: Path) -> None:
+    texts = Sequence({"text": Value("string"), "label": Value("string")})
+    features = Features({"question_stem": Value("string"), "choices": texts, "answerKey": Value("string")})
+    rows = [{"question_stem": "Which?", "choices": {"text": ["ice", "fog"], "label": ["A", "B"]}, "answerKey": "B"}]
+    save(tmp_path / "obqa", "main", "test", rows, features)
+    problem = load_held_out(Problems(evaluation=f"hub:{tmp_path / 'obqa'}:main:test"), 1)[0]
+    assert (problem.question.splitlines()[2:4], problem.answer) == (["(A) ice", "(B) fog"], "B")
+
+
 def test_an_answer_that_the_publisher_keeps_is_missed(tmp_path: Path) -> None:
     row = {"question": "Hidden?", "subject": "anatomy", "choices": ["0", "1"], "answer": -1}
     save(tmp_path / "mmlu", "all", "test", [row], MMLU)

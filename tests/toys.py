@@ -25,6 +25,7 @@ from agents.society import Agent, Society
 from agents.split import own_words
 from agents.training.methods import METHODS
 from agents.training.settings import FinetuneSettings
+from evaluation.answers.grader import Grader
 from evaluation.benchmark.methods import METHODS as COMPARED
 from evaluation.benchmark.methods import Method
 from evaluation.problems.problem import Problem
@@ -42,10 +43,10 @@ class Loud:
     def ask(self, prompts: Prompts, question: str, responses: list[str]) -> Message:
         return prompts.summary_of(question, responses)
 
-    def read(self, summary: str, responses: list[str]) -> tuple[str, bool | None]:
+    def read(self, summary: str, responses: list[str], grader: Grader) -> tuple[str, bool | None]:
         return summary.upper(), None
 
-    def listed(self, prompts: Prompts, responses: list[str]) -> str:
+    def listed(self, prompts: Prompts, responses: list[str], grader: Grader) -> str:
         return prompts.listed(responses).upper()
 
 

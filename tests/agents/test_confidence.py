@@ -17,6 +17,7 @@ from agents.engines.protocol import Completion, EngineError, OnProgress, Request
 from agents.engines.transformers.engine import TransformersEngine
 from agents.records import Stream
 from agents.society import Agent, Society
+from evaluation.answers.kinds.math import MATH
 from evaluation.answers.vote import tally, vote_seed
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.engine_samples import save_adapters
@@ -69,7 +70,7 @@ def by_hand(engine: TransformersEngine, agent: Agent, messages: list, finished: 
 def test_the_weight_is_the_geometric_mean_of_the_probabilities(engine: TransformersEngine, said: pd.DataFrame) -> None:
     last = confidence(engine, SOCIETY, PROBLEMS, said.sample(frac=1.0, random_state=1))
     assert list(last.columns) == COLUMNS and set(last["round"]) == {2} and len(last) == 8
-    told, asked = Said(said, DEFAULT), {problem.id: problem for problem in PROBLEMS}
+    told, asked = Said(said, DEFAULT, MATH), {problem.id: problem for problem in PROBLEMS}
     for row in last.itertuples():
         speaker = (SOCIETY.generators if row.carried else SOCIETY.critics)[row.index]
         messages = told.conversation(asked[row.problem_id], row.index, 2)

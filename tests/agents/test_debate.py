@@ -18,6 +18,7 @@ from agents.engines.transformers.engine import TransformersEngine
 from agents.records import Stream
 from agents.society import Society
 from evaluation.answers.extract import extract_answer
+from evaluation.answers.kinds.math import MATH
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.rounds import Listening, debate, generate
 
@@ -173,7 +174,7 @@ def test_what_all_agree_on_is_not_debated_again(engine: Listening) -> None:
     engine.heard.clear()
     third = next_round(engine, ended, 3, stop)
     assert engine.heard == [] and third["carried"].sum() == 3 + 9
-    said = Said(third, PROMPTS)
+    said = Said(third, PROMPTS, MATH)
     assert [said.rounds(problem, 0) for problem in PROBLEMS] == [1, 2, 2]
     assert [len(said.conversation(problem, 0, 3)) for problem in PROBLEMS] == [2, 4, 4]
 
@@ -188,7 +189,7 @@ def test_what_the_base_cannot_say_as_json_is_built_from_the_responses(engine: Li
         for place, problem in enumerate(PROBLEMS):
             words = [text(first, place, i, 1) for i in others]
             assert asked[3 * index + place].messages == [PROMPTS.json_summary_of(problem.question, words)]
-            message = message_of(words).model_dump_json()
+            message = message_of(words, MATH).model_dump_json()
             assert text(second, place, index, 2, "summary") == message
             assert answered[3 * index + place].messages[-1] == PROMPTS.again(problem.question, message)
     here = second[second["round"] == 2]

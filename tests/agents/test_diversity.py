@@ -15,6 +15,7 @@ from agents.engines.transformers.engine import TransformersEngine
 from agents.judging.likelihood import Reader, Text, likelihoods
 from agents.records import Stream
 from agents.society import Agent, Society
+from evaluation.answers.kinds.math import MATH
 from evaluation.measures.diversity import Array, Diversity
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.engine_samples import quiet, save_adapters
@@ -90,7 +91,7 @@ def test_a_critics_words_are_judged_in_its_own_conversation(
     society, responses = untuned
     critics = [society.critics[0], society.critics[1].model_copy(update={"adapter": "one"}), society.critics[2]]
     found = measure(engine, critics, responses, 2)
-    said = Said(responses, DEFAULT)
+    said = Said(responses, DEFAULT, MATH)
     sums, far, tokens = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros(3)
     for speaker, problem in itertools.product(range(3), PROBLEMS):
         row = responses.query("role == 'critic' and problem_id == @problem.id and index == @speaker").iloc[0]

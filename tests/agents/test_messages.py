@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.debate.messages import MAX_MESSAGE_CHARS, MAX_STEP_CHARS, MAX_STEPS, Statement, message_of, read_message
+from evaluation.answers.kinds.math import MATH
 
 TWO = '{"agents": [{"answer": "296", "steps": ["17*23=391", "5+391+8-108=296"]}, {"answer": null, "steps": []}]}'
 
@@ -71,7 +72,7 @@ def test_limits_are_reached() -> None:
 
 def test_a_message_is_built_from_the_responses() -> None:
     long = "\n\n".join(f"Step {n}. {'z' * 300}" for n in range(30))
-    message = message_of(["First 2+2=4.\n\n\tSo \\boxed{4}.\x1b[31m", "I do not know.", long, ""])
+    message = message_of(["First 2+2=4.\n\n\tSo \\boxed{4}.\x1b[31m", "I do not know.", long, ""], MATH)
     first, second, third, fourth = message.agents
     assert first == Statement(answer="4", steps=["First 2+2=4.", "So \\boxed{4}. [31m"])
     assert second == Statement(answer=None, steps=["I do not know."])
@@ -82,7 +83,7 @@ def test_a_message_is_built_from_the_responses() -> None:
 
 @given(st.lists(st.text(alphabet=st.characters(codec=None), max_size=500), max_size=4))
 def test_whatever_was_said_what_is_built_is_valid(responses: list[str]) -> None:
-    built = message_of(responses)
+    built = message_of(responses, MATH)
     assert read_message(built.model_dump_json(), len(responses)) == built
 
 

@@ -12,6 +12,7 @@ from agents.debate.responses import COLUMNS, Said
 from agents.society import Agent
 from agents.split import Example, mix, own_words
 from agents.training.methods import dpo
+from evaluation.answers.kinds.math import MATH
 from evaluation.problems.problem import Problem
 
 P = [Problem(question=f"What is {n}?", answer=str(n)) for n in range(4)]
@@ -21,13 +22,13 @@ GENERATOR, CRITIC = Agent(role="generator", index=0), Agent(role="critic", index
 def split(
     agent: Agent, problems: list[Problem], responses: pd.DataFrame, consensus: Mapping[str, str], w: float, seed: int
 ) -> list[Example]:
-    return own_words(agent, problems, Said(responses, DEFAULT), consensus=consensus, critic_mix=w, seed=seed)
+    return own_words(agent, problems, Said(responses, DEFAULT, MATH), consensus=consensus, critic_mix=w, seed=seed)
 
 
 def preferences(
     agent: Agent, problems: list[Problem], responses: pd.DataFrame, consensus: Mapping[str, str]
 ) -> list[dpo.Pair]:
-    return dpo.preferences(agent, problems, Said(responses, DEFAULT), consensus=consensus)
+    return dpo.preferences(agent, problems, Said(responses, DEFAULT, MATH), consensus=consensus)
 
 
 def transcript(

@@ -95,11 +95,11 @@ def response_warnings(
         remedy = (
             "More will have one when fewer are cut"
             if cut
-            else "If they have answers in another form, try another base model, or explain the form in debate.personas"
+            else "If they have answers in another form, ask for another one in prompts, or set answers.kind"
         )
         warnings.append(
-            f"{unanswered} have no answer and count as wrong; agents are asked to end with the answer in \\boxed{{}}. "
-            f"Read some responses in {page}. {remedy}"
+            f"{unanswered} have no answer and count as wrong. Read some responses in {page}, or in `maft preview`. "
+            f"{remedy}"
         )
     return warnings
 

@@ -1,24 +1,13 @@
-"""What agents are asked: the texts of the prompts, the messages made of them, and their way through all steps."""
+"""The texts of the prompts: the defaults, the sets by name, and how a text is checked and filled."""
 
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from agents import ask, steps
-from agents.ask import Card
-from agents.benchmark import star
 from agents.debate.prompt_sets import PROMPT_SETS
 from agents.debate.prompt_settings import PromptSettings
-from agents.debate.prompts import DEFAULT, MAX_EXAMPLES, MAX_PROMPT_CHARS, Prompts
-from agents.debate.responses import Said
-from agents.debate.settings import DebateSettings as Rules
-from agents.debate.system_role import check_system_role
-from agents.engines import base_model
-from agents.engines.base_model import BaseModelError
+from agents.debate.prompts import DEFAULT, MAX_EXAMPLES, MAX_PROMPT_CHARS, Prompts, SolvedExample
 from agents.engines.chat import Message
+<<<<<<< HEAD
 from agents.engines.protocol import Sampling
 from agents.engines.transformers import TransformersSettings
 from agents.engines.transformers.engine import TransformersEngine
@@ -36,37 +25,10 @@ from evaluation.problems.problem import Problem
 from infra.home.cache import cache_key
 from tests.agents import other_bases
 from tests.agents.rounds import SOME, Listening, run_with
+=======
+>>>>>>> prompts
 
-SAMPLING = Sampling(max_new_tokens=30, max_summary_tokens=20)
-STREAM = Stream(seed=1, purpose="train", iteration=1)
-PROBLEMS = [Problem(question=f"What is {n}+1?", answer=str(n + 1)) for n in (1, 2)]
-OWN = Prompts.model_validate(
-    {
-        "system": "You are careful.",
-        "solve": "Q: {question}",
-        "summarise": "Sum up: {agents}",
-        "debate": "They say {others}. Q: {question}",
-        "alone": "Nobody else. Q: {question}",
-        "response": "<{number}> {response}",
-        "examples": [{"question": "What is 0+0?", "response": r"\boxed{0}"}],
-    }
-)
-SOLVED: list[Message] = [
-    {"role": "system", "content": "You are careful."},
-    {"role": "user", "content": "Q: What is 0+0?"},
-    {"role": "assistant", "content": r"\boxed{0}"},
-]
-"""What every conversation of an agent with the prompts OWN begins with."""
-
-
-@pytest.fixture
-def engine() -> Listening:
-    return Listening(TransformersEngine(*base_model.load("embedded", "cpu"), adapters=Path("none")))
-
-
-@pytest.fixture
-def run(engine: Listening) -> Run:
-    return run_with(engine, prompts=OWN)
+EXAMPLES = (SolvedExample(question="1?", response="1"),)
 
 
 def user(text: str) -> Message:
@@ -183,7 +145,7 @@ def test_a_set_can_be_given_as_texts_and_changed_in_one(name: str) -> None:
 
 def test_settings_are_stored_without_what_is_not_set() -> None:
     assert PromptSettings().model_dump(mode="json") == {"name": "default"}
-    own = PromptSettings(name="gsm", system="Be brief.", examples=OWN.examples)
+    own = PromptSettings(name="gsm", system="Be brief.", examples=EXAMPLES)
     assert own.model_dump(mode="json").keys() == {"name", "system", "examples"}
     assert PromptSettings.model_validate_json(own.model_dump_json()) == own
 
@@ -192,6 +154,7 @@ def test_a_stored_config_has_the_texts_of_its_set() -> None:
     own = PromptSettings(name="math", solve="Q: {question}")
     stored = PromptSettings.model_validate_json(own.whole.model_dump_json())
     assert stored.summarise == PROMPT_SETS["math"]().summarise and stored.texts == own.texts
+<<<<<<< HEAD
 
 
 def begun(run: Run) -> Transcript:
@@ -351,3 +314,5 @@ def test_a_chat_template_without_a_system_role_is_refused_by_name(tmp_path: Path
         message = f"prompts.system is set, but the chat template of the base model '{base}' {why}; leave"
         with pytest.raises(BaseModelError, match=message):
             check_system_role(OWN, ["embedded", base], False)
+=======
+>>>>>>> prompts

@@ -29,6 +29,7 @@ from agents.society import Agent, Society
 from agents.split import own_words
 from agents.training.examples import encode, padded
 from agents.training.methods.dpo import preferences
+from evaluation.answers.kinds.math import MATH
 from evaluation.problems.problem import Problem
 from infra.home.cache import cache_key
 from tests.agents import other_bases
@@ -117,7 +118,7 @@ def test_agents_learn_in_these_conversations_and_only_their_last_words(engine: L
     frame = rows(run, debated(run, Society.untuned(1), Rules()))
     frame["answer"] = ["1" if round_ == 1 else problem for problem, round_ in zip("7878", frame["round"], strict=True)]
     labels = dict(zip([problem.id for problem in PROBLEMS], "78", strict=True))
-    spoken = Said(frame, OWN)
+    spoken = Said(frame, OWN, MATH)
     critic = Agent(role="critic", index=0)
     examples = own_words(critic, PROBLEMS, spoken, consensus=labels, critic_mix=1.0, seed=0)
     asked = {problem.id: request.messages for problem, request in zip(PROBLEMS, engine.heard[-1], strict=True)}
@@ -181,7 +182,7 @@ def test_an_agent_that_reads_nobody_gets_no_summary(engine: Listening, run: Run,
     for place, problem in enumerate(PROBLEMS):
         asked = user(f"Nobody else. Q: {problem.question}")
         assert second[place].messages == [*first[place].messages, said(text(frame, problem, 0, 1)), asked]
-        conversation = Said(frame, OWN).conversation(problem, 0, 2)
+        conversation = Said(frame, OWN, MATH).conversation(problem, 0, 2)
         assert conversation == [*second[place].messages, said(text(frame, problem, 0, 2))]
     here = frame[frame["round"] == 2]
     assert here["summary"].isna().all() and here["heard"].tolist() == ["", ""] and here["fallback"].isna().all()

@@ -89,7 +89,8 @@ def gate(
     names = [f"generation {candidate.generation}", f"generation {champion.society.generation}"]
     if names[0] == names[1]:  # made by two jobs that began from the same generation
         names = [f"{names[0]} (version {candidate.version})", f"{names[1]} (version {champion.version})"]
-    comparison, text = judge(comparison, *names, same=candidate.society.agents == champion.society.agents)
+    same = (candidate.base_sha256, candidate.society.agents) == (champion.bases.sha256, champion.society.agents)
+    comparison, text = judge(comparison, *names, same=same)
     verdict = Verdict(
         candidate=candidate.version,
         champion=champion.version,

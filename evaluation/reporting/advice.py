@@ -67,13 +67,20 @@ def benchmark_warnings(outcomes: Iterable[Outcome], max_new_tokens: int | None) 
     return response_warnings(debates, [], max_new_tokens)
 
 
-def response_warnings(debates: Sequence[Subject], agents: Sequence[Subject], max_new_tokens: int | None) -> list[str]:
+def response_warnings(
+    debates: Sequence[Subject],
+    agents: Sequence[Subject],
+    max_new_tokens: int | None,
+    *,
+    where: str = "in transcripts.json of the run in MLflow",
+) -> list[str]:
     """At most one warning about cut responses and one about missing answers, each about the largest share above MANY.
 
     Args:
         debates: whole debates.
         agents: single agents; one of them is named only if no debate as a whole is above MANY.
         max_new_tokens: as for `generation_warnings`.
+        where: the place of the responses, the words after `Read the responses`.
     """
     warnings = []
     if cut := _worst(debates, agents, "cut_share"):
@@ -88,8 +95,9 @@ def response_warnings(debates: Sequence[Subject], agents: Sequence[Subject], max
     if unanswered := _worst(debates, agents, "unanswered_share"):
         warnings.append(
             f"{unanswered} have no answer that maft can read, which counts as wrong; agents are asked to end with the "
-            "answer in \\boxed{}. Read the responses in transcripts.json of the run in MLflow; if they are whole, "
-            "choose a base model that follows this form, or a persona (debate.personas) that explains it"
+            f"answer in \\boxed{{}}. Read the responses {where}; if they are whole, "
+            "choose a base model that follows this form, a persona (debate.personas) or prompts that explain it, or "
+            "another answers.kind"
         )
     return warnings
 

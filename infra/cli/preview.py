@@ -92,7 +92,7 @@ def show_preview(console: Console, preview: "Preview") -> None:
     who = f"generation {preview.generation}" if preview.generation else "the untuned base"
     console.print(_table(f"\nThe sample: {preview.society}, {who}", sample_rows(preview)))
     console.print(_table("\nThe whole job, as expected", forecast_rows(preview)))
-    show_warnings(preview.warnings)
+    show_warnings(preview.warnings, console)
     for note in preview.notes:
         console.print(Text(note, style="dim"))
 

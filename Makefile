@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check quick test-cuda test-vllm lint docs browser bench bench-cuda bench-vllm constraints clean
+.PHONY: run test check quick test-cuda test-vllm lint docs browser bench bench-preview bench-cuda bench-vllm constraints clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -44,6 +44,10 @@ browser: .venv/.installed
 
 bench: .venv/.installed
 	$(BIN)/python -m tests.bench
+
+# Compares the forecast of `maft preview` with the default job, in time, memory, tokens and disk.
+bench-preview: .venv/.installed
+	$(BIN)/python -m tests.bench.preview
 
 bench-cuda: .venv/.installed
 	$(BIN)/python -m tests.bench.gpu

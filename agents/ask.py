@@ -61,7 +61,7 @@ class Answer(Record):
         "less than N."
     )
     consensus: float = Field(description="Share of all N agents that give the society's answer, in 0..1.")
-    transcript: list[Utterance] = Field(description="All responses, round by round, in the order of the agents.")
+    transcript: Sequence[Utterance] = Field(description="All responses, round by round, in the order of the agents.")
 
 
 def problems_of(questions: Sequence[str]) -> list[Problem]:
@@ -103,7 +103,7 @@ def answer(run: Run, card: Card, questions: Sequence[str], *, seed: int) -> list
         stream = Stream(seed=seed, purpose="evaluate", iteration=card.society.generation)
         y = hold_debate(run, card.society, x=x, settings=card, stream=stream)
         responses = dict(list(read_responses(run.store, y.responses).groupby("problem_id")))
-        answers |= {problem: _conclude(problem, responses[problem.id], seed, card.answers) for problem in asked}
+        answers |= {problem: conclude(problem, responses[problem.id], seed, card.answers) for problem in asked}
     return [answers[problem] for problem in problems]
 
 
@@ -121,7 +121,15 @@ def _without_namesakes(problems: Sequence[Problem]) -> list[list[Problem]]:
     return [list(known.values()) for known in lists]
 
 
-def _conclude(problem: Problem, responses: pd.DataFrame, seed: int, grader: Grader) -> Answer:
+def conclude(problem: Problem, responses: pd.DataFrame, seed: int, grader: Grader) -> Answer:
+    """The vote of a finished debate, and the debate.
+
+    Args:
+        problem: the problem.
+        responses: all responses to it, with the columns of `agents.debate.responses.COLUMNS`.
+        seed: the seed of the debate, by which a tie is broken.
+        grader: decides which answers are the same.
+    """
     rounds = int(responses["round"].max())
     transcript = [
         Utterance(

@@ -48,7 +48,7 @@ def generation_warnings(generations: Sequence[GenerationScores], max_new_tokens:
             for one in scores.rounds
             for agent in one.agents
         ]
-    page = "transcripts.json of the generation's run in MLflow"
+    page = "in `maft preview` or in transcripts.json of the generation's run in MLflow"
     responses = response_warnings(debates, agents, max_new_tokens=max_new_tokens, page=page)
     return [*responses, *_learning_warnings(generations)]
 
@@ -79,7 +79,7 @@ def response_warnings(
         debates: whole debates.
         agents: single agents; one of them is named only if no debate as a whole is above MANY.
         max_new_tokens: as for `generation_warnings`.
-        page: where users can read responses.
+        page: where users can read responses, such as `in transcripts.json`.
     """
     warnings = []
     if cut := _worst(debates, agents, "cut_share"):
@@ -98,7 +98,7 @@ def response_warnings(
             else "If they have answers in another form, ask for another one in prompts, or set answers.kind"
         )
         warnings.append(
-            f"{unanswered} have no answer and count as wrong. Read some responses in {page}, or in `maft preview`. "
+            f"{unanswered} have no answer and count as wrong. Read some responses {page}. "
             f"{remedy}"
         )
     return warnings

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agents.ask import QuestionError, problems_of
+from infra.cli.texts import or_none, show_text, show_votes
 from infra.errors import UserError
 from infra.lineage.champion import generation, require_society
 
@@ -51,34 +52,16 @@ def show_answer(console: Console, answer: Mapping[str, Any]) -> None:
     """Print what `ask_society` returns: the debate round by round, then the votes, the society's answer first."""
     head = f"{answer['society']} · version {answer['version']} · generation {answer['generation']}"
     console.print(Text(f"{head} · seed {answer['seed']}", style="dim"))
-    _print(console, answer["question"], style="bold")
+    show_text(console, answer["question"], style="bold")
     last = max(turn["round"] for turn in answer["transcript"])
     for round_ in range(1, last + 1):
         console.print(Text(f"\nRound {round_}", style="bold"))
         for turn in (turn for turn in answer["transcript"] if turn["round"] == round_):
-            _print(console, f"{turn['agent']}: {_or_none(turn['answer'])}", 2)
+            show_text(console, f"{turn['agent']}: {or_none(turn['answer'])}", 2)
             if turn["read"] is not None:
-                _print(console, f"read: {turn['read']}", 4, "dim")
-            _print(console, turn["text"], 4)
-    console.print(Text("\nVotes", style="bold"))
-    for given, votes in answer["votes"].items():
-        _print(console, f"{votes} for {given}", 2)
-    silent = sum(turn["round"] == last for turn in answer["transcript"]) - sum(answer["votes"].values())
-    if silent:
-        _print(console, f"{silent} without an answer", 2)
-    _print(
-        console, f"\nAnswer {_or_none(answer['answer'])}  (consensus {100 * answer['consensus']:.0f} %)", style="bold"
+                show_text(console, f"read: {turn['read']}", 4, "dim")
+            show_text(console, turn["text"], 4)
+    show_votes(console, answer["votes"], sum(turn["round"] == last for turn in answer["transcript"]))
+    show_text(
+        console, f"\nAnswer {or_none(answer['answer'])}  (consensus {100 * answer['consensus']:.0f} %)", style="bold"
     )
-
-
-def _print(console: Console, text: str, indent: int = 0, style: str = "") -> None:
-    """Print text of a model or a user; markup is not interpreted, and control characters are replaced."""
-    shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text.expandtabs(4))
-    for line in Text(shown, style=style).wrap(console, console.width - indent):
-        indented = Text(" " * indent) + line
-        indented.rstrip()
-        console.print(indented)
-
-
-def _or_none(answer: str | None) -> str:
-    return "no answer" if answer is None else answer

@@ -102,16 +102,11 @@ def run(
     """
     started = time.monotonic()
     with faults():
-        from agents.debate.system_role import check_system_role
-        from agents.engines import base_model
-        from evaluation.problems.sources import load_problems
+        from infra.config.check import check_job
         from infra.config.file import load_config
 
         config = load_config(config_file, assignments or [])
-        load_problems(config.problems, config.seed)  # Refuses bad problems before anything is started or written.
-        base_model.check_all(config.bases)
-        check_system_role(config.prompts.texts, config.bases, config.trust_remote_code)
-        config.engine.check()
+        check_job(config)
         servers = serve(home, verbose)
         _require_generation(config.society, config.start_from)
         done = _compute("flows.improve.improve", config, started)

@@ -80,10 +80,10 @@ def show(generations: "Sequence[GenerationScores]", society: str, warnings: "Seq
     show_warnings(warnings)
 
 
-def show_warnings(warnings: "Sequence[str]") -> None:
+def show_warnings(warnings: "Sequence[str]", console: Console = out) -> None:
     """Print each warning as a paragraph of its own, the word in front in colour."""
     for warning in warnings:
-        out.print(Text.assemble(("Warning  ", "bold yellow"), warning))
+        console.print(Text.assemble(("Warning  ", "bold yellow"), warning))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from agents.engines import base_model
 from agents.engines.base_model import Bases
 from agents.records import Transcript
 from agents.society import Society
+from agents.store import Store
 from evaluation.record import Record
 from evaluation.reporting.advice import generation_warnings
 from evaluation.reporting.markdown import generations_page
@@ -13,11 +14,13 @@ from evaluation.scores import GenerationScores
 from infra.config.job import Config, Measurement, check_engine
 from infra.config.sections import material
 from infra.errors import UserError
+from infra.home.home import current_home
 from infra.lineage import champion, contents, runs
+from infra.lineage.origin import fetch_adapters
 from infra.lineage.records import DatasetRef, JobRun, identity
 from infra.lineage.scores import log_numbers
 from tasks.lineage.register import show_debates
-from tasks.lineage.start import current_flow_run_id, fetch_adapters
+from tasks.lineage.start import current_flow_run_id
 
 
 class Found(Record):
@@ -52,7 +55,7 @@ def find_measured(measurement: Measurement) -> Found:
     if version is None:
         bases = base_model.identify_bases(config.bases, config.trust_remote_code)
         return Found(society=Society.untuned(config.agents), version=None, bases=bases, config=config)
-    fetch_adapters(version)
+    fetch_adapters(version, Store(current_home().artifacts))
     bases = Bases.read(version.base_model, version.base_sha256, config.trust_remote_code)
     return Found(society=version.society, version=version.version, bases=bases, config=config)
 

@@ -14,8 +14,8 @@ from evaluation.statistics.mcnemar import Comparison, compare
 from infra.config.job import Config
 from infra.home.home import current_home
 from infra.lineage import champion as moves
+from infra.lineage.origin import fetch_adapters
 from infra.lineage.societies import SocietyVersion, find_society
-from tasks.lineage.start import fetch_adapters
 
 
 class Champion(Record):
@@ -43,7 +43,7 @@ def champion_of(name: str, version: str | None, *, agents: int, bases: Bases) ->
     found = find_society(name, version) if version else None
     if found is None:
         return Champion(version=None, society=Society.untuned(agents), bases=bases)
-    fetch_adapters(found)
+    fetch_adapters(found, Store(current_home().artifacts))
     own = Bases.read(found.base_model, found.base_sha256, bases.of(0).trust_remote_code)
     return Champion(version=found.version, society=found.society, bases=own)
 

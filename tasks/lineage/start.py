@@ -9,10 +9,9 @@ from agents.store import Store
 from evaluation.record import Record
 from infra.config.job import Config
 from infra.config.sections import material
-from infra.errors import UserError
 from infra.home.home import current_home
 from infra.lineage import champion, runs
-from infra.lineage.agents import fetch_adapter, model_name
+from infra.lineage.origin import society_of
 from infra.lineage.records import identity
 from infra.lineage.societies import SocietyVersion, next_generation
 
@@ -53,6 +52,7 @@ def resolve_start(config: Config, bases: Bases) -> Start:
     best = champion.champion(config.society)
     origin = champion.generation(config.society, version)
     request = _request(config, bases, origin)
+    store = Store(current_home().artifacts)
     if earlier is None:
         same = runs.find_job(config.society, {"maft.request": request})
         # `champion` and `candidate` can name other generations later; a version and the base stay the same.
@@ -61,7 +61,7 @@ def resolve_start(config: Config, bases: Bases) -> Start:
     tags = earlier.data.tags if earlier else {}
     first = 1 if config.start_from == "base" else next_generation(config.society)
     return Start(
-        society=_at_hand(origin, config, bases) if origin else Society.untuned(config.agents),
+        society=society_of(origin, config, bases, store) if origin else Society.untuned(config.agents),
         origin=origin,
         champion=_or_none(tags["maft.champion"]) if tags else best.version if best else None,
         first_generation=int(tags["maft.first_generation"]) if tags else first,
@@ -83,31 +83,3 @@ def _or_none(version: str) -> str | None:
 def _request(config: Config, bases: Bases, origin: SocietyVersion | None) -> str:
     settings = {name: value for name, value in material(config).items() if name != "start_from"}
     return identity(settings, bases.sha256, origin.version if origin else "base")
-
-
-def _at_hand(origin: SocietyVersion, config: Config, bases: Bases) -> Society:
-    """The society of a generation that fits the config; its adapters are fetched into the store."""
-    where = f"version {origin.version} of society {origin.name!r} (generation {origin.generation})"
-    if origin.base_sha256 != bases.sha256:
-        names = origin.base_model.splitlines()
-        right = f"base_models to {names}" if len(names) > 1 else "base_model to that model"
-        raise UserError(
-            f"{'base_models' if config.base_models else 'base_model'} is {', '.join(config.bases)!r}, but {where} was "
-            f"tuned on {', '.join(names)!r} with other weights; set {right}, or start_from to base"
-        )
-    if len(origin.society.generators) != config.agents:
-        raise UserError(
-            f"agents is {config.agents}, but {where} has {len(origin.society.generators)} generation agents; "
-            "set agents to that number, or start_from to base"
-        )
-    fetch_adapters(origin)
-    return origin.society
-
-
-def fetch_adapters(version: SocietyVersion) -> None:
-    """Fetch every adapter of a registered generation into the store."""
-    store = Store(current_home().artifacts)
-    for agent in version.society.agents:
-        if agent.adapter:
-            name = model_name(version.name, agent.name)
-            fetch_adapter(store, name, version.agent_versions[agent.name], agent.adapter)

@@ -17,7 +17,7 @@ from infra.operation import deployments, processes, up
 from infra.operation.deployments import ROOT
 from infra.operation.servers import WORKER, Servers
 
-NAMES = ["benchmark", "evaluate", "improve", "nightly", "pretrain"]
+NAMES = ["benchmark", "evaluate", "improve", "nightly", "pretrain", "preview"]
 
 
 def told(operated: Operated) -> dict[str, list[dict]]:
@@ -28,7 +28,7 @@ def told(operated: Operated) -> dict[str, list[dict]]:
         }
 
 
-def test_all_five_are_deployed(operated: Operated) -> None:
+def test_all_six_are_deployed(operated: Operated) -> None:
     found = {each["name"]: each for each in told(operated)["deployments"] if each["name"] != "nap"}
     assert sorted(found) == NAMES
     for name, deployment in found.items():

@@ -1,0 +1,126 @@
+"""The forecast of a job, from a sample of its problems: plain arithmetic.
+
+In the following, n is the number of problems in the sample, P that of an iteration, E that of an evaluation, L the
+number of iterations and V that of evaluations: one of the generation that the job starts from, one of each new one, and
+one of the champion, if that is another generation.
+
+sampled tokens     tokens of the sample / n x (L P + V E)
+generate, debate   (seconds of the debate + seconds of vote, split and scores) / n x L P
+evaluate           the same / n x V E
+trained tokens     tokens of the sample's examples / n x L P x epochs
+finetune           L x seconds to start a training + trained tokens / trained tokens per second
+start              START x seconds to start Python with Prefect and MLflow + seconds to load the base models
+register           REGISTER x seconds to start Python with Prefect and MLflow x (L + 1)
+examples           examples of the sample / n x P
+memory             the larger of the peak in training, and the peak in sampling + the memory of the prompts that the job
+                   decodes at once beyond those of the sample; on a CPU, + JOB_BYTES
+disk               L x (COPIES x adapters + local base models + GENERATION_BYTES)
+                   + stored frames of the sample / n x (L P + V E) + HOME_BYTES
+
+So the agents are taken to speak as much after finetuning as before, and the problems to be like those of the sample.
+START and REGISTER are multiples of a time that is measured beside the sample, so that they hold on a slow or busy
+machine too.
+"""
+
+from agents.preview.records import Forecast, Sample, Stage
+from evaluation.record import Record
+
+START = 4.0
+"""Starting two servers and connecting to them, in starts of Python with Prefect and MLflow."""
+REGISTER = 1.0
+"""Tasks, MLflow runs and models of one generation, in starts of Python with Prefect and MLflow."""
+JOB_BYTES = 300_000_000
+"""Memory of the libraries that a job uses and a preview does not: Prefect, MLflow and matplotlib."""
+COPIES = 3
+"""Copies of an adapter: in the store, as a registered model, and in the registered society."""
+GENERATION_BYTES = 5_000_000
+"""Files of a generation in MLflow other than weights: code, tables, debates."""
+HOME_BYTES = 20_000_000
+"""Databases and web pages of the two servers."""
+
+
+class Plan(Record):
+    """The size of a job."""
+
+    iterations: int
+    training: int
+    """Problems of one iteration."""
+    held_out: int
+    """Problems of one evaluation."""
+    evaluations: int
+    agents: int
+    """N: so many generators, and as many critics."""
+    epochs: int
+    batch_rows: int
+    base_bytes: int
+    """Size of the base models that are copied into each registered society; those of a hub are not."""
+    on_gpu: bool
+    """Whether the sample's peak memory is that of a GPU."""
+
+    @property
+    def trained_problems(self) -> int:
+        """Problems that agents learn from, each time counted."""
+        return self.iterations * self.training
+
+    @property
+    def evaluated_problems(self) -> int:
+        """Problems that generations are measured on, each time counted."""
+        return self.evaluations * self.held_out
+
+    @property
+    def rows(self) -> int:
+        """Prompts that are decoded at once, at most."""
+        return min(self.batch_rows, self.agents * max(self.training, self.held_out))
+
+
+def forecast(plan: Plan, sample: Sample, library_seconds: float) -> Forecast:
+    """The forecast of a whole job.
+
+    Args:
+        plan: the job.
+        sample: what was measured on some of its problems.
+        library_seconds: time to start Python with Prefect and MLflow.
+    """
+    debates = plan.trained_problems + plan.evaluated_problems
+    trained = sample.trained_tokens / sample.problems * plan.trained_problems * plan.epochs
+    seconds = stages(plan, sample, trained_tokens=trained, library_seconds=library_seconds)
+    peak = peak_bytes(plan, sample)
+    return Forecast(
+        seconds=seconds,
+        total_seconds=sum(seconds.values()),
+        sampled_tokens=round(sample.sampled_tokens / sample.problems * debates),
+        trained_tokens=round(trained),
+        debates=debates,
+        examples={name: round(size / sample.problems * plan.training) for name, size in sample.examples.items()},
+        memory_bytes=JOB_BYTES + (sample.process_peak_bytes if plan.on_gpu else peak),
+        device_memory_bytes=peak if plan.on_gpu else None,
+        disk_bytes=disk_bytes(plan, sample),
+    )
+
+
+def stages(plan: Plan, sample: Sample, *, trained_tokens: float, library_seconds: float) -> dict[Stage, float]:
+    """The seconds of each stage of a job that trains on so many tokens."""
+    each = (sample.debate_seconds + sample.grading_seconds) / sample.problems
+    tuning = 0.0
+    if sample.training_speed:
+        tuning = plan.iterations * sample.training_start_seconds + trained_tokens / sample.training_speed
+    return {
+        "start": START * library_seconds + sample.load_seconds,
+        "generate and debate": each * plan.trained_problems,
+        "finetune": tuning,
+        "evaluate": each * plan.evaluated_problems,
+        "register": REGISTER * library_seconds * (plan.iterations + 1),
+    }
+
+
+def peak_bytes(plan: Plan, sample: Sample) -> int:
+    """The peak memory of the device that computes."""
+    more = max(0, plan.rows - sample.rows) * sample.row_bytes
+    return max(sample.training_peak_bytes, sample.sampling_peak_bytes + more)
+
+
+def disk_bytes(plan: Plan, sample: Sample) -> int:
+    """What the job adds to the home."""
+    generation = COPIES * sample.adapter_bytes + plan.base_bytes + GENERATION_BYTES
+    frames = sample.frame_bytes / sample.problems * (plan.trained_problems + plan.evaluated_problems)
+    return round(plan.iterations * generation + frames) + HOME_BYTES

@@ -1,0 +1,145 @@
+"""Takes a sample of a job: a debate over a few of its problems, the vote, the split, and one epoch of training."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from agents.algorithm import Settings, hold_debate, split_among
+from agents.engines.protocol import Sampling
+from agents.frames import problems_frame, read_responses
+from agents.preview import memory
+from agents.preview.conversations import conversations
+from agents.preview.records import Conversation, Sample, Shares
+from agents.preview.watch import Steps, WatchedRun
+from agents.records import Consensus, Dataset, Stream, Transcript
+from agents.run import Run, silent
+from agents.society import Society
+from evaluation.measures.debates import response_shares
+from evaluation.problems.problem import Problem
+from evaluation.record import Record
+from evaluation.scores import GenerationScores
+
+READ_ROWS = 32
+"""Number of prompts with which the speed of reading is measured."""
+
+
+class Taken(Record):
+    """A sample, and the debates that it was measured on."""
+
+    sample: Sample
+    shares: Shares
+    conversations: list[Conversation]
+
+
+class _Debated(NamedTuple):
+    transcript: Transcript
+    consensus: Consensus
+    datasets: list[Dataset]
+    scores: GenerationScores
+    measured: dict[str, Any]
+    """Fields of a `Sample`."""
+
+
+def take_sample(
+    run: Run, society: Society, *, problems: Sequence[Problem], settings: Settings, iteration: int
+) -> Taken:
+    """Hold a debate over some problems of a job, and train on its examples for one epoch.
+
+    Args:
+        run: the base models, the engine and a store of its own, which is empty but for the society's adapters.
+        society: the generation that the job starts from.
+        problems: some of the job's training problems.
+        settings: those of the job.
+        iteration: number of the job's first iteration, so that the responses are those that the job will sample.
+
+    Raises:
+        EngineError: the engine cannot be used, or gave up.
+    """
+    started = time.monotonic()
+    memory.load(run)
+    watched, load_seconds = WatchedRun.of(run), time.monotonic() - started
+    stream = Stream(seed=settings.seed, purpose="train", iteration=iteration)
+    debated = _debate(watched, society, problems=problems, settings=settings, stream=stream)
+    told = conversations(watched, society, transcript=debated.transcript, consensus=debated.consensus)
+    said = [completion for call in watched.calls for completion in call.completions]
+    sampled = sum(completion.sampled_tokens for completion in said)
+    sample = Sample(
+        problems=len(problems),
+        sampled_tokens=sampled,
+        sampling_speed=sampled / sum(call.seconds for call in watched.calls),
+        reading_speed=_reading_speed(watched, settings.sampling),
+        rows=min(run.runner.batch_rows, max(len(call.requests) for call in watched.calls)),
+        row_bytes=memory.row_bytes(run, max(each.prompt_tokens + each.sampled_tokens for each in said)),
+        examples={a.name: data.examples.rows for a, data in zip(society.agents, debated.datasets, strict=True)},
+        load_seconds=load_seconds,
+        **debated.measured,
+        **_train(run, society, datasets=debated.datasets, settings=settings, stream=stream),
+    )
+    return Taken(sample=sample, shares=_shares(run, debated, told), conversations=told)
+
+
+def _debate(
+    run: WatchedRun, society: Society, *, problems: Sequence[Problem], settings: Settings, stream: Stream
+) -> _Debated:
+    """The debate and all that is made of it before the training."""
+    started, steps = time.monotonic(), run.steps
+    x = run.store.put_frame(problems_frame(problems))
+    y = hold_debate(run, society, x=x, settings=settings, stream=stream)
+    debated, peak = time.monotonic(), memory.peak_bytes(run)
+    consensus = steps.vote(run, y, min_votes=settings.finetune.min_votes)
+    datasets = split_among(run, society.agents, y=y, consensus=consensus, settings=settings)
+    scores = steps.evaluate(run, y)
+    measured = {
+        "debate_seconds": debated - started,
+        "grading_seconds": time.monotonic() - debated,
+        "sampling_peak_bytes": peak,
+        "frame_bytes": sum(file.stat().st_size for file in (run.store.root / "frames").iterdir()),
+    }
+    return _Debated(y, consensus, datasets, scores, measured)
+
+
+def _train(
+    run: Run, society: Society, *, datasets: Sequence[Dataset], settings: Settings, stream: Stream
+) -> dict[str, Any]:
+    """One epoch over all examples: its tokens, its speed, its peak memory and the size of the adapters."""
+    once, steps = settings.finetune.model_copy(update={"epochs": 1}), Steps()
+    started = time.monotonic()
+    with steps.watching(run) as watched:
+        tuned = run.steps.finetune(watched, society.agents, datasets=datasets, settings=once, stream=stream)
+    seconds, tokens = time.monotonic() - started, sum(each.trained_tokens for each in tuned)
+    steady, begun = steps.steady_share * tokens, steps.steady_seconds
+    if not steady:  # Every agent made one step, so nothing tells its time from that of the start.
+        steady, begun = tokens, seconds
+    speed = steady / begun if tokens else None
+    folders = {run.store.folder(each.adapter.sha256) for each in tuned if each.adapter}
+    return {
+        "trained_tokens": tokens,
+        "training_speed": speed,
+        "training_start_seconds": seconds - tokens / speed if speed else 0.0,
+        "training_peak_bytes": memory.peak_bytes(run),
+        "process_peak_bytes": memory.process_peak_bytes(),
+        "adapter_bytes": sum(file.stat().st_size for folder in folders for file in folder.iterdir()),
+    }
+
+
+def _reading_speed(run: WatchedRun, sampling: Sampling) -> float:
+    """Tokens of prompts per second, if one token is sampled after each; the longest kind of prompt is read."""
+    asked = run.calls[-1].requests[:READ_ROWS]
+    started = time.monotonic()
+    with silent("") as tell:
+        said = run.complete([replace(each, max_new_tokens=1) for each in asked], sampling, tell)
+    return sum(each.prompt_tokens for each in said) / (time.monotonic() - started)
+
+
+def _shares(run: Run, debated: _Debated, told: Sequence[Conversation]) -> Shares:
+    turns = [turn for conversation in told for turn in conversation.transcript]
+    responses = response_shares(read_responses(run.store, debated.transcript.responses))
+    return Shares(
+        **responses.model_dump(),
+        right_share=sum(turn.right for turn in turns) / len(turns),
+        accuracy=debated.scores.accuracy,
+        consensus=debated.scores.consensus,
+        kept_share=debated.consensus.kept / len(told),
+        tokens_per_response=sum(turn.tokens for turn in turns) / len(turns),
+    )

@@ -1,0 +1,89 @@
+"""What a preview warns of, and what its forecast does not cover."""
+
+from agents.engines.settings import EngineSettings
+from agents.preview.measure import Taken
+from agents.preview.records import Forecast
+from evaluation.record import Record
+from evaluation.reporting.advice import FEW_EXAMPLES, Subject, response_warnings
+
+
+class Free(Record):
+    """What the machine has left, in bytes."""
+
+    memory_bytes: int
+    disk_bytes: int
+
+
+def warnings_of(taken: Taken, forecast: Forecast, *, max_new_tokens: int, free: Free) -> list[str]:
+    """One line for each thing to change before the job is run; empty if nothing is wrong.
+
+    Args:
+        taken: the sample.
+        forecast: what the job is expected to take.
+        max_new_tokens: the limit of a response, `sampling.max_new_tokens`.
+        free: what the machine has left.
+    """
+    debates = [Subject(f"in this preview ({taken.sample.problems} problems)", taken.shares)]
+    return [
+        *response_warnings(debates, [], max_new_tokens=max_new_tokens, page="above, or with --json"),
+        *_learning_warnings(taken, forecast),
+        *_room_warnings(forecast, free),
+    ]
+
+
+def _learning_warnings(taken: Taken, forecast: Forecast) -> list[str]:
+    speaking = {name: size for name, size in forecast.examples.items() if _speaks(name, taken)}
+    if not any(speaking.values()):
+        return [
+            f"no agent would learn from these {taken.sample.problems} problems, so the training was not measured and "
+            "the forecast leaves it out: no answer has finetune.min_votes votes, or no agent gave one of those that "
+            "have; preview more problems (--problems), or lower finetune.min_votes"
+        ]
+    few = {name: size for name, size in speaking.items() if size < FEW_EXAMPLES}
+    if not few:
+        return []
+    listed = ", ".join(f"{name} from about {size}" for name, size in few.items())
+    return [
+        f"in each iteration, {listed} examples: fewer than {FEW_EXAMPLES} teach an agent little; set a higher "
+        "problems.train_size"
+    ]
+
+
+def _speaks(name: str, taken: Taken) -> bool:
+    """Whether an agent of this role speaks at all: a debate of one round has no critics."""
+    roles = {turn.agent.rpartition("-")[0] for each in taken.conversations for turn in each.transcript}
+    return name.rpartition("-")[0] in roles
+
+
+def _room_warnings(forecast: Forecast, free: Free) -> list[str]:
+    warnings = []
+    if forecast.memory_bytes > free.memory_bytes:
+        warnings.append(
+            f"the job is expected to take {gigabytes(forecast.memory_bytes)} of memory, but "
+            f"{gigabytes(free.memory_bytes)} are free; lower runner.batch_rows or finetune.batch_size, or set "
+            "finetune.gradient_checkpointing"
+        )
+    if forecast.disk_bytes > free.disk_bytes:
+        warnings.append(
+            f"the job is expected to write {gigabytes(forecast.disk_bytes)}, but {gigabytes(free.disk_bytes)} are free "
+            "on the disk of the home; choose another home (--home), or lower iterations or finetune.rank"
+        )
+    return warnings
+
+
+def gigabytes(size: int) -> str:
+    """A size such as 1.3 GB; below 10 MB it is 0.01 GB or less."""
+    return f"{size / 1e9:.2f} GB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+
+
+def notes_of(engine: EngineSettings, *, registry: bool) -> list[str]:
+    """What the forecast does not cover, a sentence each."""
+    notes = ["The times are those of this machine while the preview ran; if other programs run then, they differ."]
+    if not registry:
+        notes.append("If the society has a champion, the job measures it too, which is one more evaluation.")
+    if not engine.reads_likelihoods:
+        notes.append(
+            f"engine.name is {engine.name}: the prompts are messages, to which the engine applies the chat template, "
+            "and the memory is that of this process, which trains, without the engine's."
+        )
+    return notes

@@ -1,0 +1,164 @@
+"""Previews a job: a debate over a few of its problems, and what the whole job is expected to take.
+
+Everything is computed in a temporary folder. Nothing is written to the home, to Prefect or to MLflow.
+"""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+
+from agents import steps
+from agents.engines import base_model
+from agents.engines.base_model import Bases, identify_bases
+from agents.preview.forecast import Plan, forecast
+from agents.preview.measure import take_sample
+from agents.preview.memory import on_gpu
+from agents.preview.records import Preview
+from agents.preview.warnings import Free, notes_of, warnings_of
+from agents.run import Progress, Run
+from agents.society import Society
+from agents.store import Store
+from evaluation.problems.load import ProblemSets
+from evaluation.problems.problem import check_references
+from evaluation.problems.sources import load_problems
+from evaluation.record import Record
+from infra.config.job import Config
+from infra.home.home import Home
+from infra.lineage import champion
+from infra.lineage.model.save import BASE_FILES
+from infra.lineage.origin import society_of
+from infra.lineage.societies import next_generation
+
+LIBRARIES = "import prefect, mlflow"
+"""What every process of a job begins with; the time that it takes shows how fast and how busy the machine is."""
+
+
+class Start(Record):
+    """The generation that a job would start from."""
+
+    society: Society
+    first_generation: int
+    evaluations: int
+    """The number of generations that the job measures."""
+
+
+def preview(config: Config, home: Home, *, problems: int | None, registry: bool, progress: Progress) -> Preview:
+    """Debate over a few training problems of a job, and forecast the job.
+
+    Args:
+        config: the job.
+        home: where the job would write.
+        problems: number of problems to debate; None for `usual_problems`. More than the job has: all.
+        registry: whether the MLflow server can be asked for the society's generations. It must be there if
+            `config.start_from` is not base.
+        progress: shows the progress of a step.
+
+    Raises:
+        UserError: there is no such generation, or it does not fit the config.
+        ProblemFileError: a reference answer does not fit `answers.kind`.
+        EngineError: the engine cannot be used, or gave up.
+    """
+    library_seconds = _library_seconds()
+    bases = identify_bases(config.bases, config.trust_remote_code)
+    with TemporaryDirectory(prefix="maft-preview-") as folder:
+        store = Store(Path(folder))
+        start = _start(config, bases, store, registry=registry)
+        sets = load_problems(config.problems, config.seed, start.first_generation - 1)
+        check_references([*sets.train, *sets.evaluation], config.answers)
+        run = Run(
+            steps=steps,
+            bases=bases,
+            engine=config.engine,
+            store=store,
+            prompts=config.prompts.texts,
+            answers=config.answers,
+            runner=config.runner,
+            name=config.society,
+            label="preview",
+            progress=progress,
+        )
+        taken = take_sample(
+            run,
+            start.society,
+            problems=sets.train[: problems or usual_problems(config, len(sets.train))],
+            settings=config.settings,
+            iteration=start.first_generation,
+        )
+        plan = _plan(config, sets, start, on_gpu=on_gpu(run))
+    expected = forecast(plan, taken.sample, library_seconds)
+    return Preview(
+        society=config.society,
+        generation=start.society.generation,
+        prompts="text" if config.engine.reads_likelihoods else "messages",
+        shares=taken.shares,
+        sample=taken.sample,
+        forecast=expected,
+        warnings=warnings_of(taken, expected, max_new_tokens=config.sampling.max_new_tokens, free=_free(home)),
+        notes=notes_of(config.engine, registry=registry),
+        conversations=taken.conversations,
+    )
+
+
+def usual_problems(config: Config, training: int) -> int:
+    """As many problems as fill a batch of one agent of the job with the responses of all agents, at least one.
+
+    Args:
+        config: the job.
+        training: the number of its training problems.
+    """
+    return max(1, min(config.runner.batch_rows, training) // config.agents)
+
+
+def _library_seconds() -> float:
+    """The time to start another Python with Prefect and MLflow."""
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-c", LIBRARIES], check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - started
+
+
+def _start(config: Config, bases: Bases, store: Store, *, registry: bool) -> Start:
+    """The generation to start from, with its adapters in the store."""
+    if not registry:
+        society = Society.untuned(config.agents)
+        return Start(society=society, first_generation=1, evaluations=config.iterations + 1)
+    origin = champion.generation(config.society, config.start_from)
+    best = champion.champion(config.society)
+    other = (best and best.version) != (origin and origin.version)
+    return Start(
+        society=society_of(origin, config, bases, store) if origin else Society.untuned(config.agents),
+        first_generation=1 if config.start_from == "base" else next_generation(config.society),
+        evaluations=config.iterations + 1 + int(other),
+    )
+
+
+def _plan(config: Config, sets: ProblemSets, start: Start, *, on_gpu: bool) -> Plan:
+    folders = {base_model.locate(name) for name in config.bases}
+    return Plan(
+        iterations=config.iterations,
+        training=len(sets.train),
+        held_out=len(sets.evaluation),
+        evaluations=start.evaluations,
+        agents=config.agents,
+        epochs=config.finetune.epochs,
+        batch_rows=config.runner.batch_rows,
+        base_bytes=sum(_weight_bytes(folder) for folder in folders if folder),
+        on_gpu=on_gpu,
+    )
+
+
+def _weight_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for pattern in BASE_FILES for file in folder.glob(pattern))
+
+
+def _free(home: Home) -> Free:
+    """The memory and the disk that this machine has left, counting what this process uses as free."""
+    existing = next(folder for folder in (home.path, *home.path.parents) if folder.is_dir())
+    return Free(
+        memory_bytes=psutil.virtual_memory().available + psutil.Process().memory_info().rss,
+        disk_bytes=shutil.disk_usage(existing).free,
+    )

@@ -21,10 +21,12 @@ class Number(Grader):
     )
 
     def extract(self, text: str) -> str | None:
-        """The marked answer if it is a number, or the only number in it."""
+        """The marked answer if it is a number, or the only number among its words."""
         answer = extract_answer(text)
         if answer is None or _is_number(answer):
             return answer
+        if key(answer)[0] != "words":
+            return None
         numbers = {found[0] for found in _NUMBER.finditer(answer) if any(map(str.isdigit, found[0]))}
         return numbers.pop() if len(numbers) == 1 else None
 

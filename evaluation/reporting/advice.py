@@ -66,7 +66,7 @@ def benchmark_warnings(outcomes: Iterable[Outcome], max_new_tokens: int | None) 
         place = f"{METHODS[each.method].title}, iteration {each.iteration}, seed {each.seed}"
         debates.append(Subject(f"to {problems} ({place})", each))
         debates.append(Subject(f"to training problems ({place})", each.training_responses))
-    page = "the debates on the benchmark's page"
+    page = "in the debates on the benchmark's page"
     return response_warnings(debates, [], max_new_tokens=max_new_tokens, page=page)
 
 

@@ -166,7 +166,7 @@ def test_references_of_another_kind_are_refused(fields: dict[str, Any], referenc
     problems = [Problem(question="How many?", answer=reference)]
     with pytest.raises(ProblemFileError, match=f"How many.*does not fit answers.kind {fields['kind']}: {fault}"):
         check_references(problems, grader_of(fields))
-    check_references(problems, MATH)
+    check_references(problems, grader("text"))
 
 
 def test_nothing_that_a_schema_refers_to_is_fetched() -> None:

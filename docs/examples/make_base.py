@@ -2,8 +2,8 @@
 
     python docs/examples/make_base.py examples-base
 
-The model reads sentences like those of the examples, but none of their problems. A third of the answers that it learns
-from are wrong at random, so it knows the tasks but is often wrong, and agents can improve by what they agree on. It can
+The model reads sentences like those of the examples, but none of their problems. Many of the answers that it learns
+from are wrong at random, so it knows the tasks but is often wrong, and agents improve by what they agree on. It can
 answer, summarise and debate with the prompts of the two examples, and nothing else.
 """
 
@@ -29,10 +29,8 @@ from agents.pretraining.train import Progress, batches, new_model, save, train
 from infra.config.file import load
 from infra.config.job import Config
 
-WRONG = 0.35
-"""Share of the answers that are wrong."""
 KINDS, SHARES = ("solve", "summarise", "debate"), (0.5, 0.15, 0.35)
-TOKENS = 1_200_000
+TOKENS = 300_000
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,8 @@ class Task:
     """One of the examples: how its sentences are drawn, and what its agents are asked."""
 
     draw: Callable[[random.Random], Sentence]
+    wrong: float
+    """Share of the answers that are wrong."""
     prompts: Prompts
     problems: frozenset[str]
     """The questions of the example's file, which the model does not read."""
@@ -49,30 +49,19 @@ class Task:
         drawn = self.draw(rng)
         return drawn if drawn.question not in self.problems else self.sentence(rng)
 
-    def answer(self, right: Answer, rng: random.Random) -> Answer:
-        """The right answer, or one that is wrong: another label, or another value in one field."""
-        if rng.random() >= WRONG:
-            return right
-        other = self.draw(rng).answer
-        while other == right:
-            other = self.draw(rng).answer
-        if not isinstance(right, dict) or not isinstance(other, dict):
-            return other
-        field = rng.choice([field for field in right if right[field] != other[field]])
-        return {**right, field: other[field]}
-
     def conversation(self, rng: random.Random) -> list[Exchange]:
         """One turn of a debate, or the summary of two responses."""
         asked, kind = self.sentence(rng), rng.choices(KINDS, SHARES)[0]
-        own, *others = (self.answer(asked.answer, rng) for _ in range(3))
+        own, again, *others = (
+            asked.answer if rng.random() >= self.wrong else sentences.wrong(asked.answer, rng) for _ in range(4)
+        )
         if kind == "summarise":
             given = self.prompts.summary_of(asked.question, [response(each) for each in others])
             return [_user(given), Exchange("assistant", summary(others), learn=True)]
         turns = [_user(self.prompts.first(asked.question)), Exchange("assistant", response(own), learn=True)]
         if kind == "debate":
-            again = response(self.answer(asked.answer, rng))
             turns += [_user(self.prompts.again(asked.question, summary(others)))]
-            turns += [Exchange("assistant", again, learn=True)]
+            turns += [Exchange("assistant", response(again), learn=True)]
         return turns
 
 
@@ -91,24 +80,25 @@ def _user(message: Message) -> Exchange:
     return Exchange("user", message["content"])
 
 
-def task(name: str, draw: Callable[[random.Random], Sentence]) -> Task:
+def task(name: str, draw: Callable[[random.Random], Sentence], wrong: float) -> Task:
     """The example of this name, with the prompts of its config."""
     config = load(Config, Path(__file__).parent / name / f"{name}.yaml", [])
-    return Task(draw, config.prompts.texts, frozenset(each.question for each in sentences.problems(draw)))
+    return Task(draw, wrong, config.prompts.texts, frozenset(each.question for each in sentences.problems(draw)))
 
 
 def conversations(seed: int) -> Iterator[list[Exchange]]:
     """Endless conversations about tickets and orders."""
-    tasks, rng = [task("tickets", sentences.ticket), task("orders", sentences.order)], random.Random(f"base:{seed}")
+    tasks = [task("tickets", sentences.ticket, 0.33), task("orders", sentences.order, 0.38)]
+    rng = random.Random(f"base:{seed}")
     while True:
-        yield rng.choice(tasks).conversation(rng)
+        yield rng.choices(tasks, (3, 4))[0].conversation(rng)
 
 
 def make(folder: Path, tokens: int = TOKENS, seed: int = 1) -> None:
     """Train the model and write it into the folder."""
     tokenizer = tokenizer_of(turn.content for turns in islice(conversations(0), 2_000) for turn in turns)
     model = new_model(tokenizer, seed)
-    stage = Stage(name="examples", tokens=tokens, batch_tokens=2_048, rate=(1.0, 0.05))
+    stage = Stage(name="examples", tokens=tokens, batch_tokens=1_024, rate=(1.0, 0.05))
 
     def tell(progress: Progress) -> None:
         print(f"{progress.tokens:,} of {tokens:,} tokens, loss {progress.loss:.3f}", flush=True)
@@ -118,4 +108,6 @@ def make(folder: Path, tokens: int = TOKENS, seed: int = 1) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("name the folder of the model: python docs/examples/make_base.py FOLDER")
     make(Path(sys.argv[1]))

@@ -50,14 +50,16 @@ CONCERNS = {
 OPENINGS = ["Hello", "Hi", "Dear team", "Good morning", "Good evening", "Hello again"]
 CLOSINGS = ["Thanks.", "Please help.", "What now?", "Best wishes.", "Please answer soon."]
 
-COLOURS = ["blue", "red", "green", "white", "black", "yellow"]
-ITEMS = ["mug", "lamp", "chair", "bowl", "plate", "towel"]
-CITIES = ["Lyon", "Oslo", "Turin", "Porto", "Graz", "Leeds", "Ghent", "Malmo"]
+FIELDS: dict[str, list[str | int]] = {
+    "item": ["mug", "lamp", "chair", "bowl", "plate"],
+    "quantity": [*range(2, 8)],
+    "city": ["Lyon", "Oslo", "Turin", "Porto", "Graz"],
+}
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"]
 ORDERS = [
     "Please send {quantity} {item}s to {city} by {day}.",
     "We need {quantity} {item}s in {city} on {day}.",
-    "For {day}: {quantity} {item}s, to our shop in {city}.",
+    "For {day}: {quantity} {item}s to {city}.",
 ]
 
 Answer = str | dict[str, str | int]
@@ -80,9 +82,17 @@ def ticket(rng: random.Random) -> Sentence:
 
 def order(rng: random.Random) -> Sentence:
     """An order; the answer has its item, quantity and city."""
-    item, quantity, city = f"{rng.choice(COLOURS)} {rng.choice(ITEMS)}", rng.randint(2, 9), rng.choice(CITIES)
-    question = rng.choice(ORDERS).format(quantity=quantity, item=item, city=city, day=rng.choice(DAYS))
-    return Sentence(question, {"item": item, "quantity": quantity, "city": city})
+    answer = {field: rng.choice(values) for field, values in FIELDS.items()}
+    return Sentence(rng.choice(ORDERS).format(day=rng.choice(DAYS), **answer), answer)
+
+
+def wrong(answer: Answer, rng: random.Random) -> Answer:
+    """A wrong answer: another topic, or the next value in one field."""
+    if isinstance(answer, str):
+        return rng.choice([topic for topic in CONCERNS if topic != answer])
+    field = rng.choice([*answer])
+    values = FIELDS[field]
+    return {**answer, field: values[(values.index(answer[field]) + 1) % len(values)]}
 
 
 def different(draw: Callable[[random.Random], Sentence], seed: int) -> Iterator[Sentence]:

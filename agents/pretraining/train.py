@@ -10,7 +10,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from agents.pretraining.corpus import Exchange, Mixture, conversations
+from agents.pretraining.corpus import Exchange, conversations
 from agents.pretraining.stages import Stage
 from agents.pretraining.tokenizer import VOCABULARY, train_tokenizer
 
@@ -67,9 +67,10 @@ def encode(turns: list[Exchange], tokenizer: PreTrainedTokenizerFast) -> tuple[l
     return ids, learned
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, seed: int, mixture: Mixture, batch_tokens: int) -> Iterator[Batch]:
-    """Endless stream of batches of about `batch_tokens`, with rows of similar length, in a seeded order."""
-    stream = conversations(seed, mixture)
+def batches(
+    stream: Iterator[list[Exchange]], tokenizer: PreTrainedTokenizerFast, seed: int, batch_tokens: int
+) -> Iterator[Batch]:
+    """Endless batches of about `batch_tokens` of an endless stream, with rows of similar length, in a seeded order."""
     while True:
         pool = sorted(
             (encode(turns, tokenizer) for turns in itertools.islice(stream, 2048)), key=lambda row: len(row[0])
@@ -121,7 +122,6 @@ def _denormals_as_zero() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-@_denormals_as_zero()
 def run_stage(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
@@ -130,6 +130,15 @@ def run_stage(
     on_progress: Callable[[Progress], None],
 ) -> None:
     """Train the model on one stage; `seed` decides the data and its order."""
+    stream = conversations(seed, stage.mixture)
+    train(model, batches(stream, tokenizer, seed, stage.batch_tokens), stage, on_progress)
+
+
+@_denormals_as_zero()
+def train(
+    model: LlamaForCausalLM, data: Iterator[Batch], stage: Stage, on_progress: Callable[[Progress], None]
+) -> None:
+    """Train the model on batches, until it has read the tokens of the stage, at the rates of the stage."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     optimizers: list[torch.optim.Optimizer] = [
@@ -138,7 +147,7 @@ def run_stage(
     ]
     model.train()
     tokens, losses = 0, []
-    for step, batch in enumerate(batches(tokenizer, seed, stage.mixture, stage.batch_tokens)):
+    for step, batch in enumerate(data):
         progress = tokens / stage.tokens
         rate = stage.rate[0] * (1.0 - progress) + stage.rate[1] * progress
         factor = min(1.0, (step + 1) / WARMUP_STEPS) * rate

@@ -38,7 +38,14 @@ def main(config: Config, folder: Path) -> list[GenerationScores]:
         train=store.put_frame(problems_frame(sets.train)), evaluation=store.put_frame(problems_frame(sets.evaluation))
     )
     bases = identify_bases(config.bases, config.trust_remote_code)
-    run = Run(steps=steps, bases=bases, engine=TransformersSettings(), store=store, prompts=config.prompts.texts)
+    run = Run(
+        steps=steps,
+        bases=bases,
+        engine=TransformersSettings(),
+        store=store,
+        prompts=config.prompts.texts,
+        answers=config.answers,
+    )
 
     society = Society.untuned(config.agents)
     untuned = steps.evaluate(run, assess(run, society, x=problems.evaluation, settings=settings))

@@ -36,10 +36,10 @@ class TwentyFour:
 
     def fault(self, reference: str) -> str | None:
         """Refuse a reference answer whose value is another one."""
-        read = read(reference)
-        if read is None:
+        found = read(reference)
+        if found is None:
             return "it is no formula of whole numbers with + - * / and brackets"
-        return None if read[0] == self.target else f"its value is {read[0]}, not {self.target}"
+        return None if found[0] == self.target else f"its value is {found[0]}, not {self.target}"
 
 
 def read(formula: str) -> tuple[Fraction, list[int]] | None:

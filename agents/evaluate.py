@@ -44,7 +44,11 @@ def evaluate(run: Run, transcript: Transcript, *, learned: Learned | None = None
 
 
 def training_shares(store: Store, learned: Learned | None) -> ResponseShares:
-    """The response shares of all that was sampled for the training problems; empty if nothing was."""
+    """The response shares of the debate that was learned from; empty if nothing was learned.
+
+    If a response was replaced by a retry (`agents.benchmark.star`), only the retry counts.
+    """
     if learned is None:
         return ResponseShares()
-    return response_shares(read_responses(store, [each.responses for each in learned.sampled]))
+    sampled = read_responses(store, [each.responses for each in learned.sampled])
+    return response_shares(sampled.drop_duplicates(["problem_id", "role", "index", "round"], keep="last"))

@@ -4,7 +4,6 @@ from prefect import flow
 
 from agents.algorithm import assess
 from evaluation.record import Record
-from evaluation.reporting.advice import generation_warnings
 from evaluation.scores import GenerationScores
 from infra.config.job import Measurement
 from infra.lineage.records import JobRun
@@ -32,6 +31,5 @@ def evaluate(config: Measurement) -> Evaluation:
     run = run.labelled(f"evaluate generation {found.society.generation}")
     debated = assess(run, found.society, x=problems, settings=found.config.settings)
     scores = run.steps.evaluate(run, debated)
-    warn([scores], found.config.sampling)
-    warnings = generation_warnings([scores], found.config.sampling.max_new_tokens)
+    warnings = warn([scores], found.config.sampling)
     return Evaluation(scores=scores, warnings=warnings, job=file_scores(config, found, debated=debated, scores=scores))

@@ -61,8 +61,8 @@ class PromptSettings(BaseModel):
     examples: Examples | None = Field(
         default=None,
         title="Examples",
-        description="Solved examples that an agent reads as earlier turns before its question. None: those of the "
-        "set, which has none.",
+        description="Solved examples that an agent reads as earlier turns before its question. None: those "
+        "of the set, which has none.",
     )
 
     @property

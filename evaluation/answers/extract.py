@@ -20,15 +20,12 @@ characters.
 import json
 import re
 
+from evaluation.answers.boxes import bare_box, boxed
 from evaluation.answers.form import Form, form
 from evaluation.answers.thoughts import spoken
 
 TAIL_CHARS = 20_000
 MAX_ANSWER_CHARS = 200
-
-# An escaped character is matched as one token, so that \{ and \} of a set do not count as braces.
-_BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
-_JOINED = re.compile(r"[\s$]{0,5}(?:(,)|(?:,\s?)?(and))[\s$]{0,5}")
 
 _JSON_FIELDS = ("answer", "final_answer", "final answer")
 _OBJECT = re.compile(r"\{[^{}]*\}\s*(?:```)?\s*$")
@@ -44,10 +41,13 @@ _HEADING = re.compile(
 _NUMBERED = re.compile(r"\**(?:step\b|part\b|case\b|\d+[.)]\s+[A-Za-z]{2})", re.IGNORECASE)
 
 _PHRASE = re.compile(
-    r"\b(?:the\s+)?(?:(?:final|correct|right|best|overall)\s+)?answer\b(?:\s+(?:to|for)(?:\s+[\w']+){1,8}?)?[\s*_]{0,3}"
-    r"(?:\b(?:is|are|would\s+be|should\s+be|must\s+be|will\s+be)\b(?:[\s*_]{0,3}:)?|:)",
-    re.IGNORECASE,
+    r"\b(?:the\s+)?(?:(?:final|correct|right|best|overall)\s+)?ans(?:wer)?\b(?:\s+(?:to|for)(?:\s+[\w']+){1,8}?)?"
+    r"[\s*_]{0,3}(?:\b(?:is|are|would\s+be|should\s+be|must\s+be|will\s+be)\b(?:[\s*_]{0,3}:)?|[:=])"
+    r"|(?P<heading>^[#*_ \t]{1,8}(?:the\s)?(?:final\s|correct\s)?answer[*_:. \t]{0,5}$)",
+    re.IGNORECASE | re.MULTILINE,
 )
+_BULLET = re.compile(r"[\s:*_]*\n\s*(?:[-*\u2022]|\d\.)[ \t]+(?=\S)")
+_LIST = re.compile(r"[\s:*_]*\n?\s*(?:[-*\u2022]|1[.)])[ \t]+\S[^\n]*\n\s*(?:[-*\u2022]|2[.)])[ \t]")
 _HEDGE = re.compile(
     r"(?:(?:about|approximately|approx\.|around|roughly|nearly|exactly|equal to|simply|just|only|probably|likely|thus|"
     r"therefore|clearly|indeed|still|now|then|given by|as follows|the (?:letter|value|number))(?![A-Za-z])"
@@ -64,11 +64,12 @@ _CLAUSE = re.compile(
     r"|\s+-\s+(?=[A-Za-z]{2,})"
     r"|[\s,;]+(?:because|since|so|as|which|where|when|if|but|meaning|giving|making|i\.e\.|that is|in total"
     r"|altogether)\b"
-    r"|[\s,;]+and\s+(?=[a-z]{2,}\b)"
+    r"|[\s,;]+and\s+(?=I\b|[a-z]{2,}\b)"
     r"|\s+(?:on|in|for|after|from)\s+(?=[A-Za-z]{2,})"
     r"|\s*,?\s*(?:so )?\$?\\(?:boxed|fbox)\s*\{\s*\}"
 )
 _REASON = re.compile(r"[\s,;(]+(?:because|since|which|i\.e\.|that is)\b")
+_LET_US = re.compile(r"let(?:'|\u2019)?s\b|let us\b", re.IGNORECASE)
 _NOT = re.compile(r"(?:not|neither|either|between|unknown|unclear|undetermined)\b", re.IGNORECASE)
 _LETTERS_OR = re.compile(r"[\s*(]*[A-J][\s*)]*(?:,[\s*(]*[A-J][\s*)]*){0,8},?\s*\bor\b[\s*(]*[A-J][\s*)]*")
 
@@ -80,44 +81,10 @@ _CHOICE = re.compile(
 )
 # A choice in a text that marks no answer in another way: the correct option is (B).
 _NAMED_CHOICE = re.compile(
-    r"\b(?i:answer|option|choice)(?:\s{1,3}(?i:is)\b|\s{0,3}:)[\s:*]{0,5}\(?([A-J])(?:\)|(?![\w'(])(?!\s{0,3}[-+*/^=<>]))"
+    r"\b(?i:option|choice)\s\(?([A-J])\)?\s(?i:is)\s(?:(?i:the)\s)?(?i:correct|right|best)\b"
+    r"|\b(?i:answer|option|choice)(?:\s{1,3}(?i:is)\b|\s{0,3}:)[\s:*]{0,5}\(?([A-J])(?:\)|(?![\w'(])(?!\s{0,3}[-+*/^=<>]))"
 )
 _LAST_CHOICE = re.compile(r"\(([A-J])\)[\s.*]{0,5}$")
-
-
-def boxed(text: str) -> str | None:
-    r"""The content of the last closed \boxed{...} that is not empty (of two nested ones, the inner).
-
-    Boxes that are joined, as in \boxed{3} and \boxed{5}, are one answer, "3 and 5". Empty text if all boxes are empty;
-    None if there is no box.
-    """
-    boxes = _boxes(text)
-    full = [box for box in boxes if box[2]]
-    if not full:
-        return "" if boxes else None
-    start, _, answer = full[-1]
-    for before, end, content in reversed(full[:-1]):
-        joint = _JOINED.fullmatch(text, end, start) if end <= start else None
-        if not joint:
-            break
-        answer, start = f"{content}, {answer}" if joint[1] else f"{content} {joint[2]} {answer}", before
-    return answer
-
-
-def _boxes(text: str) -> list[tuple[int, int, str]]:
-    """Start, end and content of all closed boxes, in the order of their starts."""
-    opened: list[tuple[int, int] | None] = []
-    found = []
-    for token in _BRACES.finditer(text):
-        if token[0] == "{":
-            opened.append(None)
-        elif token[0].endswith("{") and len(token[0]) > 2:
-            opened.append(token.span())
-        elif token[0] == "}" and opened:
-            box = opened.pop()
-            if box:
-                found.append((box[0], token.end(), text[box[1] : token.start()].strip()))
-    return sorted(found)
 
 
 def extract_answer(text: str) -> str | None:
@@ -130,8 +97,8 @@ def extract_answer(text: str) -> str | None:
     text = spoken(text)[-TAIL_CHARS:]
     answer = _marked(text)
     if answer is None:
-        named = _NAMED_CHOICE.findall(text) or _LAST_CHOICE.findall(text)
-        return named[-1] if named else _whole(text)
+        named = [*_NAMED_CHOICE.finditer(text)] or [*_LAST_CHOICE.finditer(text)]
+        return str(named[-1][named[-1].lastindex or 0]) if named else _whole(text)
     answer = _fitting(answer)
     if answer is None or _LETTERS_OR.fullmatch(answer):
         return None
@@ -164,7 +131,7 @@ def _marked(text: str) -> str | None:
     if answer is None and (tags := _TAGGED.findall(text)):
         answer = tags[-1]
     if answer is None:
-        answer = boxed(text) or None
+        answer = boxed(text) or bare_box(text)
     if answer is not None and _PHRASE.search(answer):
         answer = _after_phrase(_AS_TEXT.sub(r"\1", answer))
     if answer is None:
@@ -187,8 +154,10 @@ def _from_json(text: str) -> str | None:
             continue
         named = {str(name).casefold(): value for name, value in fields.items()}
         value = next((named[field] for field in _JSON_FIELDS if field in named), None)
-        if isinstance(value, str):
-            return value
+        if isinstance(value, list) and all(isinstance(each, str) for each in value):
+            value = ", ".join(value)
+        if isinstance(value, str | bool):
+            return str(value).lower() if isinstance(value, bool) else value
     return None
 
 
@@ -213,14 +182,17 @@ def _after_mark(text: str) -> str | None:
 def _after_phrase(text: str) -> str | None:
     """The text after the last "the answer is", up to the end of the sentence; None if it is an unclosed box."""
     for phrase in reversed(list(_PHRASE.finditer(text))[-20:]):
-        rest = text[phrase.end() :][: 2 * MAX_ANSWER_CHARS].lstrip(" \t\n:*_")
+        rest = text[phrase.end() :][: 2 * MAX_ANSWER_CHARS]
+        if _LIST.match(rest):
+            return None  # Several points: it is not certain that they are one answer.
+        rest = _BULLET.sub("", rest, count=1).lstrip(" \t\n:*_") if _BULLET.match(rest) else rest.lstrip(" \t\n:*_")
         if re.match(r"[\s$*(]*\\(?:boxed|fbox)", rest):
             return None  # No box is closed: the response was cut, perhaps in the middle of a number.
         shown = _DISPLAY.match(rest)
         said = _sentence(rest) if not shown else shown[1].rstrip(" .,;")
         if _NOT.match(said):
             return None
-        if said and not re.match(r"let(?:'|\u2019)?s\b|let us\b", said, re.IGNORECASE):
+        if said and not _LET_US.match(said) and (not phrase["heading"] or _is_answer(said)):
             return said
     return None
 

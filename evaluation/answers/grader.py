@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from evaluation.record import Record
 from evaluation.registry import Registry
@@ -28,7 +28,7 @@ from evaluation.registry import Registry
 class Grader(Record):
     """How answers are found and compared. A subclass narrows `kind` to its name in GRADERS."""
 
-    kind: str
+    kind: str = Field(title="Kind", description="The name of the kind of answers.")
 
     def extract(self, text: str) -> str | None:
         """The answer in a response; None if it has no answer, or none that is certain.

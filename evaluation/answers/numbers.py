@@ -15,7 +15,7 @@ LONG_PLACES = 6
 MAX_DENOMINATOR = 1_000
 MAX_UNIT_CHARS = 60
 
-_WHOLE = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
+_WHOLE = r"(?:\d{1,3}(?:[, ]\d{3})+(?!\d)|\d+)"
 _DECIMAL = rf"(?:{_WHOLE}(?:\.\d*)?|\.\d+)"
 _CURRENCY = r"(?:(?:US|A|C|NZ|HK)?\\?[$€£¥₹¢₩₽]|(?:USD|EUR|GBP|INR|JPY|CNY|Rs\.?)(?=[\s\d+-]))"
 _NUMBER = re.compile(
@@ -36,12 +36,12 @@ _DOTS = re.compile(r"(\d+\.\d*?)(\d{1,6}?)\2{2,}\\ldots ?")
 _LARGE = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 _SHORT_NAMES = (
     "mm cm dm km ft in yd mi mg kg lb oz ml mL dl cl hr hrs min sec sq ms ns kW MW kJ MJ Hz kHz Pa kPa eV mph kph rad "
-    "mol ha cc bpm rpm kWh MB GB KB TB px pt"
+    "mol ha cc bpm rpm kWh MB GB KB TB px pt of"
 )
 _SHORT = _SHORT_NAMES.split()
 """Units that are recognized though they are as short as products of variables, such as xy."""
 _LETTERS = "msghLlNJWVAKCF"
-"""Units of one letter. They count as units only where LaTeX marks them as text; elsewhere they are variables."""
+"""Units of one letter. They count as units after a space, as in 5 m, or as text in LaTeX; 5m is a product."""
 _RATE = rf"(?:{'|'.join(_SHORT)}|[A-Za-z]{{3,}}|[{_LETTERS}])"
 _POWER = r"(?:\^\{?-?\d\}?)?"
 _WORDS = r"[A-Za-z]{2,}\.?(?:[ -]\(?[A-Za-z]+\)?\.?)*"
@@ -50,6 +50,8 @@ _UNIT = re.compile(
     rf" | (?P<rate>{_RATE}{_POWER}\ ?/\ ?{_RATE}{_POWER}) )",
     re.VERBOSE,
 )
+_WORD = re.compile(r"[A-Za-z]+")
+_LETTER_UNIT = re.compile(rf" [{_LETTERS}]{_POWER}| ?(?:st|nd|rd|th)")
 _AS_TEXT = re.compile(r"\\(?:text|textrm|textbf|textit|mathrm|mbox|rm)\s*\{ ?([^{}]*?) ?\}" + _POWER)
 _NOT_A_UNIT = re.compile(
     r"\b(?:and|or|plus|minus|times|over|half|third|quarter|mod|base|pi|infinity|if|for|when|where|is|are|to|not|"
@@ -158,7 +160,7 @@ def _value(found: re.Match[str]) -> Fraction | None:
 
 
 def _fraction(decimal: str) -> Fraction:
-    return Fraction(decimal.replace(",", ""))
+    return Fraction(decimal.replace(",", "").replace(" ", ""))
 
 
 def _factor(rest: str) -> int | None:
@@ -175,21 +177,17 @@ def _factor(rest: str) -> int | None:
 def _is_unit(text: str, *, attached: bool) -> bool:
     """Whether a text after a number or formula is a unit. `attached`: no space is between the two."""
     if mark := _MARK.match(text):
-        text = text[mark.end() :]
-        attached = False
-        if not text.strip():
-            return True
+        text, attached = text[mark.end() :], False
     if shown := _AS_TEXT.fullmatch(text.strip()):
         inside = shown[1].strip().rstrip(".")
         return bool(inside) and (inside in _LETTERS or _is_unit(f" {inside}", attached=False))
-    found = _UNIT.fullmatch(text)
-    if not found or _NOT_A_UNIT.search(text) or any(word.lower() in _LARGE for word in re.findall(r"[A-Za-z]+", text)):
-        return False
-    words = found["words"]
-    if words is None:
+    if not text.strip() or _LETTER_UNIT.fullmatch(text):
         return True
-    first = re.match(r"[A-Za-z]+", words)
-    assert first is not None  # noqa: S101, the pattern of words begins with letters
-    if attached and not text.startswith(" "):
-        return first[0] in _SHORT or len(first[0]) > 3
-    return len(first[0]) > 2 or first[0] in _SHORT  # 5 xy is a product.
+    found = _UNIT.fullmatch(text)
+    if not found or _NOT_A_UNIT.search(text) or any(word.lower() in _LARGE for word in _WORD.findall(text)):
+        return False
+    if found["words"] is None:
+        return True
+    first = _WORD.findall(found["words"])[0]
+    # 5 xy is a product, and so is 5abc.
+    return first in _SHORT or len(first) > (3 if attached and not text.startswith(" ") else 2)

@@ -14,6 +14,7 @@ from evaluation.answers.syntax import NAME, cut, has_variables, readable
 
 MAX_SIDES = 20
 
+_NAMES = re.compile(r"\([A-Za-z](?:, ?[A-Za-z])+\)")
 _MEMBER = re.compile(rf"{NAME.pattern} ?\\in(?![A-Za-z])")
 _SIDES = re.compile(r"\\(?:le|ge|ne|approx)(?![A-Za-z])|[=<>]")
 _EQUALS = re.compile("=")
@@ -59,8 +60,8 @@ def named(text: str) -> tuple[str, str]:
 
 
 def _equated(sides: list[str]) -> str | Relation | None:
-    values = [side for side in sides if not NAME.fullmatch(side)]
-    if len(values) < len(sides) and (len(values) <= 1 or NAME.fullmatch(sides[0])):
+    values = [side for side in sides if not NAME.fullmatch(side) and not _NAMES.fullmatch(side)]
+    if len(values) < len(sides) and (len(values) <= 1 or sides[0] not in values):
         return values[-1] if values else sides[-1]  # x = 5, 5 = x, x = y, x = 10/2 = 5
     if not any(map(has_variables, values)):
         return sides[-1]  # 20 - 15 = 5

@@ -96,6 +96,7 @@ _CHOOSE = re.compile(r"\{\s*([^{}]*?)\s*\\choose\s*([^{}]*?)\s*\}")
 _NAMES = [
     (re.compile(r"\\(?:leq|leqslant)(?![A-Za-z])"), r"\\le "),
     (re.compile(r"\\(?:geq|geqslant)(?![A-Za-z])"), r"\\ge "),
+    (re.compile(r"(?<=\d) ?x ?(?=10 ?\^)"), r"\\times "),
     (re.compile(r"<="), r"\\le "),
     (re.compile(r">="), r"\\ge "),
     (re.compile(r"\\lt(?![A-Za-z])"), "<"),
@@ -121,12 +122,15 @@ _ONE_IN_BRACES = re.compile(r"([_^])\{(\w)\}")
 # The space after a comma stays, since 1, 000 and 1,000 differ.
 _IDLE_SPACE = re.compile(r"(?<![\w},]) |(?<!,) (?![\w\\({])")
 _TIGHT_COMMA = re.compile(r",\\!\s*|\{,\}\s*(?=\d)")
+_DOLLAR = re.compile(r"(?<!\\)\$")
 _POWER = re.compile(r"(?<=[\w)}])\*\*(?=[\w({-])")
 _QUOTES = "$*`\"'"
 
 
 def plain(text: str) -> str:
     """The answer in one form, as the module describes. Equal answers may still differ in wording."""
+    if len(_DOLLAR.findall(text)) % 2 == 0:
+        text = _DOLLAR.sub("", text)  # They come in pairs, so they enclose formulas. A single one is money.
     text = _VULGAR.sub(lambda found: f" {unicodedata.normalize('NFKC', found[0])} ", text)
     text = _RAISED_RUN.sub(lambda found: f"^{{{''.join(_RAISED[c] for c in found[0])}}}", text)
     text = _LOWERED_RUN.sub(lambda found: f"_{{{''.join(_LOWERED[c] for c in found[0])}}}", text)

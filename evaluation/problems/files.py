@@ -11,8 +11,8 @@ r"""Reads problems from a file or data set, one problem per line or row, in the 
     AQuA      {"question": "What is ...", "options": ["A)21", "B)21.5"], "correct": "A", "rationale": "..."}
 
 `evaluation.problems.published` lists these forms and more. The answer field may hold the answer alone, a worked
-solution with the answer after `####` (GSM8K), or a solution with the answer in \boxed{...} (MATH); for multiple choice,
-see `evaluation.problems.choices`. Error messages name the file and line, and what would be right.
+solution with the answer after `####` (GSM8K), a solution with the answer in \boxed{...} (MATH), or a JSON object; for
+multiple choice, see `evaluation.problems.choices`. Error messages name the file and line, and what would be right.
 """
 
 import re
@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from evaluation.problems.choices import blank, choices_of, letter_of, with_choices
-from evaluation.problems.json_rows import kind
+from evaluation.problems.json_rows import canonical, kind
 from evaluation.problems.problem import MAX_QUESTION_CHARS, Problem, ProblemFileError
 from evaluation.problems.published import DEFAULT, Fields, Form, columns, flat, form_of, names
 from evaluation.problems.repeated import Located, Repeats, without_repeats
@@ -48,7 +48,8 @@ def read_problems(
         path: see `evaluation.problems.rows.file_rows`.
         question_field: name of the field or column with the question, text of 1..MAX_QUESTION_CHARS characters, or of
             several that are put together, such as Body+Question.
-        answer_field: the same for the reference answer, text or a number.
+        answer_field: the same for the reference answer: text, a number, or an object or a list of texts or objects,
+            which becomes JSON text.
         choices_field: the same for the choices; None: they are looked for, see `evaluation.problems.choices`.
         repeats: see `evaluation.problems.repeated.without_repeats`.
 
@@ -80,17 +81,19 @@ def _problem(row: Row, where: str, form: Form) -> Problem:
     found = _field(row, form.answer, where, "answer")
     if form.listed:
         found = _only(found, f"{where}: {form.answer!r}")
-    written = _text(found, f"{where}: {form.answer!r}", "answer")
+    written = _json(found, f"{where}: {form.answer!r}")
+    answer = _text(found if written is None else written, f"{where}: {form.answer!r}", "answer")
     if choices.texts:
         question = with_choices(question, choices)
         answer = letter_of(found, choices, f"{where}: {form.answer!r}")
     else:
-        _refuse_missing_choices(row, form, question, written, where)
-        if form.marked and marked(written) is None:
+        _refuse_missing_choices(row, form, question, answer, where)
+        if form.marked and marked(answer) is None:
             raise ProblemFileError(
                 f"{where}: {form.answer!r} has no answer in \\boxed{{}}; put it there, or after ####"
             )
-        answer = reference(_without_unit(written) if form.unit else written)
+        if written is None:
+            answer = reference(_without_unit(answer) if form.unit else answer)
     if len(question) > MAX_QUESTION_CHARS:
         raise ProblemFileError(
             f"{where}: the question has {len(question)} characters; at most {MAX_QUESTION_CHARS} are allowed"
@@ -125,6 +128,19 @@ def _field(row: Row, name: str, where: str, role: str) -> object:
     raise ProblemFileError(
         f"{where}: no field {name!r}; there are: {columns(row)}{nearest}. Set {role}_field to the one with the {role}"
     )
+
+
+def _json(value: object, what: str) -> str | None:
+    """An object, or a list of texts or objects, as JSON; None for any other value."""
+    # A list of numbers may be an interval or several solutions, and nothing says which, so it must be written as text.
+    if not isinstance(value, dict) and not (
+        isinstance(value, list) and any(type(each) in (str, dict) for each in value)
+    ):
+        return None
+    try:
+        return canonical(value)
+    except ValueError as error:
+        raise ProblemFileError(f"{what} cannot be read as JSON: {error}") from error
 
 
 def _text(value: object, what: str, role: str) -> str:

@@ -1,4 +1,7 @@
-"""Reads rows from JSON and JSON Lines. Numbers are kept as they are written; errors name the line."""
+"""Reads rows from JSON and JSON Lines, and writes a value of one. Numbers are kept as they are written.
+
+Errors name the line.
+"""
 
 import json
 import re
@@ -20,6 +23,30 @@ def kind(value: object) -> str:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+MAX_DEPTH = 20
+"""Levels of objects and lists within each other in an answer."""
+
+
+def canonical(value: object, depth: int = MAX_DEPTH) -> str:
+    """A value as JSON with sorted keys and without spaces; numbers as they are written.
+
+    Raises:
+        ValueError: the value, or one within it, is no JSON, or there are more than `depth` levels.
+    """
+    if isinstance(value, dict | list) and not depth:
+        raise ValueError(f"more than {MAX_DEPTH} levels of objects and lists")
+    if isinstance(value, Written):
+        return str(value)
+    if isinstance(value, dict):
+        named = sorted((str(name), canonical(each, depth - 1)) for name, each in value.items())
+        return f"{{{','.join(f'{json.dumps(name, ensure_ascii=False)}:{each}' for name, each in named)}}}"
+    if isinstance(value, list):
+        return f"[{','.join(canonical(each, depth - 1) for each in value)}]"
+    if value is None or isinstance(value, str | int | float):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    raise ValueError(f"{kind(value)} is not JSON")
 
 
 _JSON = json.JSONDecoder(parse_int=Written, parse_float=Written, parse_constant=_refuse_constant)

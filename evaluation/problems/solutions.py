@@ -6,7 +6,7 @@ So there are $\boxed{3}$ of them.          ->  3
 
 import re
 
-from evaluation.answers.extract import boxed
+from evaluation.answers.boxes import boxed
 
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!,?\d)")
 # MATH also has boxes without braces, which extend to the end of the formula.

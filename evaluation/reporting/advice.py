@@ -48,7 +48,9 @@ def generation_warnings(generations: Sequence[GenerationScores], max_new_tokens:
             for one in scores.rounds
             for agent in one.agents
         ]
-    return [*response_warnings(debates, agents, max_new_tokens), *_learning_warnings(generations)]
+    page = "in `maft preview` or in transcripts.json of the generation's run in MLflow"
+    responses = response_warnings(debates, agents, max_new_tokens=max_new_tokens, page=page)
+    return [*responses, *_learning_warnings(generations)]
 
 
 def benchmark_warnings(outcomes: Iterable[Outcome], max_new_tokens: int | None) -> list[str]:
@@ -64,15 +66,12 @@ def benchmark_warnings(outcomes: Iterable[Outcome], max_new_tokens: int | None) 
         place = f"{METHODS[each.method].title}, iteration {each.iteration}, seed {each.seed}"
         debates.append(Subject(f"to {problems} ({place})", each))
         debates.append(Subject(f"to training problems ({place})", each.training_responses))
-    return response_warnings(debates, [], max_new_tokens)
+    page = "in the debates on the benchmark's page"
+    return response_warnings(debates, [], max_new_tokens=max_new_tokens, page=page)
 
 
 def response_warnings(
-    debates: Sequence[Subject],
-    agents: Sequence[Subject],
-    max_new_tokens: int | None,
-    *,
-    where: str = "in transcripts.json of the run in MLflow",
+    debates: Sequence[Subject], agents: Sequence[Subject], *, max_new_tokens: int | None, page: str
 ) -> list[str]:
     """At most one warning about cut responses and one about missing answers, each about the largest share above MANY.
 
@@ -80,7 +79,7 @@ def response_warnings(
         debates: whole debates.
         agents: single agents; one of them is named only if no debate as a whole is above MANY.
         max_new_tokens: as for `generation_warnings`.
-        where: the place of the responses, the words after `Read the responses`.
+        page: where users can read responses, such as `in transcripts.json`.
     """
     warnings = []
     if cut := _worst(debates, agents, "cut_share"):
@@ -93,11 +92,14 @@ def response_warnings(
             f"set {higher}"
         )
     if unanswered := _worst(debates, agents, "unanswered_share"):
+        remedy = (
+            "More will have one when fewer are cut"
+            if cut
+            else "If they have answers in another form, ask for another one in prompts, or set answers.kind"
+        )
         warnings.append(
-            f"{unanswered} have no answer that maft can read, which counts as wrong; agents are asked to end with the "
-            f"answer in \\boxed{{}}. Read the responses {where}; if they are whole, "
-            "choose a base model that follows this form, a persona (debate.personas) or prompts that explain it, or "
-            "another answers.kind"
+            f"{unanswered} have no answer and count as wrong. Read some responses {page}. "
+            f"{remedy}"
         )
     return warnings
 

@@ -69,7 +69,7 @@ def transfer_table(rows: Sequence[Row], society: str) -> Table:
 
 def responses_table(rows: Sequence[Row], society: str) -> Table:
     """One line per method: the shares of responses to held-out problems without an answer and cut short."""
-    table = _table(f"{society}: responses without an answer or cut short, %")
+    table = _table(f"{society}: failed responses, %")
     for heading in RESPONSES:
         table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
     for row in _last(rows):

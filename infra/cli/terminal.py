@@ -28,9 +28,10 @@ def progress_bars(console: Console) -> Iterator[None]:
         disable=not console.is_terminal,
     )
     running: dict[str, TaskID] = {}
-    printed: set[str] = set()
+    headed = False
 
     def listen(label: str, done: int, total: int) -> None:
+        nonlocal headed
         if label not in running:
             running[label] = bars.add_task(label, total=total)
         bars.update(running[label], completed=done, total=total)
@@ -38,9 +39,9 @@ def progress_bars(console: Console) -> Iterator[None]:
             task = next(task for task in bars.tasks if task.id == running[label])
             seconds = task.finished_time or task.elapsed or 0.0
             bars.remove_task(running.pop(label))
-            if not printed:
+            if not headed:
                 console.print(f"[dim]{'step':<48} {'parts':>9} {'time':>8}[/dim]", highlight=False)
-            printed.add(label)
+                headed = True
             console.print(f"[dim]{label:<48} {total:>9,} {seconds:6.1f} s[/dim]", highlight=False)
 
     interruptions: list[int] = []

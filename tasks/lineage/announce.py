@@ -33,10 +33,15 @@ def announce(config: Config, job: JobRun, *, start: Start) -> None:
     )
 
 
-def warn(generations: list[GenerationScores], sampling: Sampling) -> None:
-    """Log the warnings about generations as soon as they are measured, since a job may go on for hours."""
-    for warning in generation_warnings(generations, sampling.max_new_tokens):
+def warn(generations: list[GenerationScores], sampling: Sampling) -> list[str]:
+    """Log the warnings about generations, and return them.
+
+    A job calls this as soon as a generation is measured, since it may go on for hours after that.
+    """
+    warnings = generation_warnings(generations, sampling.max_new_tokens)
+    for warning in warnings:
         get_run_logger().warning(warning)
+    return warnings
 
 
 @task(task_run_name="publish the generations")

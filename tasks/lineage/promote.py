@@ -48,6 +48,22 @@ def champion_of(name: str, version: str | None, *, agents: int, bases: Bases) ->
     return Champion(version=found.version, society=found.society, bases=own)
 
 
+def judge(comparison: Comparison, candidate: str, champion: str, *, same: bool) -> tuple[Comparison, str]:
+    """The comparison with its final verdict, and the verdict as one line for people.
+
+    Args:
+        comparison: the candidate and the champion on the same problems.
+        candidate: its name, such as generation 3.
+        champion: its name.
+        same: whether both have the same adapters, so that chance alone made their debates differ; then it is a tie.
+    """
+    if not same:
+        return comparison, comparison.describe(candidate, champion)
+    measured = f"{100 * comparison.candidate_accuracy:.1f} % and {100 * comparison.champion_accuracy:.1f} %"
+    text = f"nothing was learned: {candidate} has the same adapters as {champion}; they were measured at {measured}"
+    return comparison.model_copy(update={"verdict": "tie"}), text
+
+
 @task(task_run_name="generation {candidate.generation} · promotion gate")
 def gate(
     candidate: SocietyVersion, champion: Champion, *, debates: tuple[Transcript, Transcript], config: Config, who: str
@@ -73,11 +89,8 @@ def gate(
     names = [f"generation {candidate.generation}", f"generation {champion.society.generation}"]
     if names[0] == names[1]:  # made by two jobs that began from the same generation
         names = [f"{names[0]} (version {candidate.version})", f"{names[1]} (version {champion.version})"]
-    text = comparison.describe(*names)
-    if candidate.society.agents == champion.society.agents:
-        comparison = comparison.model_copy(update={"verdict": "tie"})
-        right = f"{100 * comparison.candidate_accuracy:.1f} % and {100 * comparison.champion_accuracy:.1f} %"
-        text = f"nothing was learned: {names[0]} has the same adapters as {names[1]}; they were measured at {right}"
+    same = (candidate.base_sha256, candidate.society.agents) == (champion.bases.sha256, champion.society.agents)
+    comparison, text = judge(comparison, *names, same=same)
     verdict = Verdict(
         candidate=candidate.version,
         champion=champion.version,

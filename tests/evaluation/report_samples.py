@@ -107,7 +107,7 @@ def sample(
     seeds: int = 3,
     names: tuple[MethodName, ...] = METHODS.names(),
     transfer: bool = True,
-    **making: str,
+    **making: object,
 ) -> Report:
     """A report of a benchmark with these methods."""
     outcomes = []

@@ -38,7 +38,7 @@ def test_the_training_debate_counts_too() -> None:
     training = ResponseShares(unanswered_share=0.9, cut_share=0.1)
     (warning,) = generation_warnings([generation(3, unanswered_share=0.5, training_responses=training)], 256)
     assert warning.startswith("90 % of the responses that generation 3 learned from have no answer")
-    assert "\\boxed{}" in warning and "transcripts.json" in warning
+    assert "in prompts, or set answers.kind" in warning and "transcripts.json" in warning
 
 
 def test_one_agent_is_named_if_the_whole_debate_is_good_enough() -> None:

@@ -1,6 +1,8 @@
 """A benchmark's rows and tables. Run: pytest tests/evaluation/test_benchmark_rows.py"""
 
 import io
+import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -8,9 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation.benchmark.methods import METHODS, MethodName
-from evaluation.benchmark.results import Changes, Cost, Outcome, Scored, changes, problem_values, summarise
+from evaluation.benchmark.results import Changes, Cost, Outcome, Row, Scored, changes, problem_values, summarise
 from evaluation.problems.problem import Problem
-from evaluation.reporting.benchmark_table import benchmark_markdown, iterations_table, methods_table, transfer_table
+from evaluation.reporting.benchmark_table import (
+    benchmark_markdown,
+    iterations_table,
+    methods_table,
+    responses_table,
+    transfer_table,
+)
 
 
 def scored(method: MethodName, iteration: int, seed: int, right: list[float], **fields: object) -> Scored:
@@ -155,3 +163,28 @@ def test_a_method_without_a_reference_has_no_difference_to_show() -> None:
         line.split()[:4] == ["base", "50.0", "25.0±16.4", "0.00"]
         for line in printed(methods_table(summarise(BASE), "a"))
     )
+
+
+def test_shares_of_failed_responses_are_means_over_seeds_and_have_a_table() -> None:
+    shares = {1: (0.25, 0.5), 2: (0.75, None)}
+    counted = [
+        scored("base", 0, seed, [1.0, 0.0], unanswered_share=unanswered, cut_share=cut)
+        for seed, (unanswered, cut) in shares.items()
+    ]
+    (row,) = rows = summarise(counted)
+    assert (row.unanswered_share, row.cut_share) == (0.5, 0.5)
+    assert any(line.split() == ["base", "50.0", "50.0"] for line in printed(responses_table(rows, "arith")))
+    assert "| base | 50.0 | 50.0 |" in benchmark_markdown(rows, [], "arith", [1, 2])
+
+
+def test_the_benchmark_in_docs_from_before_they_were_counted_gives_the_same_tables() -> None:
+    folder = Path(__file__).parents[2] / "docs" / "benchmark"
+    told = json.loads((folder / "benchmark.json").read_text("utf-8"))
+    rows, transfer = ([Row.model_validate(row) for row in told[name]] for name in ("rows", "transfer"))
+    outcomes = [Outcome.model_validate(each) for each in told["outcomes"]]
+    assert len(outcomes) > 100
+    made = benchmark_markdown(rows, transfer, "paper", sorted({each.seed for each in outcomes}))
+    committed = (folder / "tables.md").read_text("utf-8")
+    # Descriptions of methods below the tables have changed since.
+    tables = [[line for line in text.splitlines() if not line.startswith("- **")] for text in (made, committed)]
+    assert tables[0] == tables[1]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluation.answers.boxes import boxed
 from evaluation.answers.equality import equivalent
-from evaluation.answers.extract import MAX_ANSWER_CHARS, boxed, extract_answer
+from evaluation.answers.extract import MAX_ANSWER_CHARS, extract_answer
 from evaluation.answers.thoughts import spoken
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -132,6 +133,82 @@ def test_boxed_returns_what_was_boxed(content: str) -> None:
 )
 def test_what_chat_models_write(text: str, answer: str | None) -> None:
     assert extract_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("#### 1,234", "1234"),
+        ("#### $12.50", "12.5"),
+        ("####18", "18"),
+        ("#### -5", "-5"),
+        ("**Final Answer: B**", "B"),
+        ("The answer is **42**!", "42"),
+        ("The answer is: \n\n 42", "42"),
+        ("The correct option is C.", "C"),
+        ("Option C is correct.", "C"),
+        ("So the final answer is \\( \\boxed{5} \\)", "5"),
+        ("\\boxed{\\textbf{(C)}}", "C"),
+        ("\\boxed{5 \\text{ apples}}", "5"),
+        ("\\boxed5", "5"),
+        ("$\\boxed 5$", "5"),
+        ("ANSWER: 5", "5"),
+        ("Ans: 5", "5"),
+        ("Answer = 5", "5"),
+        ("Answer is 5", "5"),
+        ("Thus, the answer is $x=5$, $y=6$.", "y=6, x=5"),
+        ("The answer is B) 12.", "B"),
+        ("The answer is C: 12", "C"),
+        ("The answer is “B”.", "B"),
+        ('{"answer": ["3","5"]}', "3,5"),
+        ('{"answer": true}', "true"),
+        ("Answer:\n- 5 apples", "5"),
+        ("The answer is:\n1. 5\n2. 6", None),
+        ("### Final Answer\n\n7", "7"),
+        ("**Final Answer**\n\n**7 km**", "7"),
+        ("## Answer\nWe add 3 and 4.", None),
+        ("My final answer: 7", "7"),
+        ("The answer is approximately equal to 5.", "5"),
+        ("The answer is roughly $1.5 million.", "1500000"),
+        ("The answer is no solution.", "no solution"),
+        ("Therefore, the answer is:\n\\[\nx = \\frac{3}{4}\n\\]", "0.75"),
+        ("**Answer: $12**", "12"),
+        ("The answer is 12.5%.", "12.5"),
+        ("The answer is 3:45 p.m.", "3:45 pm"),
+        ("I'd say the answer is 8, but I am not sure.", "8"),
+        ("The answer is (C), because...", "C"),
+        ("A", "A"),
+        ("(A)", "A"),
+        ("The answer is A.", "A"),
+        ("Answer: A\n\nExplanation: B is wrong.", "A"),
+        ("The answer is 9 (nine).", "9"),
+        ("the answer is: $\\dfrac{5}{3}$", "5/3"),
+        ("The answer is $10 per hour.", "10"),
+        ("<think>\\boxed{3}</think>", None),
+        ("\\boxed{5}\n\\boxed{}", "5"),
+        ("The final answer is $\\boxed{10}$ dollars.", "10"),
+        ("So we get 5 + 3 = 8. The answer is 5 + 3 = 8.", "8"),
+        ("#### Final answer: 8 apples", "8"),
+        ("#### 8 apples", "8"),
+        ("#### The final answer is **8**", "8"),
+        ("Answer: The answer is 8", "8"),
+        ("The answer is therefore $8$, as required.", "8"),
+        ("The answer is 8 and I am done", "8"),
+        ("Answer: **(B) 7**", "B"),
+        ("The answer is\n5", "5"),
+        ("The answer is 2^{10} = 1024.", "1024"),
+        ("The answer is between 5 and 6.", None),
+        ("The answer is 1,2,3.", "3,2,1"),
+        ("\\boxed{A} is wrong, so \\boxed{C}", "C"),
+        ("\\boxed{(1, 2)}", "(1,2)"),
+        ('```json\n{"answer": 7}\n```', "7"),
+        ("The answer is 4. The other is 5.", "4"),
+        ("The answer is 4? No, the answer is 6.", "6"),
+    ],
+)
+def test_what_chat_models_mean(text: str, answer: str | None) -> None:
+    found = extract_answer(text)
+    assert found is None if answer is None else equivalent(found, answer)
 
 
 @pytest.mark.parametrize("text", ["The answer is A or B.", "\\boxed{A or C}", "The answer is (A), (B) or (C)."])

@@ -1,6 +1,7 @@
 """A benchmark's page loads no other file, and models' texts do no harm. Run: pytest tests/evaluation/test_page.py"""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from evaluation.benchmark.debates import COUNT, KINDS, MAX_AGENTS, MAX_CHARS, Held, clipped, worth_reading
 from evaluation.benchmark.methods import METHODS
 from evaluation.benchmark.paper import TABLE_1, TABLE_2, accuracies, nearest
+from evaluation.benchmark.results import summarise
 from evaluation.problems.problem import Problem
 from evaluation.reporting.page import render
 from tests.evaluation.report_samples import debate, sample
@@ -207,3 +209,16 @@ def test_the_weights_of_a_vote_decide_here_too(kind: str, weights: list[float], 
     (told,) = worth_reading([held([["3", "3", "2"], ["3", "3", "2"]], weights=weights)])
     assert told.kind == kind
     assert vote is None or (told.votes[-1].answer, told.votes[-1].votes) == vote
+
+
+def test_the_page_warns_of_failed_responses() -> None:
+    report = sample(1, 1, ("base", "multiagent-ft"), max_new_tokens=64)
+    assert "Warning" not in Elements(render(report)).text, "older benchmarks did not count them"
+    failed = [
+        each._replace(outcome=each.outcome.model_copy(update={"cut_share": 0.75, "unanswered_share": 0.5}))
+        for each in report.scored
+    ]
+    shown = Elements(render(replace(report, scored=failed, rows=summarise(failed)))).text
+    assert "75 % of the responses to held-out problems (base, iteration 0, seed 1) were cut at the limit" in shown
+    assert "such as 128" in shown and "50 % of the responses" in shown
+    assert shown.count("75.0") == 2, "both methods have their share in the table"

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from evaluation.answers.kinds.json_form import Json
+from evaluation.answers.kinds.math import MATH
 from evaluation.problems.files import read_problems
-from evaluation.problems.problem import MAX_QUESTION_CHARS, Problem, ProblemFileError
+from evaluation.problems.problem import MAX_QUESTION_CHARS, Problem, ProblemFileError, check_references
 from evaluation.problems.repeated import same_question
 from evaluation.problems.rows import READERS
 from evaluation.problems.settings import Problems
@@ -60,6 +62,40 @@ def test_jsonl_of_all_the_forms_of_an_answer(tmp_path: Path) -> None:
     assert [where for _, where in located] == [f"{path}:{n}" for n in (1, 3, 4, 5, 6, 7)]
 
 
+def test_answers_that_are_json(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.jsonl",
+        '{"question": "One?", "answer": {"quantity": 3, "item": "a #### b", "price": 1.50, "of": {"b": [1e2, null]}}}',
+        '{"question": "Two?", "answer": ["tea", 2, true]}',
+        '{"question": "Three?", "answer": {"answer": 1000000000000000000000}}',
+        '{"question": "Four?", "answer": {"name": "caf\\u00e9 \\"x\\""}}',
+    )
+    answers = [located.problem.answer for located in read_problems(path)]
+    assert answers == [
+        '{"item":"a #### b","of":{"b":[1e2,null]},"price":1.50,"quantity":3}',
+        '["tea",2,true]',
+        '{"answer":1000000000000000000000}',
+        '{"name":"café \\"x\\""}',
+    ]
+    parquet = str(tmp_path / "a.parquet")
+    pd.DataFrame({"question": ["One?"], "answer": [{"item": "mug", "quantity": 3}]}).to_parquet(parquet)
+    assert read_problems(parquet)[0].problem.answer == '{"item":"mug","quantity":3}'
+
+
+@pytest.mark.parametrize("answer", [{"item": "mug"}, ["tea"], [{"a": 1}], {}])
+def test_a_json_answer_fits_only_the_kind_json(tmp_path: Path, answer: object) -> None:
+    path = write(tmp_path / "a.jsonl", json.dumps({"question": "One?", "answer": answer}))
+    problems = [located.problem for located in read_problems(path)]
+    with pytest.raises(ProblemFileError, match="math: it is JSON; set answers"):
+        check_references(problems, MATH)
+    check_references(problems, Json(json_schema={"type": ["object", "array"]}))
+
+
+@pytest.mark.parametrize("answer", ["[0, 1]", "[[1, 2], [3, 4]]", "{1, 2}", "[0, \\infty)", "[a, b]", "{", "["])
+def test_brackets_of_mathematics_are_no_json(answer: str) -> None:
+    check_references([Problem(question="One?", answer=answer)], MATH)
+
+
 def test_csv_with_cells_over_several_lines(tmp_path: Path) -> None:
     path = write(tmp_path / "a.CSV", "id, problem,solution", '1,"First,\nin two lines?",5', "", "2,Second?,#### 6")
     located = read_problems(path, "problem", "solution")
@@ -102,7 +138,10 @@ JSONL_FAULTS = [
     ([GOOD, '{"question": "\\n", "answer": "2"}'], ":2: 'question' is blank", ""),
     ([GOOD, '{"question": "Two?", "answer": "2 = 2 ####"}'], ":2: 'answer' has nothing after ####", ""),
     ([GOOD, '{"question": "Two?", "answer": "\\\\boxed{ }"}'], ":2: 'answer' has nothing", "\\boxed{}"),
-    ([GOOD, '{"question": "Two?", "answer": ["2"]}'], ":2: 'answer' is a list", "text or a number"),
+    ([GOOD, '{"question": "Two?", "answer": [0, 1]}'], ":2: 'answer' is a list", "text or a number"),
+    ([GOOD, '{"question": {"text": "Two?"}, "answer": "2"}'], ":2: 'question' is an object", "text or a number"),
+    ([GOOD, '{"question": ["Two?"], "answer": "2"}'], ":2: 'question' is a list", "text or a number"),
+    ([GOOD, '{"question": "Two?", "answer": ' + '{"a": ' * 21 + "2" + "}" * 22], ":2: 'answer' cannot", "20 levels"),
     ([GOOD, '{"question": true, "answer": "2"}'], ":2: 'question' is true or false", "text or a number"),
     ([GOOD, '{"question": "Two\\ud800", "answer": "2"}'], ":2: 'question' holds half a character", ""),
     (

@@ -100,6 +100,34 @@ def test_a_bad_setting_of_a_benchmark(lone: Maft, tmp_path: Path, setting: str, 
     assert not (tmp_path / "none").exists()
 
 
+def test_each_of_two_bad_settings_has_a_line(lone: Maft, tmp_path: Path) -> None:
+    lines = refusal(lone, tmp_path / "home", "--set", "agents=0", "--set", "debate.rounds=0").splitlines()
+    assert [line.partition(" is 0, ")[0] for line in lines] == [
+        "maft: --set agents=0: agents",
+        "maft: --set debate.rounds=0: debate.rounds",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["ask"], "maft: Missing argument 'question'; see `"),
+        (["ru"], "maft: No such command 'ru'. Did you mean 'run'?; see `"),
+        (["run", "--sett", "agents=2"], "maft: No such option: --sett"),
+        (["ask", "1+1?", "--seed", "-1"], "maft: Invalid value for '--seed'"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_in_one_line(lone: Maft, arguments: list[str], told: str) -> None:
+    refused = lone(*arguments, status=2)
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith(told) and line.endswith(" --help`") and refused.stdout == ""
+
+
+def test_without_a_command_the_help_is_shown(lone: Maft) -> None:
+    shown = lone(status=2)
+    assert "Usage: " in shown.stdout and "evaluate" in shown.stdout and shown.stderr == ""
+
+
 def test_a_base_model_without_chat_template(lone: Maft, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()

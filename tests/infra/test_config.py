@@ -235,3 +235,14 @@ def test_a_config_of_an_earlier_version_is_read_back() -> None:
     read = read_stored(Config, json.dumps(old))
     assert read == Config(debate={"rounds": 3, "topology": "ring"}, seed=4)
     assert read_stored(Config, read.model_dump_json()) == read
+
+
+@pytest.mark.parametrize("text", ["x" * 600_000, "x\n" * 300_000])
+def test_a_long_value_is_not_repeated(tmp_path: Path, text: str) -> None:
+    file = refused(tmp_path, f"debate: {json.dumps({'personas': [text]})}\n")
+    (line,) = file.splitlines()
+    assert "line 1: debate.personas.0 is 'x" in line and "at most 1000 characters" in line
+    assert "more characters)" in line and len(line) < len(str(tmp_path)) + 300
+    for assignment in (f"society={text}", f"{text}=1", f"society.{text}=1", text, f"society='{text}"):
+        shown = refused(tmp_path, "society: arith\n", assignment)
+        assert shown.startswith("--set ") and "\n" not in shown and len(shown) < 600, shown[:1000]

@@ -44,7 +44,8 @@ class Json(Grader):
 
     def extract(self, text: str) -> str | None:
         """The last JSON value in the response that fits the schema, with sorted keys and without spaces."""
-        fitting = [value for value in _values(spoken(text)[-TAIL_CHARS:]) if self._misfit(value) is None]
+        values = map(_plain, _values(spoken(text)[-TAIL_CHARS:]))
+        fitting = [value for value in values if self._misfit(value) is None]
         written = canonical(fitting[-1]) if fitting else None
         return written if written and len(written) <= MAX_JSON_CHARS else None
 
@@ -58,7 +59,7 @@ class Json(Grader):
             value = json.loads(reference, parse_float=Decimal, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             return f"it is not JSON ({error})"
-        misfit = self._misfit(value)
+        misfit = self._misfit(_plain(value))
         return f"it does not fit answers.json_schema: {misfit}" if misfit else None
 
     def _misfit(self, value: Any) -> str | None:

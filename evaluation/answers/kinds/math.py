@@ -1,5 +1,6 @@
 """Mathematical answers, also choices and single words: the default, for GSM8K, MATH, MMLU and arithmetic."""
 
+import json
 from typing import Literal
 
 from pydantic import Field
@@ -24,6 +25,15 @@ class Math(Grader):
     def equivalent(self, a: str | None, b: str | None) -> bool:
         """Whether two answers mean the same."""
         return equivalent(a, b)
+
+    def fault(self, reference: str) -> str | None:
+        """Refuse a reference that is a JSON object, or a list with a text or an object in it."""
+        try:
+            value = json.loads(reference) if reference[:1] in ("{", "[") else None
+        except (ValueError, RecursionError):
+            return None
+        is_json = isinstance(value, dict) or (isinstance(value, list) and any(isinstance(e, str | dict) for e in value))
+        return "it is JSON; set answers.kind to json" if is_json else None
 
 
 MATH = Math()

@@ -8,7 +8,11 @@ from pydantic import Field
 from evaluation.answers.equality import key
 from evaluation.answers.extract import extract_answer
 from evaluation.answers.grader import GRADERS, Grader
+from evaluation.answers.thoughts import spoken
 
+LAST_CHARS = 1_000
+
+_SENTENCE = re.compile(r"[.!?]\s+")
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:/\d+)?")
 
 
@@ -21,12 +25,17 @@ class Number(Grader):
     )
 
     def extract(self, text: str) -> str | None:
-        """The marked answer if it is a number, or the only number in it."""
+        """The marked answer if it is a number, or the only number among its words.
+
+        Without a marked answer, the only number in the last sentence, after its last equals sign.
+        """
         answer = extract_answer(text)
-        if answer is None or _is_number(answer):
+        if answer is None:
+            last = _SENTENCE.split(spoken(text)[-LAST_CHARS:].strip().rpartition("\n")[2])[-1]
+            return _only_number(last.rpartition("=")[2])
+        if _is_number(answer):
             return answer
-        numbers = {found[0] for found in _NUMBER.finditer(answer) if any(map(str.isdigit, found[0]))}
-        return numbers.pop() if len(numbers) == 1 else None
+        return _only_number(answer) if key(answer)[0] == "words" else None
 
     def equivalent(self, a: str | None, b: str | None) -> bool:
         """Whether two numbers have the same value; units, percent and currency signs do not count."""
@@ -35,6 +44,11 @@ class Number(Grader):
     def fault(self, reference: str) -> str | None:
         """Refuse a reference that is no number."""
         return None if _is_number(reference) else "it is no number"
+
+
+def _only_number(text: str) -> str | None:
+    numbers = {found[0] for found in _NUMBER.finditer(text) if any(map(str.isdigit, found[0]))}
+    return numbers.pop() if len(numbers) == 1 else None
 
 
 def _is_number(answer: str) -> bool:

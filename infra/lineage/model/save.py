@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 SCRIPT = Path(__file__).with_name("society_pyfunc.py")
-NEEDS = {"torch", "transformers", "peft", "safetensors", "mlflow", "pandas", "pydantic", "math-verify", "jsonschema"}
+NEEDS = {"torch", "transformers", "peft", "safetensors", "mlflow", "pandas", "pydantic"}
+NEEDS |= {"math-verify", "jsonschema", "referencing"}
 """The project's requirements that `agents` and `evaluation` need to answer questions."""
 BASE_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 """The files of a base model's folder that are copied; weights in a pickle are not."""

@@ -38,8 +38,8 @@ LIBRARIES = "import prefect, mlflow"
 """What every process of a job begins with; the time that it takes shows how fast and how busy the machine is."""
 
 FEWEST = 20
-"""With fewer problems, the number of examples is too uncertain. From 13 of 40 problems, twice as many as in the job were
-expected, since a critic without a self-correction keeps all its other examples (`agents.split.mix`)."""
+"""With fewer problems, the number of examples is too uncertain. From 13 of 40 problems, twice as many as the job had
+were expected, since a critic without a self-correction keeps all its other examples (`agents.split.mix`)."""
 
 
 class Start(Record):

@@ -37,7 +37,9 @@ def test_cut_and_missing_answers() -> None:
     assert cut.startswith("50 % of the responses in this preview (10 problems) were cut")
     assert "sampling.max_new_tokens=64" in cut and "such as 128" in cut
     assert "40 % of the responses in this preview" in unanswered
-    assert "above, or with --json" in unanswered and "answers.kind" in unanswered and "prompts" in unanswered
+    assert "Read some responses of this preview." in unanswered and "when fewer are cut" in unanswered
+    (unanswered,) = warned(taken({"generator-0": 5, "critic-0": 5}, unanswered=0.4))
+    assert "prompts" in unanswered and "answers.kind" in unanswered
 
 
 def test_few_examples_in_the_whole_job() -> None:

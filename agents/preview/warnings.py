@@ -25,7 +25,7 @@ def warnings_of(taken: Taken, forecast: Forecast, *, max_new_tokens: int, free: 
     """
     debates = [Subject(f"in this preview ({taken.sample.problems} problems)", taken.shares)]
     return [
-        *response_warnings(debates, [], max_new_tokens=max_new_tokens, page="above, or with --json"),
+        *response_warnings(debates, [], max_new_tokens=max_new_tokens, page="of this preview"),
         *_learning_warnings(taken, forecast),
         *_room_warnings(forecast, free),
     ]

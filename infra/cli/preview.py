@@ -36,7 +36,10 @@ def preview(
     config_file: Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", show_default=False)] = None,
     assignments: SetOption = None,
     problems: Annotated[
-        int | None, typer.Option(min=1, help="Number of training problems to debate; default: a batch of responses.")
+        int | None,
+        typer.Option(
+            min=1, help="Number of training problems to debate; default: a batch of responses, at least 20 problems."
+        ),
     ] = None,
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,

@@ -37,6 +37,10 @@ from infra.lineage.societies import next_generation
 LIBRARIES = "import prefect, mlflow"
 """What every process of a job begins with; the time that it takes shows how fast and how busy the machine is."""
 
+FEWEST = 20
+"""With fewer problems, the number of examples is too uncertain. From 13 of 40 problems, twice as many as the job had
+were expected, since a critic without a self-correction keeps all its other examples (`agents.split.mix`)."""
+
 
 class Start(Record):
     """The generation that a job would start from."""
@@ -105,13 +109,13 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
 
 
 def usual_problems(config: Config, training: int) -> int:
-    """As many problems as fill a batch of one agent of the job with the responses of all agents, at least one.
+    """As many problems as fill a batch of one agent of the job with the responses of all agents, at least FEWEST.
 
     Args:
         config: the job.
-        training: the number of its training problems.
+        training: the number of its training problems, which are all taken if they are fewer.
     """
-    return max(1, min(config.runner.batch_rows, training) // config.agents)
+    return min(training, max(FEWEST, min(config.runner.batch_rows, training) // config.agents))
 
 
 def _library_seconds() -> float:

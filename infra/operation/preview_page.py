@@ -65,7 +65,8 @@ def duration(seconds: float) -> str:
 def ended(turn: Turn) -> str:
     """What became of a response, such as `answer 12, right, ended by itself after 40 tokens`."""
     answer = "no answer" if turn.answer is None else f"answer {turn.answer}, {'right' if turn.right else 'wrong'}"
-    return f"{answer}, {'ended by itself' if turn.finished else 'cut at the limit'} after {turn.tokens} token{'s' * (turn.tokens != 1)}"
+    how = "ended by itself" if turn.finished else "cut at the limit"
+    return f"{answer}, {how} after {turn.tokens} {'token' if turn.tokens == 1 else 'tokens'}"
 
 
 def preview_page(preview: Preview) -> str:

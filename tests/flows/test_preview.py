@@ -32,7 +32,7 @@ def test_a_preview_needs_no_server_and_leaves_nothing(alone: Maft, brief: list[s
 
 def test_the_terminal_shows_conversations_and_the_forecast(alone: Maft, brief: list[str]) -> None:
     said = alone("preview", *brief).stdout
-    assert re.search(r"problems +5 *\n", said), "10 problems fill a batch of one agent, so 5 of them one of both agents"
+    assert re.search(r"problems +10 *\n", said), "all training problems, since they are few"
     assert said.count("the prompt, as the model reads it:") == 2 * 4
     assert "time in all" in said and "memory of the job's process" in said
     assert max(map(len, said.splitlines())) <= 80

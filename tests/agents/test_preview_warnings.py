@@ -1,0 +1,69 @@
+"""What a preview warns of."""
+
+from agents.engines.openai import OpenAISettings
+from agents.engines.transformers import TransformersSettings
+from agents.preview.forecast import forecast
+from agents.preview.measure import Taken
+from agents.preview.records import Conversation, Shares, Turn
+from agents.preview.warnings import Free, notes_of, warnings_of
+from tests.agents.test_forecast import PLAN, SAMPLE
+
+ROOM = Free(memory_bytes=10**12, disk_bytes=10**12)
+
+
+def taken(examples: dict[str, int], *, cut: float = 0.0, unanswered: float = 0.0, critics: bool = True) -> Taken:
+    said = {"read": None, "text": "4", "answer": "4", "prompt": "?", "finished": True, "tokens": 1, "right": True}
+    turns = [Turn(round=1, agent="generator-0", **said)]
+    turns += [Turn(round=2, agent="critic-0", **said)] if critics else []
+    fields = {"question": "2+2?", "answer": "4", "votes": {"4": 1}, "consensus": 1.0, "reference": "4"}
+    shares = {"unanswered_share": unanswered, "cut_share": cut, "right_share": 1.0, "accuracy": 1.0}
+    return Taken(
+        sample=SAMPLE.model_copy(update={"examples": examples}),
+        shares=Shares(**shares, consensus=1.0, kept_share=1.0, tokens_per_response=1.0),
+        conversations=[Conversation(**fields, right=True, kept=True, transcript=turns)],
+    )
+
+
+def warned(sample: Taken, free: Free = ROOM) -> list[str]:
+    return warnings_of(sample, forecast(PLAN, sample.sample, library_seconds=2.0), max_new_tokens=64, free=free)
+
+
+def test_nothing_is_wrong() -> None:
+    assert warned(taken({"generator-0": 5, "critic-0": 2})) == [], "50 and 20 examples of 100 problems"
+
+
+def test_cut_and_missing_answers() -> None:
+    cut, unanswered = warned(taken({"generator-0": 5, "critic-0": 5}, cut=0.5, unanswered=0.4))
+    assert cut.startswith("50 % of the responses in this preview (10 problems) were cut")
+    assert "sampling.max_new_tokens=64" in cut and "such as 128" in cut
+    assert "40 % of the responses in this preview" in unanswered
+    assert "Read some responses of this preview." in unanswered and "when fewer are cut" in unanswered
+    (unanswered,) = warned(taken({"generator-0": 5, "critic-0": 5}, unanswered=0.4))
+    assert "prompts" in unanswered and "answers.kind" in unanswered
+
+
+def test_few_examples_in_the_whole_job() -> None:
+    (few,) = warned(taken({"generator-0": 5, "critic-0": 1}))
+    assert "critic-0 from about 10 examples" in few and "generator-0" not in few and "problems.train_size" in few
+
+
+def test_critics_that_do_not_speak_are_not_missed() -> None:
+    assert warned(taken({"generator-0": 5, "critic-0": 0}, critics=False)) == []
+
+
+def test_no_examples_at_all() -> None:
+    (nothing,) = warned(taken({"generator-0": 0, "critic-0": 0}))
+    assert "no agent would learn from these 10 problems" in nothing and "finetune.min_votes" in nothing
+
+
+def test_too_little_memory_and_disk() -> None:
+    sample = taken({"generator-0": 5, "critic-0": 5})
+    memory, disk = warned(sample, Free(memory_bytes=1_000_000_000, disk_bytes=20_000_000))
+    assert memory.startswith("the job is expected to take 1.4 GB of memory, but 1.0 GB are free")
+    assert disk.startswith("the job is expected to write 0.10 GB, but 0.02 GB are free")
+
+
+def test_the_notes_say_what_another_engine_hides() -> None:
+    notes = notes_of(OpenAISettings(url="http://127.0.0.1:9/v1"), registry=True)
+    assert any("engine.name is openai" in note and "messages" in note for note in notes)
+    assert len(notes_of(TransformersSettings(), registry=False)) == 2

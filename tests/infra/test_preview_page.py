@@ -6,7 +6,7 @@ from rich.console import Console
 
 from agents.preview.forecast import forecast
 from agents.preview.records import Conversation, Preview, Shares, Turn
-from infra.cli.preview import show_preview
+from infra.cli.preview_screen import show_preview
 from infra.operation.preview_page import duration, fenced, preview_page
 from tests.agents.test_forecast import PLAN, SAMPLE
 

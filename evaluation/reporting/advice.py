@@ -97,10 +97,7 @@ def response_warnings(
             if cut
             else "If they have answers in another form, ask for another one in prompts, or set answers.kind"
         )
-        warnings.append(
-            f"{unanswered} have no answer and count as wrong. Read some responses {page}. "
-            f"{remedy}"
-        )
+        warnings.append(f"{unanswered} have no answer and count as wrong. Read some responses {page}. {remedy}")
     return warnings
 
 

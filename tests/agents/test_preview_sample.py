@@ -1,5 +1,6 @@
 """A sample of a job: what is told of its debates is what the job itself would sample and do."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,39 @@ def test_whole_responses_are_learned_from(run: Run, config: Config, asked: list[
     kept = [each for each in found.conversations if each.kept]
     assert len(kept) == round(found.shares.kept_share * COUNT)
     assert all(each.votes[each.answer or ""] == 2 for each in kept), "both critics gave it"
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"debate": {"stop_on_consensus": True, "rounds": 3}},
+        {"debate": {"vote": "confidence", "messages": "json"}},
+        {"debate": {"summarize": False, "personas": ["Count."]}},
+        {"debate": {"rounds": 1}},
+        {"finetune": {"method": "dpo"}},
+    ],
+    ids=lambda section: str(next(iter(section.values()))),
+)
+def test_other_debates_and_methods(run: Run, config: Config, asked: list[Problem], section: dict) -> None:
+    fields = config.model_dump() | {"sampling": {"max_new_tokens": 20}} | section
+    settings = Config.model_validate(fields).settings
+    found = take_sample(run, Society.untuned(2), problems=asked, settings=settings, iteration=1)
+    last = [each.transcript[-1].round for each in found.conversations]
+    spoken = sum(len(each.transcript) for each in found.conversations)
+    assert min(last) >= 1 and max(last) <= settings.debate.rounds
+    assert spoken == 2 * sum(last), "a response that is carried into later rounds is told once"
+    assert found.sample.training_speed is None or found.sample.training_speed > 0.0
+
+
+def test_agents_of_different_bases_read_different_prompts(run: Run, config: Config, asked: list[Problem]) -> None:
+    mixed = replace(run, bases=identify_bases([config.base_model, "embedded"], False))
+    found = take_sample(mixed, Society.untuned(2), problems=asked[:2], settings=config.settings, iteration=1)
+    assert {turn.agent for each in found.conversations for turn in each.transcript} == {
+        "generator-0",
+        "generator-1",
+        "critic-0",
+        "critic-1",
+    }
 
 
 def test_the_memory_of_a_row_is_that_of_its_cache_and_logits(run: Run) -> None:

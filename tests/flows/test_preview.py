@@ -54,6 +54,16 @@ def test_what_run_refuses_is_refused(alone: Maft, brief: list[str], tmp_path: Pa
     assert "--problems" in process.stderr
 
 
+def test_a_registered_generation_is_previewed(maft: Maft, brief: list[str], tmp_path: Path) -> None:
+    job = [*brief, "--set", "society=seen", "--set", "iterations=1", "--home", str(tmp_path / "home")]
+    maft.json("run", *job)
+    before = sorted((tmp_path / "home" / "artifacts").rglob("*"))
+    found = Preview.model_validate(maft.json("preview", *job, "--set", "start_from=1", "--problems", "2"))
+    assert found.generation == 1 and found.forecast.debates == 10 + 3 * 8, "the base is the champion, and is measured"
+    assert sorted((tmp_path / "home" / "artifacts").rglob("*")) == before
+    assert "there is no version 9" in maft("preview", *job, "--set", "start_from=9", status=2).stderr
+
+
 def previewed(home: str, config: str) -> None:
     """Run the flow, and print its result and its artifact; runs in a new process."""
     from infra.cli.shared import serve

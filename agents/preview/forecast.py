@@ -12,8 +12,9 @@ finetune           L x seconds to start a training + trained tokens / trained to
 start              START x seconds to start Python with Prefect and MLflow + seconds to load the base models
 register           REGISTER x seconds to start Python with Prefect and MLflow x (L + 1)
 examples           examples of the sample / n x P
-memory             the larger of the peak in training, and the peak in sampling + the memory of the prompts that the job
-                   decodes at once beyond those of the sample; on a CPU, + JOB_BYTES
+memory             the larger of the peak before the training, when all agents are decoded in one batch, and the peak
+                   after it, when each agent has a batch of its own; to each is added the memory of the prompts that
+                   the job decodes at once beyond those of the sample; for the process, + JOB_BYTES
 disk               L x (COPIES x adapters + local base models + GENERATION_BYTES)
                    + stored frames of the sample / n x (L P + V E) + HOME_BYTES
 
@@ -68,8 +69,13 @@ class Plan(Record):
         return self.evaluations * self.held_out
 
     @property
+    def tuned_rows(self) -> int:
+        """Prompts of one agent that are decoded at once, at most."""
+        return min(self.batch_rows, max(self.training, self.held_out))
+
+    @property
     def rows(self) -> int:
-        """Prompts that are decoded at once, at most."""
+        """Prompts of all agents that are decoded at once, at most; so are those of agents without adapters."""
         return min(self.batch_rows, self.agents * max(self.training, self.held_out))
 
 
@@ -115,8 +121,9 @@ def stages(plan: Plan, sample: Sample, *, trained_tokens: float, library_seconds
 
 def peak_bytes(plan: Plan, sample: Sample) -> int:
     """The peak memory of the device that computes."""
-    more = max(0, plan.rows - sample.rows) * sample.row_bytes
-    return max(sample.training_peak_bytes, sample.sampling_peak_bytes + more)
+    more = max(0, plan.rows - sample.rows)
+    tuned = max(0, plan.tuned_rows - sample.problems)
+    return max(sample.sampling_peak_bytes + more * sample.row_bytes, sample.tuned_peak_bytes + tuned * sample.row_bytes)
 
 
 def disk_bytes(plan: Plan, sample: Sample) -> int:

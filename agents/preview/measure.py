@@ -12,16 +12,13 @@ from agents.preview import memory
 from agents.preview.conversations import conversations
 from agents.preview.records import Conversation, Sample, Shares
 from agents.preview.watch import Steps, WatchedRun
-from agents.records import Consensus, Dataset, Stream, Transcript
+from agents.records import Consensus, Dataset, Finetuned, Stream, Transcript
 from agents.run import Run, silent
 from agents.society import Society
 from evaluation.measures.debates import response_shares
 from evaluation.problems.problem import Problem
 from evaluation.record import Record
 from evaluation.scores import GenerationScores
-
-READ_ROWS = 32
-"""Number of prompts with which the speed of reading is measured."""
 
 
 class Taken(Record):
@@ -68,13 +65,12 @@ def take_sample(
         problems=len(problems),
         sampled_tokens=sampled,
         sampling_speed=sampled / sum(call.seconds for call in watched.calls),
-        reading_speed=_reading_speed(watched, settings.sampling),
         rows=min(run.runner.batch_rows, max(len(call.requests) for call in watched.calls)),
         row_bytes=memory.row_bytes(run, max(each.prompt_tokens + each.sampled_tokens for each in said)),
         examples={a.name: data.examples.rows for a, data in zip(society.agents, debated.datasets, strict=True)},
         load_seconds=load_seconds,
         **debated.measured,
-        **_train(run, society, datasets=debated.datasets, settings=settings, stream=stream),
+        **_train(watched, society, datasets=debated.datasets, settings=settings, stream=stream),
     )
     return Taken(sample=sample, shares=_shares(run, debated, told), conversations=told)
 
@@ -100,9 +96,12 @@ def _debate(
 
 
 def _train(
-    run: Run, society: Society, *, datasets: Sequence[Dataset], settings: Settings, stream: Stream
+    run: WatchedRun, society: Society, *, datasets: Sequence[Dataset], settings: Settings, stream: Stream
 ) -> dict[str, Any]:
-    """One epoch over all examples: its tokens, its speed, its peak memory and the size of the adapters."""
+    """One epoch over all examples, after which one of the agents that learned reads its prompts again.
+
+    Memory that the training frees is not all given back, and what a tuned agent needs comes on top of it.
+    """
     once, steps = settings.finetune.model_copy(update={"epochs": 1}), Steps()
     started = time.monotonic()
     with steps.watching(run) as watched:
@@ -112,23 +111,36 @@ def _train(
     if not steady:  # Every agent made one step, so nothing tells its time from that of the start.
         steady, begun = tokens, seconds
     speed = steady / begun if tokens else None
+    reading_speed = _reading_speed(run, tuned, settings.sampling)
     folders = {run.store.folder(each.adapter.sha256) for each in tuned if each.adapter}
     return {
         "trained_tokens": tokens,
         "training_speed": speed,
         "training_start_seconds": seconds - tokens / speed if speed else 0.0,
-        "training_peak_bytes": memory.peak_bytes(run),
+        "reading_speed": reading_speed,
+        "tuned_peak_bytes": memory.peak_bytes(run),
         "process_peak_bytes": memory.process_peak_bytes(),
         "adapter_bytes": sum(file.stat().st_size for folder in folders for file in folder.iterdir()),
     }
 
 
-def _reading_speed(run: WatchedRun, sampling: Sampling) -> float:
-    """Tokens of prompts per second, if one token is sampled after each; the longest kind of prompt is read."""
-    asked = run.calls[-1].requests[:READ_ROWS]
+def _reading_speed(run: WatchedRun, tuned: Sequence[Finetuned], sampling: Sampling) -> float:
+    """Tokens of prompts per second, if one token is sampled after each of one agent's prompts of the last round.
+
+    The agent speaks with its new adapter, if there is one and the engine is in this process.
+    """
+    asked = run.calls[-1].requests
+    learned = [each.agent for each in tuned if each.adapter and run.engine.reads_likelihoods]
+    speaker = learned[-1] if learned else None
+    index = speaker.index if speaker else asked[-1].agent
+    own = [
+        replace(each, max_new_tokens=1, adapter=speaker.adapter if speaker else each.adapter)
+        for each in asked
+        if each.agent == index
+    ]
     started = time.monotonic()
     with silent("") as tell:
-        said = run.complete([replace(each, max_new_tokens=1) for each in asked], sampling, tell)
+        said = run.complete(own, sampling, tell)
     return sum(each.prompt_tokens for each in said) / (time.monotonic() - started)
 
 

@@ -50,8 +50,10 @@ class Sample(Record):
     rows: int = Field(description="Largest number of prompts that were decoded at once.")
     row_bytes: int = Field(description="Memory that one more prompt in a batch takes; 0 if the engine is elsewhere.")
     sampling_peak_bytes: int = Field(description="Peak memory after the debate, of this process or of its GPU.")
-    training_peak_bytes: int = Field(description="The same after the training.")
-    process_peak_bytes: int = Field(description="Peak memory of this process after the training.")
+    tuned_peak_bytes: int = Field(
+        description="The same after the training, and after an agent that learned has spoken."
+    )
+    process_peak_bytes: int = Field(description="Peak memory of this process then.")
     adapter_bytes: int = Field(description="Size of the adapters of all agents; 0 if no agent had an example.")
     frame_bytes: int = Field(description="Size of the stored responses, votes and data sets.")
     load_seconds: float = Field(description="Time to load the base models, and the libraries that they need.")

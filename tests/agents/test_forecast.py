@@ -26,7 +26,7 @@ SAMPLE = Sample(
     rows=30,
     row_bytes=1_000_000,
     sampling_peak_bytes=900_000_000,
-    training_peak_bytes=1_000_000_000,
+    tuned_peak_bytes=1_000_000_000,
     process_peak_bytes=1_100_000_000,
     adapter_bytes=7_000_000,
     frame_bytes=50_000,
@@ -70,16 +70,18 @@ def test_seconds_by_stage() -> None:
 
 
 def test_memory_grows_with_the_prompts_that_are_decoded_at_once() -> None:
-    """A sample of 30 rows, a job of 200 rows, a megabyte a row: 170 MB more than in the sample."""
-    assert expected().memory_bytes == 900_000_000 + 170_000_000 + JOB_BYTES
+    """A megabyte a row. All agents: 30 rows in the sample, 200 in the job. One agent: 10 in the sample, then 100."""
+    assert expected().memory_bytes == 1_000_000_000 + 90_000_000 + JOB_BYTES
+    hungry = SAMPLE.model_copy(update={"sampling_peak_bytes": 1_000_000_000})
+    assert expected(sample=hungry).memory_bytes == 1_000_000_000 + 170_000_000 + JOB_BYTES
     small = PLAN.model_copy(update={"training": 10, "held_out": 10})
-    assert expected(small).memory_bytes == 1_000_000_000 + JOB_BYTES, "no more rows than in the sample: the training"
+    assert expected(small).memory_bytes == 1_000_000_000 + JOB_BYTES, "no more rows than in the sample"
     assert expected().device_memory_bytes is None
 
 
 def test_on_a_gpu_the_rows_are_in_its_memory() -> None:
     found = expected(PLAN.model_copy(update={"on_gpu": True}))
-    assert found.device_memory_bytes == 1_070_000_000
+    assert found.device_memory_bytes == 1_090_000_000
     assert found.memory_bytes == 1_100_000_000 + JOB_BYTES
 
 

@@ -87,7 +87,7 @@ def test_whole_responses_are_learned_from(run: Run, config: Config, asked: list[
     assert sample.problems == COUNT and sample.rows == 2 * COUNT
     assert sum(sample.examples.values()) > 0 and sample.trained_tokens > 0 and sample.training_speed
     assert sample.adapter_bytes > 0 and sample.row_bytes > 0
-    assert 0 < sample.sampling_peak_bytes <= sample.training_peak_bytes <= memory.process_peak_bytes()
+    assert 0 < sample.sampling_peak_bytes <= sample.tuned_peak_bytes <= memory.process_peak_bytes()
     kept = [each for each in found.conversations if each.kept]
     assert len(kept) == round(found.shares.kept_share * COUNT)
     assert all(each.votes[each.answer or ""] == 2 for each in kept), "both critics gave it"

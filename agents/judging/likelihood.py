@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch.nn.functional import pad
 
 from agents.engines.protocol import OnProgress
-from agents.engines.transformers.engine import PORTION_TOKENS, TransformersEngine, speaking_as
+from agents.engines.transformers.by_loop import PORTION_TOKENS
+from agents.engines.transformers.engine import TransformersEngine, speaking_as
 from agents.split import Example
 from agents.training.examples import Encoded, encode, padded
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from agents.ask import Utterance, conclude
-from agents.engines.chat import Message
+from agents.engines.chat import Message, prompt_text
 from agents.engines.transformers.resident import resident
 from agents.frames import read_problems, read_responses
 from agents.preview.records import Conversation, Turn
@@ -67,5 +67,4 @@ class _Reader:
         if not self.run.engine.reads_likelihoods:
             return "\n\n".join(f"{message['role']}:\n{message['content']}" for message in messages)
         tokenizer: Any = resident(self.run.bases, self.run.runner, self.run.store.folders).of(agent.index).tokenizer
-        text: str = tokenizer.apply_chat_template([*messages], tokenize=False, add_generation_prompt=True)
-        return text
+        return prompt_text(tokenizer, messages)

@@ -12,6 +12,11 @@ _OPEN = re.compile(rf"<(?:{'|'.join(_TAGS)})>|\[THINK\]|\u25c1think\u25b7|<\|beg
 _CLOSE = re.compile(rf"</(?:{'|'.join(_TAGS)})>|\[/THINK\]|\u25c1/think\u25b7|<\|end_of_thought\|>", re.IGNORECASE)
 
 
+def is_mark(token: str) -> bool:
+    """Whether a token opens or closes a thought."""
+    return bool(_OPEN.fullmatch(token) or _CLOSE.fullmatch(token))
+
+
 def spoken(text: str) -> str:
     """The response without its thoughts; empty if it is nothing but thought."""
     closed = 0

@@ -1,10 +1,10 @@
 """The default engine: one transformers model in memory, batched decoding, adapters merged for their batch.
 
-It is fast on small models since it never copies the cache, drops rows that have ended, and has no adapter layers in the
-decode loop: an adapter's product is added to the base weights for its batch, and afterwards the base weights are
-restored, bit for bit.
+It has no adapter layers while it decodes: an adapter's product is added to the base weights for its batch, and
+afterwards the base weights are restored, bit for bit.
 """
 
+import functools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,22 +14,15 @@ from typing import Any
 import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
-from torch.nn.functional import pad
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agents.engines.chat import prompt_ids
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
-from agents.engines.transformers.decode_attention import use_decode_attention
-from agents.engines.transformers.kv_cache import ReservedCache
+from agents.engines.response_text import response_texts
+from agents.engines.transformers.decoding import Decoding, decoding_of
 from agents.engines.transformers.sampler import choose, uniforms
 
 log = logging.getLogger("maft.engines")
-
-PORTION_TOKENS = {"cpu": 2048, "cuda": 65_536}
-"""Maximum prompt tokens read in one forward pass, padding included, by device."""
-DROP_SHARE = 0.125
-"""Finished rows are dropped from the batch when they are at least this share of it."""
 
 
 class TransformersEngine:
@@ -55,7 +48,11 @@ class TransformersEngine:
         self.batch_rows = batch_rows
         self.context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
         self.end_ids = _end_ids(model, tokenizer)
-        use_decode_attention(model)
+
+    @functools.cached_property
+    def decoding(self) -> Decoding:
+        """The way in which the model is decoded; a short trial decides it, see `decoding_of`."""
+        return decoding_of(self.model)
 
     def of(self, index: int) -> "TransformersEngine":
         """This engine: all agents share its base. `MixedEngine.of` picks the engine of an agent's base."""
@@ -64,6 +61,8 @@ class TransformersEngine:
     def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
         """Completions in the order of the requests; adapters are taken one after another."""
         completions: list[Completion | None] = [None] * len(requests)
+        if requests:
+            self.decoding  # noqa: B018, the trial is made before an adapter is merged.
         prompts = prompt_ids(self.tokenizer, [request.messages for request in requests])
         done = 0
         for adapter in dict.fromkeys(request.adapter for request in requests):
@@ -108,95 +107,24 @@ class TransformersEngine:
         tokens: list[list[int]] = [[] for _ in prompts]
         if fits:
             limits = torch.tensor([room[place] for place in fits])
-            noise = uniforms([requests[place].seed for place in fits], int(limits.max()))
-            sampled, counts = self._loop([prompts[place] for place in fits], limits, noise, sampling)
+            noise = uniforms([requests[place].seed for place in fits], int(limits.max())).to(self.model.device)
+
+            def pick(logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
+                return choose(logits, noise[rows, step], sampling.temperature, sampling.top_p)
+
+            sampled, counts = self.decoding.decode(
+                self.model, [prompts[place] for place in fits], limits=limits, pick=pick, end_ids=self.end_ids
+            )
             for place, row, count in zip(fits, sampled.tolist(), counts.tolist(), strict=True):
                 tokens[place] = row[:count]
         finished = [bool(row) and row[-1] in self.end_ids for row in tokens]
-        texts = self.tokenizer.batch_decode(
-            [row[:-1] if end else row for row, end in zip(tokens, finished, strict=True)], skip_special_tokens=True
+        texts = response_texts(
+            self.tokenizer, [row[:-1] if end else row for row, end in zip(tokens, finished, strict=True)]
         )
         return [
-            Completion(text.strip(), len(prompt), len(row), end)
+            Completion(text, len(prompt), len(row), end)
             for text, prompt, row, end in zip(texts, prompts, tokens, finished, strict=True)
         ]
-
-    def _loop(
-        self, prompts: list[list[int]], limits: torch.Tensor, noise: torch.Tensor, sampling: Sampling
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token ids (B, longest limit), and the number sampled in each row (B,), the end token included."""
-        device = self.model.device
-        steps = noise.shape[1]
-        seen = _left_padded([torch.ones(len(prompt), dtype=torch.long) for prompt in prompts])
-        width = seen.shape[1]
-        mask = pad(seen, (0, steps), value=1).to(device)
-        noise, limits = noise.to(device), limits.to(device)
-        end_ids = torch.tensor(sorted(self.end_ids), device=device)
-        output = torch.zeros(len(prompts), steps, dtype=torch.long, device=device)
-        counts = torch.zeros(len(prompts), dtype=torch.long, device=device)
-        rows = torch.arange(len(prompts), device=device)
-        cache = ReservedCache(self.model.config.get_text_config().num_hidden_layers, len(prompts), width + steps)
-        alive = torch.ones(len(rows), dtype=torch.bool, device=device)
-        logits = self._read(prompts, mask[:, :width], cache)
-        position = mask[:, :width].sum(dim=1, keepdim=True) - 1
-        for step in range(steps):
-            token = choose(logits, noise[rows, step], sampling.temperature, sampling.top_p)
-            output[rows[alive], step] = token[alive]
-            counts[rows[alive]] += 1
-            alive = alive & ~torch.isin(token, end_ids) & (limits[rows] > step + 1)
-            living = int(alive.sum())
-            if not living:
-                break
-            position = position + 1
-            if len(rows) - living >= DROP_SHARE * len(rows):
-                keep = cache.keep(alive)
-                rows, token, position, alive, mask = rows[keep], token[keep], position[keep], alive[keep], mask[keep]
-            logits = self.model(
-                input_ids=token.unsqueeze(1),
-                attention_mask=mask[:, : width + step + 1],
-                position_ids=position,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits[:, -1]
-        return output, counts
-
-    def _read(self, prompts: list[list[int]], mask: torch.Tensor, cache: ReservedCache) -> torch.Tensor:
-        """Fill the cache with the prompts, right-aligned to the width of `mask`; return the next tokens' logits (B, V).
-
-        Rows are read in small portions, each as wide as its longest prompt. So a layer's results stay in the
-        processor's cache, and little of them is padding.
-        """
-        width, most = mask.shape[1], PORTION_TOKENS[mask.device.type]
-        logits = []
-        start = 0
-        while start < len(prompts):
-            end, longest = start + 1, len(prompts[start])
-            while end < len(prompts) and (end + 1 - start) * max(longest, len(prompts[end])) <= most:
-                longest = max(longest, len(prompts[end]))
-                end += 1
-            portion = slice(start, end)
-            ids = _left_padded([torch.tensor(prompt) for prompt in prompts[portion]])
-            seen = mask[portion, width - longest :]
-            cache.aim(portion, width - longest, width - longest)
-            logits.append(
-                self.model(
-                    input_ids=ids.to(mask.device),
-                    attention_mask=seen,
-                    position_ids=(seen.cumsum(dim=1) - 1).clamp(min=0),
-                    past_key_values=cache,
-                    use_cache=True,
-                    logits_to_keep=1,
-                ).logits[:, -1]
-            )
-            start = end
-        cache.aim(slice(None), 0, width)
-        return torch.cat(logits)
-
-
-def _left_padded(rows: list[torch.Tensor]) -> torch.Tensor:
-    """Rows of different lengths as one tensor (rows, longest), with zeros before the shorter rows."""
-    return pad_sequence(rows, batch_first=True, padding_side="left")
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:

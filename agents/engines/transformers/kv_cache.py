@@ -50,6 +50,8 @@ class ReservedLayer(CacheLayerMixin):
 
     def close_up(self, holes: torch.Tensor, movers: torch.Tensor, rows: int) -> None:
         """Move the rows `movers` to the positions `holes`, then drop all rows from `rows` on."""
+        if not self.is_initialized:  # A layer that uses the keys and values of another one.
+            return
         for buffer in (self.keys, self.values):
             buffer.index_copy_(0, holes, buffer.index_select(0, movers))
         self.keys, self.values = self.keys[:rows], self.values[:rows]

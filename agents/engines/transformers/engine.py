@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from agents.engines.chat import prompt_ids
+from agents.engines.chat import prompt_ids, turn_end
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.transformers.decode_attention import use_decode_attention
 from agents.engines.transformers.kv_cache import ReservedCache
@@ -200,10 +200,11 @@ def _left_padded(rows: list[torch.Tensor]) -> torch.Tensor:
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """All tokens that end a turn, by the tokenizer and by the generation config."""
+    """All tokens that end a turn, by the chat template, the tokenizer and the generation config."""
     configured = model.generation_config.eos_token_id if model.generation_config else None
     ends = configured if isinstance(configured, list) else [configured]
-    return {int(token) for token in [*ends, tokenizer.eos_token_id] if token is not None}
+    learned = tokenizer(turn_end(tokenizer), add_special_tokens=False)["input_ids"][-1:]
+    return {int(token) for token in [*ends, tokenizer.eos_token_id, *learned] if token is not None}
 
 
 @contextmanager

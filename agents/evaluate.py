@@ -20,6 +20,7 @@ def evaluate(run: Run, transcript: Transcript, *, learned: Learned | None = None
     problems = read_problems(run.store, transcript.problems)
     scores = score_debate(problems, responses, transcript.stream.seed, grader=run.answers)
     sampled, tuned = (learned.sampled, learned.tuned) if learned else ((), [])
+    datasets = {each.agent.name: own for each, own in zip(tuned, learned.datasets if learned else [], strict=True)}
     consensus = learned.consensus if learned else None
     debated = transcript.rounds
     return GenerationScores(
@@ -30,6 +31,8 @@ def evaluate(run: Run, transcript: Transcript, *, learned: Learned | None = None
         kept_labels=consensus.kept if consensus else 0,
         dropped_labels=consensus.dropped if consensus else 0,
         dataset_sizes={result.agent.name: result.examples for result in tuned},
+        agreeing={name: dataset.agreeing for name, dataset in datasets.items()},
+        left_out={name: dataset.cut for name, dataset in datasets.items()},
         sampled_tokens=sum(response.sampled_tokens for response in [*sampled, *debated]),
         trained_tokens=sum(result.trained_tokens for result in tuned),
         fallback_share=fallback_share([*sampled, *debated]),

@@ -83,6 +83,10 @@ class Dataset(Record):
     """One agent's examples: a frame with a conversation as JSON in the column `messages`, and columns of the method."""
 
     examples: Artifact
+    agreeing: int = 0
+    """Responses of the agent that agree with the consensus, of the round that it learns from."""
+    cut: int = 0
+    """Number of these that were cut at the token limit; they are not learned, since they would end in the middle."""
 
 
 class Finetuned(Record):

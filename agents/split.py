@@ -6,7 +6,8 @@
     D^C_n  = D^C-_n with proportion w and D^C+_n with proportion 1-w
 
 where y^ is the consensus and = is equivalence of answers (arXiv 2501.05707, section 3). Only the last turn of an
-example is learned; the turns before it are context. If a debate ended before round M because all agents agreed, M is
+example is learned; the turns before it are context. A last turn that was cut at the token limit enters no dataset,
+since the agent would learn to end where it was cut. If a debate ended before round M because all agents agreed, M is
 the round in which it ended. If that is round 1, no critic has spoken, so no critic learns from it.
 """
 
@@ -44,15 +45,38 @@ def split(
     """
     counted = run.store.frame(consensus.votes)
     kept = counted[counted["kept"]]
+    labels = dict(zip(kept["problem_id"], kept["answer"], strict=True))
     stream = transcript.stream
-    frame = settings.dataset(
-        agent,
-        read_problems(run.store, transcript.problems),
-        Said(read_responses(run.store, transcript.responses), run.prompts, run.answers),
-        consensus=dict(zip(kept["problem_id"], kept["answer"], strict=True)),
-        seed=derive_seed(stream.seed, "split", stream.iteration, agent.name),
-    )
-    return Dataset(examples=run.store.put_frame(frame))
+    problems = read_problems(run.store, transcript.problems)
+    said = Said(read_responses(run.store, transcript.responses), run.prompts, run.answers)
+    seed = derive_seed(stream.seed, "split", stream.iteration, agent.name)
+    frame = settings.dataset(agent, problems, said, consensus=labels, seed=seed)
+    right = agreeing(agent, problems, said, consensus=labels)
+    cut = sum(not said.finished(problem, agent.index, learned_round(agent, said)) for problem in right)
+    return Dataset(examples=run.store.put_frame(frame), agreeing=len(right), cut=cut)
+
+
+def learned_round(agent: Agent, said: Said) -> int:
+    """The round whose responses an agent learns: 1 for a generation agent, the last for a critic agent."""
+    return 1 if agent.role == "generator" else int(said.responses["round"].max())
+
+
+def agreeing(agent: Agent, problems: Sequence[Problem], said: Said, *, consensus: Mapping[str, str]) -> list[Problem]:
+    """The problems on which the agent's response of its `learned_round` agrees with the consensus.
+
+    Arguments are those of `own_words`.
+    """
+    round_ = learned_round(agent, said)
+    # A critic has nothing to learn from a debate that ended before it spoke.
+    first = 1 if agent.role == "generator" else 2
+    voted = [p for p in problems if p.id in consensus and said.rounds(p, agent.index) >= first]
+    return [p for p in voted if agrees(said, p, agent.index, round_, consensus)]
+
+
+def agrees(said: Said, problem: Problem, index: int, round_: int, consensus: Mapping[str, str]) -> bool:
+    """Whether the answer of an agent in one round is equivalent to the consensus."""
+    answer = said.answer(problem, index, round_)
+    return answer is not None and said.grader.equivalent(answer, consensus[problem.id])
 
 
 def own_words(  # noqa: PLR0913, the paper's definition needs them all
@@ -74,22 +98,12 @@ def own_words(  # noqa: PLR0913, the paper's definition needs them all
         critic_mix: w.
         seed: the seed of the draw that brings D^C- and D^C+ to their proportions.
     """
-    responses = said.responses
-    rounds = int(responses["round"].max())
-    own = responses[responses["index"] == agent.index]
-    answers = dict(zip(zip(own["problem_id"], own["round"], strict=True), own["answer"], strict=True))
-
-    def agrees(problem: Problem, round_: int) -> bool:
-        answer = answers[problem.id, round_]
-        return isinstance(answer, str) and said.grader.equivalent(answer, consensus[problem.id])
-
-    voted = [p for p in problems if p.id in consensus]
+    index, round_ = agent.index, learned_round(agent, said)
+    whole = [p for p in agreeing(agent, problems, said, consensus=consensus) if said.finished(p, index, round_)]
     if agent.role == "generator":
-        return [said.conversation(p, agent.index, 1) for p in voted if agrees(p, 1)]
-    # Without a debate there is nothing for a critic to learn from.
-    ended_right = [p for p in voted if said.rounds(p, agent.index) > 1 and agrees(p, rounds)]
-    corrected = [said.conversation(p, agent.index, rounds) for p in ended_right if not agrees(p, 1)]
-    held = [said.conversation(p, agent.index, rounds) for p in ended_right if agrees(p, 1)]
+        return [said.conversation(p, index, 1) for p in whole]
+    corrected = [said.conversation(p, index, round_) for p in whole if not agrees(said, p, index, 1, consensus)]
+    held = [said.conversation(p, index, round_) for p in whole if agrees(said, p, index, 1, consensus)]
     return mix(corrected, held, critic_mix, seed)
 
 

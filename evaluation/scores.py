@@ -64,6 +64,12 @@ class GenerationScores(DebateScores):
     kept_labels: int = 0
     dropped_labels: int = 0
     dataset_sizes: dict[str, int] = Field(default_factory=dict, description="Examples per agent, by agent name.")
+    agreeing: dict[str, int] = Field(
+        default_factory=dict, description="Responses that agree with the consensus per agent, of the round it learns."
+    )
+    left_out: dict[str, int] = Field(
+        default_factory=dict, description="Those of them that were cut at the token limit, and so not learned."
+    )
     sampled_tokens: int = Field(description="Tokens sampled for this generation's training data and its evaluation.")
     trained_tokens: int = Field(description="Tokens of all training examples times epochs, prompts included.")
     unchanged: list[str] = Field(default_factory=list, description="Agents without data, which kept their adapter.")

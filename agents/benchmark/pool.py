@@ -11,4 +11,8 @@ from agents.run import Run
 def pool(run: Run, datasets: Sequence[Dataset]) -> Dataset:
     """The examples of several agents as one dataset, in the order of the agents."""
     frames = [run.store.frame(dataset.examples) for dataset in datasets]
-    return Dataset(examples=run.store.put_frame(pd.concat(frames, ignore_index=True)))
+    return Dataset(
+        examples=run.store.put_frame(pd.concat(frames, ignore_index=True)),
+        agreeing=sum(dataset.agreeing for dataset in datasets),
+        cut=sum(dataset.cut for dataset in datasets),
+    )

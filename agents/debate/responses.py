@@ -119,10 +119,11 @@ class Said:
             grader: decides which answers are the same.
         """
         self.responses, self.prompts, self.grader = responses, prompts, grader
-        keys = zip(responses["problem_id"], responses["index"], responses["round"], strict=True)
+        keys = list(zip(responses["problem_id"], responses["index"], responses["round"], strict=True))
         # A frame may give back a missing persona as NaN.
         personas = (persona if isinstance(persona, str) else None for persona in responses["persona"])
         self._turns = dict(zip(keys, zip(responses["text"], responses["summary"], personas, strict=True), strict=True))
+        self._ends = dict(zip(keys, zip(responses["answer"], responses["finished"], strict=True), strict=True))
         self.indices: list[int] = sorted(set(responses["index"]))
         spoken = responses[~responses["carried"]]
         self._rounds: dict[Any, int] = spoken.groupby(["problem_id", "index"])["round"].max().to_dict()
@@ -135,6 +136,14 @@ class Said:
     def persona(self, problem: Problem, index: int) -> str | None:
         """The persona of an agent, or None."""
         return self._turns[problem.id, index, 1][2]
+
+    def answer(self, problem: Problem, index: int, round_: int) -> str | None:
+        """The answer of an agent in one round, or None."""
+        return text_or_none(self._ends[problem.id, index, round_][0])
+
+    def finished(self, problem: Problem, index: int, round_: int) -> bool:
+        """Whether the response of an agent in one round ended by itself; otherwise it was cut at the token limit."""
+        return bool(self._ends[problem.id, index, round_][1])
 
     def rounds(self, problem: Problem, index: int) -> int:
         """The last round in which an agent spoke; less than M if the debate ended earlier."""

@@ -45,7 +45,7 @@ class Text:
     speaker: int
     """Index of the agent that gave the response."""
     finished: bool
-    """Whether the response ended by itself; then its end token counts too."""
+    """Whether the response ended by itself; then its end counts too."""
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,7 @@ def compare(logits: Sequence[torch.Tensor], target: torch.Tensor, speaker: int) 
 
 
 def _encoded(engine: TransformersEngine, texts: Sequence[Text]) -> list[Encoded]:
-    rows = encode([text.messages for text in texts], engine.tokenizer)
-    return [
-        row if text.finished else Encoded(row.prompt, row.target[:-1]) for row, text in zip(rows, texts, strict=True)
-    ]
+    return encode([text.messages for text in texts], engine.tokenizer, [text.finished for text in texts])
 
 
 def _common_targets(encoded: Mapping[TransformersEngine, Sequence[Encoded]]) -> list[list[int]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agents.engines.chat import prompt_ids
+from agents.engines.chat import prompt_ids, turn_end
 from agents.split import Example
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Encoded:
-    """One example as token ids: the prompt as inference sends it, then the learned turn with its end token."""
+    """One example as token ids: the prompt as inference sends it, then the learned turn with its end."""
 
     prompt: list[int]
     target: list[int]
@@ -23,14 +23,25 @@ class Encoded:
         return len(self.prompt) + len(self.target)
 
 
-def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase") -> list[Encoded]:
-    """Token ids of each example; its prompt has the ids that inference sends."""
+def encode(
+    examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase", finished: Sequence[bool] | None = None
+) -> list[Encoded]:
+    """Token ids of each example; its prompt has the ids that inference sends.
+
+    Args:
+        examples: conversations that end with the turn to learn.
+        tokenizer: the tokenizer of the base model, with a chat template.
+        finished: whether each of these turns ended by itself; the others get no end. By default, all did.
+    """
     if not examples:
         return []
     prompts = prompt_ids(tokenizer, [example[:-1] for example in examples])
-    targets = tokenizer(
-        [f"{example[-1]['content']}{tokenizer.eos_token}" for example in examples], add_special_tokens=False
-    )["input_ids"]
+    end = turn_end(tokenizer)
+    texts = [
+        example[-1]["content"] + (end if ended else "")
+        for example, ended in zip(examples, finished or [True] * len(examples), strict=True)
+    ]
+    targets = tokenizer(texts, add_special_tokens=False)["input_ids"]
     return [Encoded(prompt, target) for prompt, target in zip(prompts, targets, strict=True)]
 
 

@@ -50,7 +50,7 @@ def generation_warnings(generations: Sequence[GenerationScores], max_new_tokens:
         ]
     page = "in `maft preview` or in transcripts.json of the generation's run in MLflow"
     responses = response_warnings(debates, agents, max_new_tokens=max_new_tokens, page=page)
-    return [*responses, *_learning_warnings(generations)]
+    return [*responses, *_learning_warnings(generations), *_left_out(generations, max_new_tokens)]
 
 
 def benchmark_warnings(outcomes: Iterable[Outcome], max_new_tokens: int | None) -> list[str]:
@@ -83,10 +83,7 @@ def response_warnings(
     """
     warnings = []
     if cut := _worst(debates, agents, "cut_share"):
-        used, higher = "sampling.max_new_tokens", "a higher one"
-        if max_new_tokens:
-            used = f"sampling.max_new_tokens={max_new_tokens}"
-            higher = f"a higher one, such as {min(2 * max_new_tokens, LONGEST_RESPONSE)}"
+        used, higher = _limits(max_new_tokens)
         warnings.append(
             f"{cut} were cut at the limit {used} (or at the end of the model's context), mostly before the answer; "
             f"set {higher}"
@@ -99,6 +96,14 @@ def response_warnings(
         )
         warnings.append(f"{unanswered} have no answer and count as wrong. Read some responses {page}. {remedy}")
     return warnings
+
+
+def _limits(max_new_tokens: int | None) -> tuple[str, str]:
+    """The limit of a response and a higher one, in words."""
+    if max_new_tokens is None:
+        return "sampling.max_new_tokens", "a higher one"
+    higher = min(2 * max_new_tokens, LONGEST_RESPONSE)
+    return f"sampling.max_new_tokens={max_new_tokens}", f"a higher one, such as {higher}"
 
 
 def _worst(debates: Sequence[Subject], agents: Sequence[Subject], kind: _Share) -> str | None:
@@ -138,6 +143,25 @@ def _learning_warnings(generations: Sequence[GenerationScores]) -> list[str]:
             f"examples{too}; fewer than {FEW_EXAMPLES} teach an agent little: set a higher problems.train_size"
         )
     return warnings
+
+
+def _left_out(generations: Sequence[GenerationScores], max_new_tokens: int | None) -> list[str]:
+    """A warning if more than MANY of an agent's responses that agree with the consensus were cut, so not learned."""
+    shares = [
+        (each.left_out[agent] / agreeing, agent, each)
+        for each in generations
+        for agent, agreeing in each.agreeing.items()
+        if agreeing
+    ]
+    share, agent, scores = max(shares, key=lambda found: found[0], default=(0.0, "", None))
+    if scores is None or share <= MANY:
+        return []
+    used, higher = _limits(max_new_tokens)
+    return [
+        f"generation {scores.generation}: {scores.left_out[agent]} of the {scores.agreeing[agent]} responses of "
+        f"{agent} that agree with the consensus were cut at the limit {used} (or at the end of the model's context), "
+        f"and so not learned; set {higher}"
+    ]
 
 
 def _numbered(generations: Sequence[GenerationScores]) -> str:

@@ -55,7 +55,13 @@ _METRIC_OF_ROUND = {
     "mean_standard_error": "standard-error/round-{} mean",
     "majority_standard_error": "standard-error/round-{} majority",
 }
-_EXAMPLES, _SECONDS = "work/examples ", "seconds/"
+_METRIC_OF_EACH = {
+    "dataset_sizes": "work/examples ",
+    "agreeing": "work/agreeing ",
+    "left_out": "work/left out ",
+    "seconds": "seconds/",
+}
+"""Fields with a number for each agent or stage, whose name follows the metric's."""
 _ROUND = re.compile(r"round-(\d+)/")
 _SCORED = "maft.scores"
 _UNCHANGED = "maft.unchanged"
@@ -205,16 +211,16 @@ def _numbers(scores: GenerationScores) -> dict[str, float]:
             place = one.round, a.role, a.index
             maybe |= {metric.format(*place): getattr(a, field) for field, metric in _METRIC_OF_AGENT.items()}
     numbers |= {metric: float(value) for metric, value in maybe.items() if value is not None}
-    numbers |= {f"work/examples {agent}": float(size) for agent, size in scores.dataset_sizes.items()}
-    numbers |= {f"seconds/{stage}": seconds for stage, seconds in scores.seconds.items()}
+    for field, metric in _METRIC_OF_EACH.items():
+        numbers |= {f"{metric}{name}": float(number) for name, number in getattr(scores, field).items()}
     return numbers
 
 
 def _scores(generation: int, numbers: Mapping[str, float], unchanged: list[str]) -> GenerationScores:
     """Make scores from metrics; the inverse of `_numbers`."""
     fields: dict[str, Any] = {field: numbers.get(metric) for field, metric in _METRIC_OF_FIELD.items()}
-    sizes = {key.removeprefix(_EXAMPLES): size for key, size in numbers.items() if key.startswith(_EXAMPLES)}
-    seconds = {key.removeprefix(_SECONDS): value for key, value in numbers.items() if key.startswith(_SECONDS)}
+    for field, metric in _METRIC_OF_EACH.items():
+        fields[field] = {key.removeprefix(metric): value for key, value in numbers.items() if key.startswith(metric)}
     rounds = []
     for number in sorted({int(found[1]) for key in numbers if (found := _ROUND.match(key))}):
         agents = []
@@ -232,8 +238,6 @@ def _scores(generation: int, numbers: Mapping[str, float], unchanged: list[str])
             "generation": generation,
             "unchanged": unchanged,
             "training_responses": {field: numbers.get(metric) for field, metric in _METRIC_OF_TRAINING.items()},
-            "dataset_sizes": sizes,
-            "seconds": seconds,
             "rounds": rounds,
         }
     )

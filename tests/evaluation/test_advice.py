@@ -67,6 +67,15 @@ def test_agents_with_few_examples_are_named_with_their_numbers() -> None:
     assert "other generation" not in alone
 
 
+def test_an_agent_most_of_whose_agreeing_responses_were_cut_is_named() -> None:
+    agree, cut = {"generator-0": 90, "critic-1": 12, "critic-2": 0}, {"generator-0": 30, "critic-1": 5, "critic-2": 0}
+    few = generation(1, agreeing=agree, left_out={**cut, "critic-1": 4})
+    assert generation_warnings([few], 256) == [], "a third"
+    (warning,) = generation_warnings([few, generation(2, agreeing=agree, left_out=cut)], 256)
+    assert warning.startswith("generation 2: 5 of the 12 responses of critic-1 that agree with the consensus were cut ")
+    assert "sampling.max_new_tokens=256 " in warning and warning.endswith("not learned; set a higher one, such as 512")
+
+
 @pytest.mark.parametrize(("transfer", "problems"), [(False, "held-out problems"), (True, "problems of another kind")])
 def test_a_benchmark_names_method_iteration_and_seed(transfer: bool, problems: str) -> None:
     good = scored_method("base", 0, 1, problems=3).outcome

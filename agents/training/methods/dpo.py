@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from agents.debate.responses import Said
 from agents.engines.protocol import OnProgress
 from agents.society import Agent
-from agents.split import Example
+from agents.split import Example, agrees
 from agents.training.methods import METHODS
 from agents.training.settings import FinetuneSettings
 from evaluation.problems.problem import Problem
@@ -82,22 +82,17 @@ def preferences(agent: Agent, problems: Sequence[Problem], said: Said, *, consen
         said: the responses of all agents in all rounds.
         consensus: y^ by problem id; a problem without a consensus is not in it and enters no dataset.
     """
-    responses = said.responses
-    rounds = int(responses["round"].max())
-    own = responses[responses["index"] == agent.index]
-    turns = {
-        (id_, round_): (text, answer)
-        for id_, round_, text, answer in zip(own["problem_id"], own["round"], own["text"], own["answer"], strict=True)
-    }
+    index, rounds = agent.index, int(said.responses["round"].max())
     pairs = []
     for problem in problems:
         words: dict[bool, list[str]] = {True: [], False: []}
-        for round_ in range(1, said.rounds(problem, agent.index) + 1) if problem.id in consensus else ():
-            text, answer = turns[problem.id, round_]
-            words[isinstance(answer, str) and said.grader.equivalent(answer, consensus[problem.id])].append(text)
+        for round_ in range(1, said.rounds(problem, index) + 1) if problem.id in consensus else ():
+            right = agrees(said, problem, index, round_, consensus)
+            if not right or said.finished(problem, index, round_):
+                words[right] += said.by(problem, [index], round_)
         if words[True] and words[False]:
             generates = agent.role == "generator"
-            asked = said.conversation(problem, agent.index, 1 if generates else rounds)[:-1]
+            asked = said.conversation(problem, index, 1 if generates else rounds)[:-1]
             place = 0 if generates else -1
             pairs.append(Pair([*asked, {"role": "assistant", "content": words[True][place]}], words[False][place]))
     return pairs

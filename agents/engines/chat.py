@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, TypedDict
 
+from agents.engines.response_text import earlier_turn
+
 ASKED, SAID = "porcupine", "marmalade"
 """Plain words that no chat template contains or changes."""
 
@@ -27,14 +29,16 @@ def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
     """
     from jinja2 import TemplateError
 
+    told: list[Message] = [
+        {**m, "content": earlier_turn(tokenizer, m["content"])} if m["role"] == "assistant" else m for m in messages
+    ]
     try:
-        text: str = tokenizer.apply_chat_template([*messages], tokenize=False, add_generation_prompt=True)
+        text: str = tokenizer.apply_chat_template(told, tokenize=False, add_generation_prompt=True)
     except TemplateError:
         spoken: list[Message] = [
-            {**message, "content": SILENCE} if message["role"] == "assistant" and not message["content"] else message
-            for message in messages
+            {**m, "content": SILENCE} if m["role"] == "assistant" and not m["content"] else m for m in told
         ]
-        if spoken == [*messages]:
+        if spoken == told:
             raise
         text = tokenizer.apply_chat_template(spoken, tokenize=False, add_generation_prompt=True)
     return text

@@ -1,4 +1,4 @@
-"""From the tokens of a response to its text.
+"""From the tokens of a response to its text, and back.
 
 Special tokens are left out, with two exceptions, so that a thought is known as a thought. Marks of thoughts that are
 special tokens stay (Magistral's `[THINK]`). And gpt-oss writes its thoughts and its answer as messages of one turn,
@@ -28,7 +28,7 @@ def response_texts(tokenizer: Any, responses: Sequence[Sequence[int]]) -> list[s
         tokenizer: the tokenizer of the model that responded.
         responses: token ids, without the token that ends the turn.
     """
-    if CHANNEL in tokenizer.all_special_tokens:
+    if _has_channels(tokenizer):
         return [_of_channels(tokenizer, ids) for ids in responses]
     marks = {i for t, i in zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True) if is_mark(t)}
     if marks:
@@ -53,7 +53,27 @@ def _of_channels(tokenizer: Any, ids: Sequence[int]) -> str:
     return f"<think>{thought}</think>{answers[-1]}" if answers else f"<think>{thought}"
 
 
-def without_thought(response: str) -> str:
-    """What such a text says after its thought."""
+def turn_text(tokenizer: Any, response: str) -> str:
+    """A response as the model writes it after the prompt, with its channels if it has some; without the turn's end."""
+    if not _has_channels(tokenizer):
+        return response
+    thought, answer = _parts(response)
+    if not thought:
+        return f"{CHANNEL}final<|message|>{answer}"
+    said = f"{CHANNEL}analysis<|message|>{thought}"
+    return f"{said}<|end|><|start|>assistant{CHANNEL}final<|message|>{answer}" if answer else said
+
+
+def earlier_turn(tokenizer: Any, response: str) -> str:
+    """A response as the chat template takes an earlier turn; one with channels takes it without its thought."""
+    return _parts(response)[1] if _has_channels(tokenizer) else response
+
+
+def _has_channels(tokenizer: Any) -> bool:
+    return CHANNEL in str(tokenizer.chat_template)
+
+
+def _parts(response: str) -> tuple[str, str]:
+    """The thought and the answer of a response; either may be empty."""
     found = _THOUGHT.match(response)
-    return found["answer"] if found else response
+    return (found["thought"], found["answer"]) if found else ("", response)

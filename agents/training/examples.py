@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agents.engines.chat import prompt_ids, turn_end
+from agents.engines.response_text import turn_text
 from agents.split import Example
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def encode(
     prompts = prompt_ids(tokenizer, [example[:-1] for example in examples])
     end = turn_end(tokenizer)
     texts = [
-        example[-1]["content"] + (end if ended else "")
+        turn_text(tokenizer, example[-1]["content"]) + (end if ended else "")
         for example, ended in zip(examples, finished or [True] * len(examples), strict=True)
     ]
     targets = tokenizer(texts, add_special_tokens=False)["input_ids"]

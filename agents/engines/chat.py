@@ -74,6 +74,12 @@ def turn_end(tokenizer: Any) -> str:
     return rest[: ends[0].end()] if ends else tokenizer.eos_token or ""
 
 
+def turn_end_ids(tokenizer: Any) -> list[int]:
+    """The token that ends a turn in the chat template, at which decoding stops; empty if there is none."""
+    ids: list[int] = tokenizer(turn_end(tokenizer), add_special_tokens=False)["input_ids"]
+    return ids[-1:]
+
+
 def _rendered(tokenizer: Any, conversation: list[Message]) -> str:
     """The conversation in the chat template; empty if the template refuses it or changes the assistant's word."""
     from jinja2 import TemplateError

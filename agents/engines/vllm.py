@@ -18,9 +18,10 @@ from pydantic import ConfigDict, Field
 
 from agents.engines import base_model
 from agents.engines.base_model import Base, Bases
-from agents.engines.chat import prompt_ids
+from agents.engines.chat import prompt_ids, turn_end_ids
 from agents.engines.protocol import Completion, Engine, EngineError, OnProgress, Request, Sampling
 from agents.engines.registry import ENGINES
+from agents.engines.response_text import response_texts
 from agents.engines.settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -117,14 +118,15 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         context = llm.model_config.max_model_len
-        prompts = prompt_ids(llm.get_tokenizer(), [request.messages for request in requests])
+        tokenizer = llm.get_tokenizer()
+        prompts, ends = prompt_ids(tokenizer, [request.messages for request in requests]), turn_end_ids(tokenizer)
         # Every engine answers a prompt that fills the context with an empty text.
         completions = [Completion("", len(prompt), 0, False) for prompt in prompts]
         fits = [place for place, prompt in enumerate(prompts) if len(prompt) < context]
         try:
             llm.enqueue(
                 [{"prompt_token_ids": prompts[place]} for place in fits],
-                [_parameters(requests[place], sampling, context - len(prompts[place])) for place in fits],
+                [_parameters(requests[place], sampling, context - len(prompts[place]), ends) for place in fits],
                 lora_request=[self._lora(requests[place].adapter) for place in fits],
                 use_tqdm=False,
             )
@@ -146,7 +148,7 @@ class VllmEngine:
         # Outputs come in the order in which they end; vLLM numbers requests in the order in which it got them.
         outputs.sort(key=lambda output: int(output.request_id))
         for place, output in zip(fits, outputs, strict=True):
-            completions[place] = _completion(output)
+            completions[place] = _completion(output, tokenizer)
         return completions
 
     def _lora(self, adapter: str | None) -> "LoRARequest | None":
@@ -219,7 +221,7 @@ def _tell_of_its_end(client: Any) -> None:
     client.outputs_queue.put_nowait(EngineDeadError())
 
 
-def _parameters(request: Request, sampling: Sampling, room: int) -> "SamplingParams":
+def _parameters(request: Request, sampling: Sampling, room: int, end_ids: list[int]) -> "SamplingParams":
     from vllm import SamplingParams
 
     return SamplingParams(
@@ -227,6 +229,7 @@ def _parameters(request: Request, sampling: Sampling, room: int) -> "SamplingPar
         top_p=sampling.top_p,
         max_tokens=min(request.max_new_tokens, room),
         seed=request.seed,
+        stop_token_ids=end_ids,
     )
 
 
@@ -255,7 +258,9 @@ def _rank(adapter: Path) -> int:
     return int(json.loads((adapter / "adapter_config.json").read_text("utf-8"))["r"])
 
 
-def _completion(output: "RequestOutput") -> Completion:
+def _completion(output: "RequestOutput", tokenizer: Any) -> Completion:
     said = output.outputs[0]
-    prompt = output.prompt_token_ids or []
-    return Completion(said.text.strip(), len(prompt), len(said.token_ids), said.finish_reason == "stop")
+    finished = said.finish_reason == "stop"
+    # The last token of a response that ended is the one that ended it.
+    (text,) = response_texts(tokenizer, [[*said.token_ids][: -1 if finished else None]])
+    return Completion(text, len(output.prompt_token_ids or []), len(said.token_ids), finished)

@@ -166,8 +166,14 @@ FAMILIES: dict[str, Family] = {
 }  # fmt: skip
 
 
-def write(name: str, folder: Path) -> Path:
-    """Write a tiny model of a family and its tokenizer into a folder, as its publishers do."""
+def write(name: str, folder: Path, **other_sizes: Any) -> Path:
+    """Write a tiny model of a family and its tokenizer into a folder, as its publishers do.
+
+    Args:
+        name: a key of FAMILIES.
+        folder: an empty folder.
+        other_sizes: fields of the config that differ from those of FAMILIES.
+    """
     import torch
     import transformers
 
@@ -176,7 +182,7 @@ def write(name: str, folder: Path) -> Path:
     sizes = {field: value for field, value in SIZES.items() if field not in family.without}
     tokens = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
     made: Any = getattr(transformers, family.config)
-    config = made(**{**sizes, **tokens, "bos_token_id": tokenizer.bos_token_id, **family.sizes})
+    config = made(**{**sizes, **tokens, "bos_token_id": tokenizer.bos_token_id, **family.sizes, **other_sizes})
     torch.manual_seed(5)
     model = transformers.AutoModelForCausalLM.from_config(config)
     model.save_pretrained(folder)

@@ -16,7 +16,7 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from agents.engines.chat import prompt_ids, turn_end
+from agents.engines.chat import prompt_ids, turn_end_ids
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.response_text import response_texts
 from agents.engines.transformers.decoding import Decoding, decoding_of
@@ -131,8 +131,7 @@ def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[
     """All tokens that end a turn, by the chat template, the tokenizer and the generation config."""
     configured = model.generation_config.eos_token_id if model.generation_config else None
     ends = configured if isinstance(configured, list) else [configured]
-    learned = tokenizer(turn_end(tokenizer), add_special_tokens=False)["input_ids"][-1:]
-    return {int(token) for token in [*ends, tokenizer.eos_token_id, *learned] if token is not None}
+    return {int(token) for token in [*ends, tokenizer.eos_token_id, *turn_end_ids(tokenizer)] if token is not None}
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import (
@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from agents.split import Example
-from agents.training.settings import FinetuneSettings
+from agents.training.settings import FinetuneSettings, TrainingError
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Learner:
     """The adapter to go on from, or None for a new one."""
     beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The dataset's columns other than the conversation, with one value per example, by column name."""
+    name: str = "the agent"
+    """The agent's name, for messages."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,48 @@ class Trained:
     weights: dict[str, torch.Tensor]
     config: LoraConfig
 
+    @property
+    def finite(self) -> bool:
+        """Whether no weight is infinite or NaN."""
+        return all(bool(weight.isfinite().all()) for weight in self.weights.values())
+
     def save(self, folder: Path) -> None:
-        """Write the files of a PEFT adapter into an empty folder; the same weights give the same bytes."""
+        """Write the files of a PEFT adapter into an empty folder; the same weights give the same bytes.
+
+        Raises:
+            TrainingError: a weight is infinite or NaN; nothing is written.
+        """
+        if not self.finite:
+            raise TrainingError("an adapter is not saved, since some of its weights are not finite")
         save_file(self.weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
         self.config.save_pretrained(str(folder))
         file = folder / "adapter_config.json"
         config = json.loads(file.read_text("utf-8"))
         config["inference_mode"] = True
-        # PEFT keeps these names in a set, whose order differs from process to process.
-        config["target_modules"] = sorted(config["target_modules"])
+        # PEFT keeps these names in sets, whose order differs from process to process.
+        for names in ("target_modules", "target_parameters"):
+            config[names] = config[names] and sorted(config[names])
         file.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
+
+
+def lora_config(settings: FinetuneSettings) -> LoraConfig:
+    """The config of a new adapter; PEFT puts the model's own layers in place of `all-linear` when it is added."""
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,  # type: ignore[arg-type]
+        target_modules=settings.target_modules,
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
+    )
+
+
+def config_of(learner: Learner, settings: FinetuneSettings) -> LoraConfig:
+    """The config of a learner's adapter: that of the adapter to go on from, or a new one."""
+    if learner.start_from is None:
+        return lora_config(settings)
+    config: Any = PeftConfig.from_pretrained(str(learner.start_from))
+    config.inference_mode = False
+    return cast(LoraConfig, config)
 
 
 def add_adapter(
@@ -67,17 +101,11 @@ def add_adapter(
 ) -> PeftModel:
     """Add a trainable adapter: initialised by the learner's seed, or with the config of the adapter to go on from."""
     torch.manual_seed(learner.seed)
-    if learner.start_from is not None:
-        config: Any = PeftConfig.from_pretrained(str(learner.start_from))
-        config.inference_mode = False
-    else:
-        config = LoraConfig(
-            r=settings.rank,
-            lora_alpha=settings.alpha,  # type: ignore[arg-type]
-            target_modules=settings.target_modules,
-            lora_dropout=0.0,
-            task_type="CAUSAL_LM",
-        )
+    return attach(onto, name, config_of(learner, settings))
+
+
+def attach(onto: PreTrainedModel | PeftModel, name: str, config: LoraConfig) -> PeftModel:
+    """Add a trainable adapter with this config; its initial weights are drawn with torch's own random numbers."""
     # PEFT writes the name of the base into the first adapter only.
     base: Any = onto.get_base_model() if isinstance(onto, PeftModel) else onto
     config.base_model_name_or_path = base.name_or_path

@@ -5,7 +5,6 @@ the agent near its reference, which is the base or its previous generation.
 """
 
 import copy
-import itertools
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 
 from agents.split import Example
 from agents.training.adapters import Learner, Trained, add_adapter, go_on, weights_of
+from agents.training.divergence import DivergenceError, Losses, train_again_if_diverged
 from agents.training.examples import Encoded, encode
 from agents.training.settings import FinetuneSettings
 
@@ -28,8 +28,21 @@ from agents.training.settings import FinetuneSettings
 class TokenizedTrainer(DPOTrainer):
     """TRL's trainer for pairs of token ids; TRL's own tokenization adds special tokens that inference does not send."""
 
+    watched: Losses
+    """Gets the loss of every optimizer step and the norm of its gradient."""
+
     def _prepare_dataset(self, dataset: Dataset, *others: Any) -> Dataset:
         return dataset
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """TRL's step; its loss is kept until the norm of the gradient is known."""
+        self.loss: torch.Tensor = super().training_step(*args, **kwargs)
+        return self.loss
+
+    def _clip_grad_norm(self, model: Any) -> torch.Tensor:
+        norm: torch.Tensor = super()._clip_grad_norm(model)
+        self.watched.add(self.loss, norm)
+        return norm
 
 
 class ReportSteps(TrainerCallback):
@@ -54,15 +67,37 @@ def finetune(
 
     Args:
         on_progress: called with (optimizer steps done, steps in all), summed over the learners.
+
+    Raises:
+        DivergenceError: the training of an agent diverged; see `finetune.on_divergence`.
     """
+
+    def train(some: Sequence[Learner], settings: FinetuneSettings) -> list[Trained | DivergenceError]:
+        return _one_after_another(model, tokenizer, some, settings, on_progress)
+
+    return train_again_if_diverged(train, learners, settings)
+
+
+def _one_after_another(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    learners: Sequence[Learner],
+    settings: FinetuneSettings,
+    on_progress: Callable[[int, int], None],
+) -> list[Trained | DivergenceError]:
     context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
-    lessons = [_lesson(learner, tokenizer, context) for learner in learners]
-    steps = [settings.epochs * -(-len(lesson.pairs) // settings.batch_size) for lesson in lessons]
-    before = [0, *itertools.accumulate(steps)]
-    return [
-        _train(model, tokenizer, lesson, settings, partial(_tell, on_progress, done, sum(steps)))
-        for lesson, done in zip(lessons, before[:-1], strict=True)
-    ]
+    lessons = [_lesson(learner, tokenizer, context, settings) for learner in learners]
+    total, done = sum(lesson.steps for lesson in lessons), 0
+    results: list[Trained | DivergenceError] = []
+    for lesson in lessons:
+        try:
+            results.append(_train(model, tokenizer, lesson, settings, partial(_tell, on_progress, done, total)))
+        except DivergenceError as error:
+            results.append(error)
+            if settings.on_divergence == "stop":
+                return results  # The others would not be kept.
+        done += lesson.steps
+    return results
 
 
 @dataclass(frozen=True)
@@ -73,20 +108,23 @@ class _Lesson:
     pairs: Sequence[tuple[Encoded, Encoded]]
     skipped: int
     """Number of pairs longer than the model's context; they are left out."""
+    steps: int
+    """Number of optimizer steps."""
 
 
 def _tell(on_progress: Callable[[int, int], None], before: int, total: int, step: int) -> None:
     on_progress(before + step, total)
 
 
-def _lesson(learner: Learner, tokenizer: PreTrainedTokenizerBase, context: int) -> _Lesson:
+def _lesson(learner: Learner, tokenizer: PreTrainedTokenizerBase, context: int, settings: FinetuneSettings) -> _Lesson:
     instead: list[Example] = [
         [*example[:-1], {"role": "assistant", "content": rejected}]
         for example, rejected in zip(learner.examples, learner.beside["rejected"], strict=True)
     ]
     pairs = list(zip(encode(learner.examples, tokenizer), encode(instead, tokenizer), strict=True))
     fitting = [pair for pair in pairs if max(map(len, pair)) <= context]
-    return _Lesson(learner, fitting, skipped=len(pairs) - len(fitting))
+    steps = settings.epochs * -(-len(fitting) // settings.batch_size)
+    return _Lesson(learner, fitting, skipped=len(pairs) - len(fitting), steps=steps)
 
 
 def _train(
@@ -101,8 +139,10 @@ def _train(
     shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     tuned: Any = add_adapter(copy.deepcopy(model, shared), "default", lesson.learner, settings)
     go_on(tuned, "default", lesson.learner)
-    losses = _run(tuned, tokenizer, lesson, settings, on_step) if lesson.pairs else []
-    model.requires_grad_(False)
+    try:
+        losses = _run(tuned, tokenizer, lesson, settings, on_step) if lesson.pairs else []
+    finally:
+        model.requires_grad_(False)
     return Trained(
         examples=len(lesson.pairs),
         skipped=lesson.skipped,
@@ -121,7 +161,11 @@ def _run(
     settings: FinetuneSettings,
     on_step: Callable[[int], None],
 ) -> list[float]:
-    """Run TRL's trainer and return the mean loss of each epoch."""
+    """Run TRL's trainer and return the mean loss of each epoch.
+
+    Raises:
+        DivergenceError: a loss is not finite.
+    """
     disable_progress_bars()
     rows = [
         {"prompt_ids": chosen.prompt, "chosen_ids": chosen.target, "rejected_ids": rejected.target}
@@ -135,6 +179,7 @@ def _run(
             processing_class=tokenizer,
             callbacks=[ReportSteps(on_step)],
         )
+        trainer.watched = Losses(lesson.learner.name, lesson.steps)
         trainer.remove_callback(PrinterCallback)  # It prints to standard output, which is for the command's own output.
         trainer.train()
     return [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]

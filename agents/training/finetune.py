@@ -28,6 +28,9 @@ def finetune(
 
     Returns:
         The result of each agent, in the order of the agents.
+
+    Raises:
+        DivergenceError: the training of an agent diverged; see `finetune.on_divergence`.
     """
     learning: dict[Base, list[tuple[Agent, Dataset]]] = defaultdict(list)
     for agent, dataset in zip(agents, datasets, strict=True):
@@ -56,6 +59,7 @@ def _together(
                 seed=derive_seed(stream.seed, "finetune", stream.iteration, agent.name),
                 start_from=run.store.folder(agent.adapter) if goes_on and agent.adapter else None,
                 beside={str(column): frame[column].tolist() for column in frame.columns.drop("messages")},
+                name=agent.name,
             )
         )
     with run.progress(f"{run.label} · finetune") as tell:

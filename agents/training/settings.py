@@ -1,10 +1,10 @@
 """The fields of the config section `finetune` that all methods share; each method has its own file in `methods`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from agents.debate.responses import Said
 from agents.engines.protocol import OnProgress
@@ -16,7 +16,22 @@ if TYPE_CHECKING:
 
     from agents.training.adapters import Learner, Trained
 
-ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+ALL_LINEAR: Literal["all-linear"] = "all-linear"
+
+
+class TrainingError(ValueError):
+    """Agents cannot be trained with these settings; the message names the field and says what would be right."""
+
+
+def _modules(given: Any) -> Any:
+    """Refuse any other value with one message, where the types would give one for each."""
+    named = isinstance(given, list) and given and all(isinstance(name, str) and name for name in given)
+    if not named and given != ALL_LINEAR:
+        raise ValueError(f"it should be {ALL_LINEAR}, or a list of names such as [q_proj, v_proj]")
+    return given
+
+
+Modules = Literal["all-linear"] | list[str]
 
 
 class FinetuneSettings(BaseModel):
@@ -26,7 +41,7 @@ class FinetuneSettings(BaseModel):
     an example.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     method: str = Field(title="Method", description="The name of the method; each method describes itself.")
     learning_rate: float = Field(
@@ -62,14 +77,31 @@ class FinetuneSettings(BaseModel):
     alpha: float = Field(
         default=32.0, gt=0.0, title="LoRA alpha", description="LoRA alpha; the update is scaled by alpha / r."
     )
-    target_modules: list[str] = Field(
-        default=ALL_LINEAR, min_length=1, title="LoRA modules", description="Linear layers that LoRA adapts."
+    target_modules: Annotated[Modules, BeforeValidator(_modules, json_schema_input_type=Modules)] = Field(
+        default=ALL_LINEAR,
+        title="LoRA modules",
+        description="Layers that LoRA adapts: all-linear (every linear layer but the output head; experts and routers "
+        "too), or a list of their names.",
     )
     gradient_checkpointing: bool = Field(
         default=False,
         title="Gradient checkpointing",
         description="Recompute layers for their gradients: takes a third more time and a fraction of the memory.",
     )
+
+    on_divergence: Literal["stop", "halve"] = Field(
+        default="stop",
+        title="On divergence",
+        description="What to do if an agent's loss or gradient is no longer finite: stop the job with an error, or "
+        "train the agent once more from its start, at half the learning rate (halve).",
+    )
+
+    def why_one_at_a_time(self, model: "PreTrainedModel") -> str | None:
+        """Why agents of this base model have to be trained one at a time; None if they can be trained together.
+
+        The model stays unchanged. A method that trains agents together decides it here.
+        """
+        return f"finetune.method {self.method} trains them so"
 
     def dataset(
         self,

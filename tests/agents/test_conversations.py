@@ -117,6 +117,7 @@ def test_every_conversation_of_an_agent_begins_with_system_prompt_and_examples(e
 def test_agents_learn_in_these_conversations_and_only_their_last_words(engine: Listening, run: Run) -> None:
     frame = rows(run, debated(run, Society.untuned(1), Rules()))
     frame["answer"] = ["1" if round_ == 1 else problem for problem, round_ in zip("7878", frame["round"], strict=True)]
+    frame["finished"] = True
     labels = dict(zip([problem.id for problem in PROBLEMS], "78", strict=True))
     spoken = Said(frame, OWN, MATH)
     critic = Agent(role="critic", index=0)

@@ -1,45 +1,18 @@
 """Rows of several agents in one pass give each agent the same losses and gradients as its rows alone."""
 
-import logging
 import random
 from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
 
 from agents.engines import base_model
 from agents.training.examples import Encoded
-from agents.training.settings import ALL_LINEAR
 from agents.training.sft.lora import PackingError
 from agents.training.sft.packing import Block, routed
+from tests.agents.families import tiny
 from tests.agents.one_by_one import mean_loss, off
-
-SIZES = {
-    "vocab_size": 512, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 256, "initializer_range": 0.2, "tie_word_embeddings": False,
-}  # fmt: skip
-TINY = {
-    "llama": lambda: LlamaForCausalLM(LlamaConfig(**SIZES)),
-    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SIZES)),
-    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SIZES, head_dim=16)),
-    "mistral": lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=8)),
-}
-
-
-def tiny(kind: str) -> Any:
-    torch.manual_seed(5)
-    return TINY[kind]().eval().requires_grad_(False)
 
 
 def rows(count: int, longest: int, seed: int) -> list[Encoded]:
@@ -53,7 +26,7 @@ def society(model: Any, ranks: tuple[int, ...] = (4, 2, 4)) -> PeftModel:
     """The model with one adapter for each rank; none of the adapters' weights is zero."""
     tuned: Any = model
     for place, rank in enumerate(ranks):
-        lora = LoraConfig(r=rank, lora_alpha=3 * rank, target_modules=ALL_LINEAR, task_type="CAUSAL_LM")
+        lora = LoraConfig(r=rank, lora_alpha=3 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
         if place == 0:
             tuned = get_peft_model(model, lora, adapter_name="agent-0")
         else:
@@ -103,7 +76,7 @@ def by_agent(found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {a: torch.cat([found[name].flatten() for name in sorted(found) if f".{a}." in name]) for a in agents}
 
 
-@pytest.mark.parametrize("kind", ["embedded", *TINY])
+@pytest.mark.parametrize("kind", ["embedded", "llama", "qwen2", "qwen3", "mistral", "phi3", "glm4", "gpt2", "gpt_neox"])
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_gradients_of_a_joint_step_are_those_of_each_agent_alone(
@@ -115,8 +88,7 @@ def test_the_gradients_of_a_joint_step_are_those_of_each_agent_alone(
     if checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
         tuned.train()
-    with routed(model, tuned) as router:
-        assert router.packs
+    with routed(model, tuned, packs=True) as router:
         together = router.losses(blocks(BATCHES))
         together.sum().backward()
     found = gradients(tuned)
@@ -131,8 +103,7 @@ def test_in_bfloat16_adapters_stay_in_float32_and_gradients_are_near_those_of_fl
     _, expected = alone(society(tiny("llama")), BATCHES)
     model = tiny("llama").to(torch.bfloat16)
     tuned = society(model)
-    with routed(model, tuned) as router:
-        assert router.packs
+    with routed(model, tuned, packs=True) as router:
         router.losses(blocks(BATCHES)).sum().backward()
     found = gradients(tuned)
     assert {gradient.dtype for gradient in found.values()} == {torch.float32}
@@ -144,46 +115,31 @@ def test_a_layer_that_only_some_adapters_have() -> None:
     tuned = society(model, (4,))
     tuned.add_adapter("agent-1", LoraConfig(r=2, target_modules=["v_proj"], init_lora_weights=False))
     _, expected = alone(tuned, BATCHES[:2])
-    with routed(model, tuned) as router:
+    with routed(model, tuned, packs=True) as router:
         router.losses(blocks(BATCHES[:2])).sum().backward()
     assert off(gradients(tuned), expected) <= 1e-5
 
 
-def test_a_model_that_cannot_pack_is_trained_agent_by_agent_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    model = tiny("llama")
-    model.set_attn_implementation("eager")
+@pytest.mark.parametrize("family", ["llama", "qwen3_moe", "gpt_oss"])
+def test_rows_that_are_read_one_agent_at_a_time_give_each_its_own_gradients(family: str) -> None:
+    model = tiny(family)
     tuned = society(model)
     losses, expected = alone(tuned, BATCHES)
-    with caplog.at_level(logging.WARNING), routed(model, tuned) as router:
-        assert not router.packs
-        each = [router.losses([block]) for block in blocks(BATCHES)]
-        torch.cat(each).sum().backward()
-    assert (
-        "LlamaForCausalLM is trained on the rows of one agent at a time: it uses the attention 'eager'" in caplog.text
-    )
-    assert torch.cat(each).tolist() == pytest.approx(losses, rel=1e-5)
+    found = []
+    with routed(model, tuned, packs=False) as router:
+        for block in blocks(BATCHES):
+            loss = router.losses([block])
+            loss.sum().backward()
+            found += loss.tolist()
+        with pytest.raises(PackingError, match="3 blocks"):
+            router.losses(blocks(BATCHES))
+    assert found == pytest.approx(losses, rel=1e-5)
     assert off(gradients(tuned), expected) <= 1e-5
-
-
-class LooksAcross(LlamaForCausalLM):
-    """A model whose logits depend on the first token and the length of the sequence, like a recurrent model's."""
-
-    def forward(self, input_ids: torch.Tensor, **kwargs: Any) -> Any:
-        out = super().forward(input_ids, **kwargs)
-        out.logits = out.logits + input_ids[:, :1, None] + input_ids.shape[1]
-        return out
-
-
-def test_a_model_whose_rows_would_see_each_other_is_found_out(caplog: pytest.LogCaptureFixture) -> None:
-    model = LooksAcross(LlamaConfig(**SIZES)).requires_grad_(False)
-    with caplog.at_level(logging.WARNING), routed(model, society(model)) as router:
-        assert not router.packs
-    assert "packed rows give other logits" in caplog.text
-    assert model.config._attn_implementation == "sdpa"
 
 
 def test_an_adapter_that_is_not_plain_lora_is_refused() -> None:
     model = tiny("llama")
     tuned = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], use_dora=True))
-    with pytest.raises(PackingError, match="q_proj: only plain LoRA"), routed(model, tuned):
+    with pytest.raises(PackingError, match="q_proj is not plain LoRA"), routed(model, tuned, packs=True):
         pass
+    assert model.config._attn_implementation == "sdpa"

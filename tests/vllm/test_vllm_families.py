@@ -15,7 +15,7 @@ from agents.engines.transformers.engine import TransformersEngine
 from agents.engines.vllm import VllmEngine, VllmSettings
 from agents.run import Runner
 from tests.agents.engine_samples import GREEDY, quiet
-from tests.agents.test_families import conversations
+from tests.families.conversations import conversations
 from tests.families.models import write
 
 pytestmark = pytest.mark.skipif(

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import PeftModel
@@ -141,15 +140,17 @@ def speaking_as(model: PreTrainedModel, adapter: Path | None) -> Iterator[None]:
         yield
         return
     tuned = PeftModel.from_pretrained(model, adapter)
-    kept: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
-    for module in tuned.modules():
-        if isinstance(module, LoraLayer):
-            layer: Any = module.get_base_layer()
-            kept.append((layer.weight, layer.weight.detach().clone()))
-    tuned.merge_and_unload()
+    # An expert's layer has several parameters, of which each may have an adapter.
+    merged = {
+        parameter: parameter.detach().clone()
+        for module in tuned.modules()
+        if isinstance(module, LoraLayer)
+        for parameter in module.get_base_layer().parameters(recurse=False)
+    }
     try:
+        tuned.merge_and_unload()
         yield
     finally:
         with torch.no_grad():
-            for weight, original in kept:
-                weight.copy_(original)
+            for parameter, original in merged.items():
+                parameter.copy_(original)

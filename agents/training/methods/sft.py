@@ -31,6 +31,14 @@ class Sft(FinetuneSettings):
         default="sft", title="Method", description="an agent learns its own words that match the consensus."
     )
 
+    def why_one_at_a_time(self, model: "PreTrainedModel") -> str | None:
+        """The result of a small trial, see `agents.training.sft.trial`."""
+        # Imported here, since it imports torch, which takes seconds.
+        from agents.training.adapters import lora_config
+        from agents.training.sft.trial import why_one_at_a_time
+
+        return why_one_at_a_time(model, [lora_config(self)])
+
     def dataset(
         self,
         agent: Agent,
@@ -51,7 +59,7 @@ class Sft(FinetuneSettings):
         learners: "Sequence[Learner]",
         on_progress: OnProgress,
     ) -> "list[Trained]":
-        """Train all learners in the same passes, see `agents.training.sft.train`."""
+        """Train all learners in the same passes if the model allows it, see `agents.training.sft.train`."""
         # Imported here, since it imports torch, which takes seconds.
         from agents.training.sft.train import finetune
 

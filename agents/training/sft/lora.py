@@ -1,7 +1,7 @@
 """LoRA layers for several adapters at once: each stretch of a sequence gets the product of its own adapter."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
@@ -25,7 +25,7 @@ class Routing:
 
 
 class LoraProduct(torch.autograd.Function):
-    """x (…, in) W^T + b, with scale_s x A_s^T B_s^T added on every stretch s of the tokens.
+    """x (tokens, in) W^T + b, with scale_s x A_s^T B_s^T added on every stretch s of the tokens.
 
     One function replaces four operations per adapter and layer. It adds the products of a stretch in place, so no
     tensor of the size of the output is kept or allocated twice.
@@ -41,35 +41,32 @@ class LoraProduct(torch.autograd.Function):
         *factors: torch.Tensor,
     ) -> torch.Tensor:
         """The product; `factors` are A_s (r, in) and B_s (out, r) of every stretch, cast to the type of x."""
-        tokens = x.flatten(0, -2)
-        out = linear(tokens, weight, bias)
+        out = linear(x, weight, bias)
         lows = []
         for (start, end, scale), down, up in zip(stretches, factors[::2], factors[1::2], strict=True):
-            low = linear(tokens[start:end], down.to(x.dtype)).mul_(scale)
+            low = linear(x[start:end], down.to(x.dtype)).mul_(scale)
             out[start:end].addmm_(low, up.to(x.dtype).t())
             lows.append(low)
         ctx.stretches = stretches
-        ctx.save_for_backward(tokens, weight, *lows, *factors)
-        return out.view(*x.shape[:-1], -1)
+        ctx.save_for_backward(x, weight, *lows, *factors)
+        return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
         """Gradients of x and the factors; the base is frozen."""
-        tokens, weight, *saved = ctx.saved_tensors
+        x, weight, *saved = ctx.saved_tensors
         lows, factors = saved[: len(ctx.stretches)], saved[len(ctx.stretches) :]
-        gradient = gradients[0].flatten(0, -2)
-        wanted = ctx.needs_input_grad[0]
-        of_tokens = gradient @ weight if wanted else None
+        gradient = gradients[0]
+        of_x = gradient @ weight if ctx.needs_input_grad[0] else None
         of_factors = []
         for (start, end, scale), low, down, up in zip(ctx.stretches, lows, factors[::2], factors[1::2], strict=True):
             of_low = (gradient[start:end] @ up.to(gradient.dtype)).mul_(scale)
             of_factors += [
-                (of_low.t() @ tokens[start:end]).to(down.dtype),
+                (of_low.t() @ x[start:end]).to(down.dtype),
                 (gradient[start:end].t() @ low).to(up.dtype),
             ]
-            if of_tokens is not None:
-                of_tokens[start:end].addmm_(of_low, down.to(gradient.dtype))
-        of_x = of_tokens.view(*gradients[0].shape[:-1], -1) if of_tokens is not None else None
+            if of_x is not None:
+                of_x[start:end].addmm_(of_low, down.to(gradient.dtype))
         return of_x, None, None, None, *of_factors
 
 
@@ -78,16 +75,14 @@ def lora_linear(layer: LoraLinear, routing: Routing, x: torch.Tensor) -> torch.T
     base: Any = layer.get_base_layer()
     tokens, routed = x.shape[:-1].numel(), routing.stretches
     if tokens != routed[-1][2]:
-        if len(routed) > 1:
-            # Some layers, such as experts, get a part of the tokens in another order, so their adapters are unknown.
-            raise PackingError(f"a layer gets {tokens} tokens, but the sequence has {routed[-1][2]}")
-        routed = [(routed[0][0], 0, tokens)]
+        # Some layers, such as experts, get a part of the tokens in another order, so their adapters are unknown.
+        raise PackingError(f"a layer gets {tokens} tokens, but the sequence has {routed[-1][2]}")
     known = [stretch for stretch in routed if stretch[0] in layer.lora_A]
     factors = [f for name, _, _ in known for f in (layer.lora_A[name].weight, layer.lora_B[name].weight)]
     stretches = [(start, end, layer.scaling[name]) for name, start, end in known]
     weight = base.weight.t() if layer.fan_in_fan_out else base.weight
-    product: torch.Tensor = LoraProduct.apply(x, weight, base.bias, stretches, *factors)  # type: ignore[no-untyped-call]
-    return product
+    product = LoraProduct.apply(x.flatten(0, -2), weight, base.bias, stretches, *factors)  # type: ignore[no-untyped-call]
+    return cast(torch.Tensor, product).unflatten(0, x.shape[:-1])
 
 
 def plain(name: str, layer: LoraLayer) -> LoraLinear:
@@ -99,5 +94,5 @@ def plain(name: str, layer: LoraLayer) -> LoraLinear:
     extras = [*layer.lora_variant, *(adapter for adapter, bias in layer.lora_bias.items() if bias)]
     dropouts = any(isinstance(module, torch.nn.Dropout) for module in layer.lora_dropout.values())
     if not isinstance(layer, LoraLinear) or extras or dropouts:
-        raise PackingError(f"{name}: only plain LoRA on linear layers can be trained, without bias, dropout or variant")
+        raise PackingError(f"{name} is not plain LoRA on a linear layer, without bias, dropout or variant")
     return layer

@@ -7,7 +7,6 @@ alone.
 """
 
 import itertools
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +20,10 @@ from torch.nn.functional import cross_entropy, pad
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from agents.engines.transformers.decode_attention import NAME as DECODE
 from agents.training.examples import Encoded, padded
 from agents.training.sft.lora import PackingError, Routing, lora_linear, plain
 
 NAME = "maft_packed"
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,21 +80,31 @@ def _within_window(width: int, window: int | None, device: torch.device) -> torc
 
 
 @contextmanager
-def routed(model: PreTrainedModel, tuned: PeftModel) -> "Iterator[Router]":
+def routed(model: PreTrainedModel, tuned: PeftModel, *, packs: bool) -> "Iterator[Router]":
     """A router that sends each row of the model through its own adapter until the context ends.
 
+    Args:
+        model: the base model.
+        tuned: the same model with an adapter for each agent.
+        packs: whether to read the rows of several agents as one sequence; see `agents.training.sft.trial`.
+
     Raises:
-        PackingError: an adapter is not plain LoRA on linear layers.
+        PackingError: `packs` is set, but an adapter is not plain LoRA on linear layers.
     """
-    router = Router(model)
+    router = Router(model, tuned, packs)
+    if not packs:
+        yield router
+        return
     for name, layer in tuned.named_modules():
         if isinstance(layer, LoraLayer):
             # `Module.__call__` finds this attribute; it disappears with the layer when the adapters are unloaded.
-            vars(layer)["forward"] = partial(lora_linear, plain(name, layer), router.routing)
+            vars(layer)["forward"] = partial(
+                lora_linear, plain(name.removeprefix("base_model.model."), layer), router.routing
+            )
     attention = model.config._attn_implementation
     AttentionInterface.register(NAME, packed_attention)
     try:
-        router.pack()
+        model.set_attn_implementation(NAME)
         yield router
     finally:
         model.set_attn_implementation(attention)
@@ -106,11 +113,13 @@ def routed(model: PreTrainedModel, tuned: PeftModel) -> "Iterator[Router]":
 class Router:
     """A model that sends each row through its own adapter."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, tuned: PeftModel, packs: bool) -> None:
         self.model: Any = model
+        self.tuned: Any = tuned
         self.routing = Routing()
-        self.packs = False
-        """Whether one pass can read several blocks; else each block is read alone, with the model's own attention."""
+        self.packs = packs
+        """Whether one pass can read several blocks; else it reads one, with PEFT's own layers and the model's own
+        attention."""
 
     def losses(self, blocks: Sequence[Block]) -> torch.Tensor:
         """The loss of each block, (blocks,), from one forward pass over all; call `backward` on their sum."""
@@ -119,26 +128,23 @@ class Router:
         labels = [pad(labels[:, 1:], (0, 1), value=-100) for _, labels in parts]
         learned = torch.cat([labels.flatten() for labels in labels])
         learned = learned[learned != -100].to(self.model.device)
-        logits = self._logits(blocks, [ids for ids, _ in parts], [labels != -100 for labels in labels])
+        logits = self.logits(blocks, [ids for ids, _ in parts], [labels != -100 for labels in labels])
         each = cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), learned, reduction="none")
         counts = [int((part != -100).sum()) for part in labels]
         return torch.stack([part.sum() * block.weight for part, block in zip(each.split(counts), blocks, strict=True)])
 
-    def _logits(self, blocks: Sequence[Block], ids: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
+    def logits(self, blocks: Sequence[Block], ids: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
         """Logits (wanted positions, V); `ids` and `wanted` are (rows, width) for each block."""
-        stretches, start = [], 0
-        for adapter, own in itertools.groupby(blocks, key=lambda block: block.adapter):
-            end = start + sum(block.tokens for block in own)
-            stretches.append((adapter, start, end))
-            start = end
-        self.routing.stretches = stretches
         inputs: dict[str, Any] = {}
         if self.packs:
+            self.routing.stretches = _stretches(blocks)
             inputs["position_ids"] = torch.cat([torch.arange(part.shape[1]).repeat(len(part)) for part in ids])[None]
             ids, wanted = ([torch.cat([part.flatten() for part in parts])[None]] for parts in (ids, wanted))
             inputs["blocks"] = blocks
         elif len(blocks) > 1:
             raise PackingError(f"{len(blocks)} blocks for a model that reads them one by one")
+        elif self.tuned.active_adapter != blocks[0].adapter:
+            self.tuned.set_adapter(blocks[0].adapter)
         # The head is applied only to columns with a token that is learned.
         columns = wanted[0].any(0).nonzero().squeeze(1)
         device = self.model.device
@@ -148,35 +154,12 @@ class Router:
         ).logits
         return logits[wanted[0][:, columns].to(device)]
 
-    def pack(self) -> None:
-        """Read blocks together from now on if this gives the same logits as reading each alone; else log a warning."""
-        fault: str | None
-        if self.model.config._attn_implementation not in {"sdpa", DECODE}:
-            fault = f"it uses the attention {self.model.config._attn_implementation!r}"
-        else:
-            fault = self._try_packing()
-        self.packs = not fault
-        if fault:
-            logger.warning("%s is trained on the rows of one agent at a time: %s", type(self.model).__name__, fault)
 
-    @torch.no_grad()
-    def _try_packing(self) -> str | None:
-        """Why rows of different lengths cannot be read as one sequence; None if they can."""
-        vocabulary = int(self.model.config.get_text_config().vocab_size)
-        rows = [torch.arange(length)[None] * 7 % vocabulary for length in (5, 11)]
-        blocks = [Block("", [Encoded(row[0].tolist(), [])], 0.0) for row in rows]
-        wanted = [torch.ones_like(row, dtype=torch.bool) for row in rows]
-        alone = torch.cat([self._logits([b], [r], [w]) for b, r, w in zip(blocks, rows, wanted, strict=True)])
-        self.packs = True
-        self.model.set_attn_implementation(NAME)
-        try:
-            together = self._logits(blocks, rows, wanted)
-        except (PackingError, TypeError, ValueError, RuntimeError) as error:
-            return str(error)
-        off = float((together - alone).float().norm() / alone.float().norm())
-        return f"packed rows give other logits (off by {off:.1g})" if off > _tolerance(alone.dtype) else None
-
-
-def _tolerance(dtype: torch.dtype) -> float:
-    """Largest relative difference that rounding explains; if rows see each other, the difference is far larger."""
-    return 1e-4 if dtype == torch.float32 else 5e-2
+def _stretches(blocks: Sequence[Block]) -> list[tuple[str, int, int]]:
+    """(adapter, start, end) of the blocks of each adapter, in tokens of the sequence."""
+    stretches, start = [], 0
+    for adapter, own in itertools.groupby(blocks, key=lambda block: block.adapter):
+        end = start + sum(block.tokens for block in own)
+        stretches.append((adapter, start, end))
+        start = end
+    return stretches

@@ -4,6 +4,7 @@ A step takes the next batch of every agent that has one left, and each agent mak
 mean loss, AdamW state, clipping, schedule and order of batches. Agents share the base and the passes through it.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -13,10 +14,14 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_cosine_schedule_with_warmup
 
 from agents.seeding import derive_seed
-from agents.training.adapters import Learner, Trained, add_adapter, go_on, weights_of
+from agents.training.adapters import Learner, Trained, add_adapter, config_of, go_on, weights_of
+from agents.training.divergence import DivergenceError, Losses, train_again_if_diverged
 from agents.training.examples import Encoded, encode, ordered_batches
 from agents.training.settings import FinetuneSettings
 from agents.training.sft.packing import Block, Router, routed
+from agents.training.sft.trial import why_one_at_a_time
+
+logger = logging.getLogger(__name__)
 
 PORTION_TOKENS = {"cpu": 1024, "cuda": 16384}
 """Maximum tokens of several agents' batches in one pass, by device. They must keep the device busy, but on a CPU a
@@ -32,14 +37,42 @@ def finetune(
     settings: FinetuneSettings,
     on_progress: Callable[[int, int], None],
 ) -> list[Trained]:
-    """Train an adapter for each learner, all in the same passes; the base stays unchanged.
+    """Train an adapter for each learner; the base stays unchanged.
+
+    All learners are trained in the same passes if a trial shows that this is exact, otherwise one at a time, with a
+    warning.
 
     Args:
         on_progress: called with (optimizer steps done, steps in all), summed over the learners.
 
     Raises:
-        PackingError: an adapter to go on from is not plain LoRA.
+        DivergenceError: the training of an agent diverged; see `finetune.on_divergence`.
         ValueError: an adapter to go on from lacks weights, or has other weights.
+    """
+    fault = why_one_at_a_time(model, [config_of(learner, settings) for learner in learners])
+    if fault:
+        logger.warning("%s is trained on the rows of one agent at a time: %s", type(model).__name__, fault)
+
+    def train(some: Sequence[Learner], settings: FinetuneSettings) -> list[Trained | DivergenceError]:
+        return train_once(model, tokenizer, some, settings, packs=not fault, on_progress=on_progress)
+
+    return train_again_if_diverged(train, learners, settings)
+
+
+def train_once(  # noqa: PLR0913, what `finetune` takes, and the result of the trial
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    learners: Sequence[Learner],
+    settings: FinetuneSettings,
+    *,
+    packs: bool,
+    on_progress: Callable[[int, int], None],
+) -> list[Trained | DivergenceError]:
+    """Train an adapter for each learner; the result of a learner whose training diverges is the error.
+
+    Args:
+        packs: whether to train all learners in the same passes.
+        on_progress: called with (optimizer steps done, steps in all), summed over the learners.
     """
     context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
     encoded = [encode(learner.examples, tokenizer) for learner in learners]
@@ -51,26 +84,29 @@ def finetune(
             tuned = add_adapter(tuned or model, name, learner, settings)
             go_on(tuned, name, learner)
         trainings = [
-            AgentTraining(tuned, name, own, settings, learner.seed)
+            AgentTraining(tuned, name, own, settings, learner)
             for name, own, learner in zip(names, fitting, learners, strict=True)
         ]
         if settings.gradient_checkpointing:
             # Reentrant checkpointing silently drops the gradients of adapters whose input needs no gradient.
             model.gradient_checkpointing_enable({"use_reentrant": False})
         tuned.train()
-        with routed(model, tuned) as router:
+        with routed(model, tuned, packs=packs) as router:
             _train(router, trainings, on_progress)
         return [
-            Trained(
+            training.diverged
+            or Trained(
                 examples=len(kept),
                 skipped=len(own) - len(kept),
                 tokens=settings.epochs * sum(map(len, kept)),
                 first_loss=losses[0] if losses else None,
                 last_loss=losses[-1] if losses else None,
-                weights=weights_of(tuned, name),
-                config=tuned.peft_config[name],
+                weights=weights_of(tuned, training.adapter),
+                config=tuned.peft_config[training.adapter],
             )
-            for name, own, kept, losses in zip(names, encoded, fitting, [c.means() for c in trainings], strict=True)
+            for training, own, kept, losses in zip(
+                trainings, encoded, fitting, [training.means() for training in trainings], strict=True
+            )
         ]
     finally:
         if tuned is not None:
@@ -84,14 +120,15 @@ class AgentTraining:
     """The training of one agent: its batches in order, its optimizer and its schedule."""
 
     def __init__(
-        self, tuned: PeftModel, adapter: str, examples: Sequence[Encoded], settings: FinetuneSettings, seed: int
+        self, tuned: PeftModel, adapter: str, examples: Sequence[Encoded], settings: FinetuneSettings, learner: Learner
     ) -> None:
         self.adapter = adapter
+        self.seed = learner.seed
         self.settings = settings
         self.batches = [
             batch
             for epoch in range(settings.epochs)
-            for batch in ordered_batches(examples, settings.batch_size, derive_seed(seed, epoch))
+            for batch in ordered_batches(examples, settings.batch_size, derive_seed(learner.seed, epoch))
         ]
         # Tokens of all batches have the same weight. Batches have examples of similar length, so with a mean per batch
         # a token of a long response would count for less, and agents would learn to be brief.
@@ -107,7 +144,8 @@ class AgentTraining:
         schedule = get_cosine_schedule_with_warmup(self.optimizer, self.warmup, len(self.batches))
         self.rate = schedule.lr_lambdas[0]
         """Maps a step to its share of the peak learning rate, with transformers' schedule; 0 at the first step."""
-        self.losses: list[torch.Tensor] = []
+        self.losses = Losses(learner.name, len(self.batches))
+        self.diverged: DivergenceError | None = None
 
     def blocks(self, step: int, padding: float) -> list[Block]:
         """The batch of a step, as blocks with at most this share of padding."""
@@ -119,23 +157,31 @@ class AgentTraining:
         # The warm-up uses the rate of the next step: at a rate of zero, the first batch would teach nothing.
         rate = self.rate(max(step, min(step + 1, self.warmup)))
         self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * rate
-        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=False)
-        self.losses.append(loss)
+        try:
+            self.losses.add(loss, norm)
+        except DivergenceError as error:
+            self.diverged = error
 
     def means(self) -> list[float]:
         """The mean loss of each epoch; empty without examples."""
-        return torch.stack(self.losses).view(self.settings.epochs, -1).mean(1).tolist() if self.losses else []
+        losses = self.losses.values
+        return torch.stack(losses).view(self.settings.epochs, -1).mean(1).tolist() if losses else []
 
 
 def _train(router: Router, trainings: Sequence[AgentTraining], on_progress: Callable[[int, int], None]) -> None:
     total, done = sum(len(training.batches) for training in trainings), 0
     most, padding = (PORTION_TOKENS[router.model.device.type], PADDING) if router.packs else (0, 1.0)
+    seeds = {training.adapter: training.seed for training in trainings}
     for step in range(max(len(training.batches) for training in trainings)):
-        living = [training for training in trainings if step < len(training.batches)]
+        living = [training for training in trainings if step < len(training.batches) and not training.diverged]
         losses: dict[str, list[torch.Tensor]] = defaultdict(list)
         for portion in portions([training.blocks(step, padding) for training in living], most):
+            if not router.packs:
+                # Dropout, which no packed model has, must not depend on the other agents.
+                torch.manual_seed(derive_seed(seeds[portion[0].adapter], "dropout", step))
             of_blocks = router.losses(portion)
             of_blocks.sum().backward()
             for block, loss in zip(portion, of_blocks.detach(), strict=True):
@@ -144,6 +190,8 @@ def _train(router: Router, trainings: Sequence[AgentTraining], on_progress: Call
             training.advance(step, torch.stack(losses[training.adapter]).sum())
         done += len(living)
         on_progress(done, total)
+        if any(training.diverged and training.settings.on_divergence == "stop" for training in living):
+            return  # Nothing of this training is kept.
 
 
 def portions(batches: Sequence[list[Block]], most: int) -> Iterator[list[Block]]:

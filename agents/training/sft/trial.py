@@ -1,0 +1,85 @@
+"""The trial before training: whether the agents of a model can be trained together, as if each were alone."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from transformers import PreTrainedModel
+
+from agents.engines.transformers.decode_attention import NAME as DECODE
+from agents.training.adapters import attach
+from agents.training.examples import Encoded
+from agents.training.sft.lora import PackingError
+from agents.training.sft.packing import Block, Router, routed
+
+LENGTHS = (5, 11)
+"""Tokens of the rows that are read in the trial, one row for each adapter of the same config."""
+SHARE = 0.1
+"""Share by which the trial's random adapters are reduced, so that a model in bfloat16 is not driven to noise."""
+
+
+def why_one_at_a_time(model: PreTrainedModel, configs: Sequence[LoraConfig]) -> str | None:
+    """Why agents have to be trained one at a time on this model; None if they can be trained together.
+
+    Two small rows, each with a random adapter of its own, are read as one sequence and, with PEFT's own layers, apart.
+    The model stays unchanged: the adapters are added to a copy of its modules that shares its weights.
+
+    Args:
+        model: the base model.
+        configs: the configs of the agents' adapters.
+    """
+    attention = model.config._attn_implementation
+    if attention not in {"sdpa", DECODE}:
+        return f"it uses the attention {attention!r}"
+    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    twin = copy.deepcopy(model, shared)
+    different = [config for place, config in enumerate(configs) if config not in configs[:place]]
+    with torch.random.fork_rng(None if model.device.type == "cuda" else []):
+        torch.manual_seed(0)
+        tuned: Any = twin
+        for place in range(len(LENGTHS) * len(different)):
+            own = copy.deepcopy(different[place // len(LENGTHS)])
+            own.init_lora_weights, own.lora_alpha = False, own.r
+            tuned = attach(tuned, str(place), own)
+        for name, parameter in tuned.named_parameters():
+            if "lora_B" in name:
+                parameter.data.mul_(SHARE)
+        return _fault(twin, tuned.train())
+
+
+def _fault(model: PreTrainedModel, tuned: Any) -> str | None:
+    """Why the rows of two adapters cannot be read as one sequence; None if they can."""
+    vocabulary = int(model.config.get_text_config().vocab_size)
+    adapters = list(tuned.peft_config)
+    rows = [
+        (torch.arange(length)[None] * 7 + 3 * place) % vocabulary
+        for place, length in enumerate(LENGTHS * (len(adapters) // len(LENGTHS)))
+    ]
+    blocks = [Block(name, [Encoded(row[0].tolist(), [])], 0.0) for name, row in zip(adapters, rows, strict=True)]
+    wanted = [torch.ones_like(row, dtype=torch.bool) for row in rows]
+
+    @torch.no_grad()
+    def apart() -> torch.Tensor:
+        router = Router(model, tuned, packs=False)
+        return torch.cat([router.logits([b], [r], [w]) for b, r, w in zip(blocks, rows, wanted, strict=True)])
+
+    alone = apart()
+    if not torch.equal(apart(), alone):
+        return "its logits change from one pass to the next, as with dropout"
+    try:
+        with routed(model, tuned, packs=True) as router:
+            together = router.logits(blocks, rows, wanted)
+            together.sum().backward()  # type: ignore[no-untyped-call]
+    except PackingError as error:
+        return str(error)
+    except Exception as error:  # A model may refuse packed rows in any way.
+        return f"it cannot read packed rows ({type(error).__name__}: {error})"
+    off = float((together.detach() - alone).float().norm() / alone.float().norm())
+    return f"packed rows give other logits (off by {off:.1g})" if not off <= _tolerance(alone.dtype) else None
+
+
+def _tolerance(dtype: torch.dtype) -> float:
+    """Largest relative difference that rounding explains; if rows see each other, the difference is far larger."""
+    return 1e-4 if dtype in (torch.float32, torch.float64) else 5e-2

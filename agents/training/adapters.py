@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from agents.split import Example
-from agents.training.settings import FinetuneSettings, TrainingError
+from agents.training.layers import left_out
+from agents.training.settings import ALL_LINEAR, FinetuneSettings, TrainingError
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Trained:
         config = json.loads(file.read_text("utf-8"))
         config["inference_mode"] = True
         # PEFT keeps these names in sets, whose order differs from process to process.
-        for names in ("target_modules", "target_parameters"):
+        for names in ("target_modules", "target_parameters", "exclude_modules"):
             config[names] = config[names] and sorted(config[names])
         file.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
 
@@ -109,6 +110,8 @@ def attach(onto: PreTrainedModel | PeftModel, name: str, config: LoraConfig) -> 
     # PEFT writes the name of the base into the first adapter only.
     base: Any = onto.get_base_model() if isinstance(onto, PeftModel) else onto
     config.base_model_name_or_path = base.name_or_path
+    if config.target_modules == ALL_LINEAR:
+        config.exclude_modules = left_out(base) or None
     if isinstance(onto, PeftModel):
         onto.add_adapter(name, config)
         return onto

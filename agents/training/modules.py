@@ -1,11 +1,10 @@
-"""The layers of a base model that LoRA can adapt, and the check of those that `finetune.target_modules` names."""
+"""The check of the layers that `finetune.target_modules` names."""
 
-import torch
 from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers
 from transformers import PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
 from agents.training.adapters import lora_config
+from agents.training.layers import left_out, linear_layers
 from agents.training.settings import ALL_LINEAR, FinetuneSettings, TrainingError
 
 
@@ -19,7 +18,7 @@ def check_modules(model: PreTrainedModel, settings: FinetuneSettings) -> None:
     Raises:
         TrainingError: the message names the field, the names that are wrong, and the model's own linear layers.
     """
-    layers = linear_layers(model)
+    layers = sorted({*linear_layers(model)} - {*left_out(model)})
     own = ", ".join(sorted({name.rpartition(".")[2] for name in layers}))
     of_model = f"the base model {model.name_or_path or type(model).__name__}"
     if settings.target_modules == ALL_LINEAR:
@@ -42,13 +41,3 @@ def check_modules(model: PreTrainedModel, settings: FinetuneSettings) -> None:
             f"finetune.target_modules names {', '.join(lacking)}, which {of_model} does not have; set it to "
             f"{ALL_LINEAR}, or name some of {own}"
         )
-
-
-def linear_layers(model: PreTrainedModel) -> list[str]:
-    """The full names of the model's linear layers, without the output head."""
-    head = model.get_output_embeddings()
-    return [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
-    ]

@@ -47,16 +47,27 @@ def off_but_flips(found: dict[str, torch.Tensor], expected: dict[str, torch.Tens
 
 
 def train(
-    model: Any, examples: Sequence[Encoded], settings: Sft, seed: int, start_from: Path | None = None
+    model: Any,
+    examples: Sequence[Encoded],
+    settings: Sft,
+    seed: int,
+    start_from: Path | None = None,
+    left_out: Sequence[str] = (),
 ) -> dict[str, torch.Tensor]:
     """The weights of an adapter that was trained alone, by the names that PEFT gives them."""
     torch.manual_seed(seed)
     if start_from is not None:
         tuned = PeftModel.from_pretrained(model, start_from, is_trainable=True)
     else:
-        lora = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=settings.target_modules)
+        lora = LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            target_modules=settings.target_modules,
+            exclude_modules=[*left_out] or None,
+        )
         tuned = get_peft_model(model, lora)
     own = [p for p in tuned.parameters() if p.requires_grad]
+    tuned.train()
     optimizer = torch.optim.AdamW(own, lr=settings.learning_rate, weight_decay=0.0)
     steps = settings.epochs * math.ceil(len(examples) / settings.batch_size)
     warmup = max(1, round(0.05 * steps))
@@ -75,5 +86,5 @@ def train(
             step += 1
     weights = {name.replace(".default.", "."): p.detach().clone() for name, p in parameters(tuned, "default").items()}
     tuned.unload()
-    model.requires_grad_(False)
+    model.eval().requires_grad_(False)
     return weights

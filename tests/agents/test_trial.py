@@ -76,7 +76,7 @@ def test_experts_can_be_left_out_by_name() -> None:
 def test_the_embedded_model_is_trained_together_also_with_the_attention_of_the_engine(tmp_path: Path) -> None:
     model, tokenizer = base_model.load("embedded", "cpu")
     assert Sft().why_one_at_a_time(model) is None
-    TransformersEngine(model, tokenizer, adapters=tmp_path)
+    assert TransformersEngine(model, tokenizer, adapters=tmp_path).decoding.name == "loop"
     attention = model.config._attn_implementation
     assert attention != "sdpa" and Sft().why_one_at_a_time(model) is None
     assert model.config._attn_implementation == attention

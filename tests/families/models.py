@@ -124,7 +124,10 @@ FAMILIES: dict[str, Family] = {
         "LFM2", "Lfm2Config", templates.CHATML, {"layer_types": ["conv", "full_attention"]},
     ),
     "exaone4": Family("EXAONE 4", "Exaone4Config", templates.CHATML, {**MIXED, "head_dim": 8}),
-    "seed-oss": Family("Seed-OSS", "SeedOssConfig", templates.CHATML, {"head_dim": 8}),
+    "seed-oss": Family(
+        "Seed-OSS", "SeedOssConfig", templates.CHATML,
+        {"head_dim": 8, "attention_dropout": 0.0, "residual_dropout": 0.0},
+    ),
     "mamba2": Family(
         "Mamba 2", "Mamba2Config", templates.PLAIN,
         {"num_heads": 4, "head_dim": 16, "state_size": 8, "n_groups": 1, "chunk_size": 8, "expand": 2},
@@ -152,7 +155,9 @@ FAMILIES: dict[str, Family] = {
         "RWKV", "RwkvConfig", templates.PLAIN, {"context_length": 512, "attention_hidden_size": 32},
         without=("num_attention_heads", "num_key_value_heads", "max_position_embeddings"),
     ),
-    "opt": Family("OPT", "OPTConfig", templates.PLAIN, {"ffn_dim": 48, "word_embed_proj_dim": 32}, without=OLD),
+    "opt": Family(
+        "OPT", "OPTConfig", templates.PLAIN, {"ffn_dim": 48, "word_embed_proj_dim": 32, "dropout": 0.0}, without=OLD
+    ),
     "gptj": Family("GPT-J", "GPTJConfig", templates.PLAIN, {"rotary_dim": 4}, without=OLD),
     "gpt-neo": Family(
         "GPT-Neo", "GPTNeoConfig", templates.PLAIN,
@@ -160,7 +165,9 @@ FAMILIES: dict[str, Family] = {
         without=("num_key_value_heads",),
     ),
     "falcon": Family("Falcon", "FalconConfig", templates.PLAIN, {"new_decoder_architecture": False}, without=OLD),
-    "gpt2": Family("GPT-2", "GPT2Config", templates.PLAIN, without=OLD),
+    "gpt2": Family(
+        "GPT-2", "GPT2Config", templates.PLAIN, {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}, without=OLD
+    ),
     "gpt-neox": Family("GPT-NeoX, Pythia", "GPTNeoXConfig", templates.PLAIN, without=("num_key_value_heads",)),
     "bloom": Family("BLOOM", "BloomConfig", templates.PLAIN, without=(*OLD, "max_position_embeddings")),
 }  # fmt: skip

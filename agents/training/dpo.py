@@ -36,11 +36,12 @@ class TokenizedTrainer(DPOTrainer):
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """TRL's step; its loss is kept until the norm of the gradient is known."""
-        self.loss: torch.Tensor = super().training_step(*args, **kwargs)
-        return self.loss
+        loss: torch.Tensor = super().training_step(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self.loss = loss
+        return loss
 
     def _clip_grad_norm(self, model: Any) -> torch.Tensor:
-        norm: torch.Tensor = super()._clip_grad_norm(model)
+        norm: torch.Tensor = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
         self.watched.add(self.loss, norm)
         return norm
 

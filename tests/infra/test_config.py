@@ -74,6 +74,9 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path)
         ("agents: 0\n", ["line 1", "agents is 0", "greater than or equal to 1"]),
         ("seed: 1\ndebate:\n  rounds: 0\n", ["line 3", "debate.rounds is 0"]),
         ("seed: 1\nrounds: 3\n", ["line 2", "unknown key 'rounds'; it is now debate.rounds"]),
+        ("finetune:\n  alpha: .inf\n", ["line 2", "finetune.alpha is inf", "finite number"]),
+        ("finetune:\n  target_modules: q_proj\n", ["line 2", "target_modules is 'q_proj'", "all-linear, or a list"]),
+        ("finetune:\n  on_divergence: retry\n", ["line 2", "finetune.on_divergence is 'retry'", "'stop' or 'halve'"]),
         ("finetune:\n  critic_mix: 1.5\n", ["line 2", "finetune.critic_mix is 1.5", "less than or equal to 1"]),
         ("iterations: many\n", ["line 1", "iterations is 'many'", "integer"]),
         ("society: My Society\n", ["line 1", "society is 'My Society'"]),
@@ -209,6 +212,26 @@ def test_the_bases_of_a_job_are_the_different_ones_or_the_one() -> None:
     assert Config.model_validate_json(config.model_dump_json()) == config
     # The same base named twice counts as one base, so every engine accepts it.
     assert Config(base_models=["a/b", "a/b"], engine=VllmSettings()).bases == ["a/b", "a/b"]
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "finetune.alpha",
+        "finetune.learning_rate",
+        "finetune.critic_mix",
+        "sampling.temperature",
+        "sampling.top_p",
+        "promotion.level",
+        "engine.memory_share",
+        "engine.timeout_seconds",
+    ],
+)
+def test_no_number_may_be_infinite_or_no_number(tmp_path: Path, field: str, value: str) -> None:
+    engine = {"memory_share": "vllm", "timeout_seconds": "openai\n  url: http://127.0.0.1:9/v1"}
+    text = f"engine:\n  name: {engine.get(field.rpartition('.')[2], 'transformers')}\n"
+    assert f"{field} is {value.replace('.', '')}" in refused(tmp_path, text, f"{field}={value}")
 
 
 def test_base_models_of_a_benchmark_are_those_of_one_method() -> None:

@@ -1,7 +1,7 @@
 """LoRA layers for several adapters at once: each stretch of a sequence gets the product of its own adapter."""
 
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
@@ -81,8 +81,8 @@ def lora_linear(layer: LoraLinear, routing: Routing, x: torch.Tensor) -> torch.T
     factors = [f for name, _, _ in known for f in (layer.lora_A[name].weight, layer.lora_B[name].weight)]
     stretches = [(start, end, layer.scaling[name]) for name, start, end in known]
     weight = base.weight.t() if layer.fan_in_fan_out else base.weight
-    product = LoraProduct.apply(x.flatten(0, -2), weight, base.bias, stretches, *factors)  # type: ignore[no-untyped-call]
-    return cast(torch.Tensor, product).unflatten(0, x.shape[:-1])
+    product: torch.Tensor = LoraProduct.apply(x.flatten(0, -2), weight, base.bias, stretches, *factors)  # type: ignore[no-untyped-call]
+    return product.view(*x.shape[:-1], -1)
 
 
 def plain(name: str, layer: LoraLayer) -> LoraLinear:

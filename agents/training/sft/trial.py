@@ -71,7 +71,7 @@ def _fault(model: PreTrainedModel, tuned: Any) -> str | None:
     try:
         with routed(model, tuned, packs=True) as router:
             together = router.logits(blocks, rows, wanted)
-            together.sum().backward()  # type: ignore[no-untyped-call]
+            together.sum().backward()
     except PackingError as error:
         return str(error)
     except Exception as error:  # A model may refuse packed rows in any way.

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, Strict
 
 from evaluation.record import Record
 
@@ -19,7 +19,7 @@ BASE_MODELS: Any = Field(
     description="Base models to use instead of base_model. The generators take them in turn, and so do the critics, "
     "starting again from the first if there are fewer models than agents. Empty: all agents use base_model.",
 )
-Scalar = bool | int | FiniteFloat | str | None
+Scalar = bool | int | FiniteFloat | Annotated[str, Strict()] | None
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 CHAT_TEMPLATE: Any = Field(
     default={},

@@ -1,15 +1,16 @@
 """What every step of Algorithm 1 uses: the base models, the engine, the store and the device."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agents.debate.prompts import DEFAULT, Prompts
-from agents.engines.base_model import Bases
-from agents.engines.protocol import Completion, OnProgress, Request, Sampling
+from agents.engines.base_model import Bases, DType
+from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
 from agents.engines.settings import EngineSettings
 from agents.store import Store
 from evaluation.answers.grader import Grader
@@ -23,16 +24,46 @@ Progress = Callable[[str], AbstractContextManager[OnProgress]]
 
 
 class Runner(BaseModel):
-    """The device that does the work, and the size of its batches. Nothing here changes a result."""
+    """The device that does the work, and how it works. Only `dtype` changes results; `identify_bases` takes it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Runner")
+
+    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"device", "batch_rows"})
 
     device: str = Field(
         default="auto", title="Device", description="auto (CUDA if there is a GPU, else cpu), cpu, cuda or cuda:N."
     )
+    dtype: DType = Field(
+        default="auto",
+        title="Type of numbers",
+        description="float32, or bfloat16, which takes half the memory and changes the results. auto: float32 on a "
+        "CPU, the checkpoint's own type on CUDA.",
+    )
     batch_rows: int = Field(
         default=200, ge=1, le=65_536, title="Prompts per batch", description="Prompts decoded at once."
     )
+
+    @field_validator("device")
+    @classmethod
+    def _known(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", device, re.ASCII):
+            raise ValueError("it must be auto, cpu, cuda or cuda:N")
+        return device
+
+    def check(self) -> None:
+        """Refuse a device that this machine does not have, before anything is loaded.
+
+        Raises:
+            EngineError: the message says which devices there are.
+        """
+        if not self.device.startswith("cuda"):
+            return
+        import torch
+
+        number, there = int(self.device.partition(":")[2] or 0), torch.cuda.device_count()
+        if number >= there:
+            found = f"only {there} GPUs" if there else "no GPU"
+            raise EngineError(f"runner.device is {self.device}, but torch finds {found} here; set it to auto or cpu")
 
 
 @contextmanager

@@ -36,9 +36,8 @@ def benchmark(config: Benchmark) -> Compared:
 
     Started again after an interruption, the flow resumes where it stopped.
     """
-    trust, prompts = config.trust_remote_code, config.prompts.texts
-    bases = identify_bases([config.base_model], trust, prompts=prompts)
-    mixed = identify_bases(config.base_models, trust, prompts=prompts) if config.base_models else None
+    bases = identify_bases(config, [config.base_model])
+    mixed = identify_bases(config, config.base_models) if config.base_models else None
     encoder = identify_encoder(config.encoder) if config.encoder else None
     problems = {seed: prepare(config.problems, grader=config.answers, seed=seed, draw=0) for seed in config.seeds}
     other = {

@@ -46,7 +46,7 @@ def improve(config: Config) -> Improvement:
 
 def grow(config: Config) -> Improvement:
     """Measure the generation to start from, make one more per iteration, and compare the last with the champion."""
-    bases = identify_bases(config.bases, config.trust_remote_code, prompts=config.prompts.texts)
+    bases = identify_bases(config, config.bases)
     settings = config.settings
     start = resolve_start(config, bases)
     problems = prepare(config.problems, grader=config.answers, seed=config.seed, draw=start.first_generation - 1)

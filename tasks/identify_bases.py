@@ -2,20 +2,19 @@
 
 from prefect import task
 
-from agents.debate.prompts import Prompts
-from agents.debate.system_role import check_system_role
-from agents.engines import base_model
 from agents.engines.base_model import Bases
 from agents.judging import embedding
 from agents.judging.embedding import EncoderRef
+from infra.config import bases
+from infra.config.benchmark import Benchmark
+from infra.config.job import Config
 
 
 @task(task_run_name="identify base {names}")
-def identify_bases(names: list[str], trust_remote_code: bool, *, prompts: Prompts) -> Bases:
-    """Check that the base models can be asked with these prompts, and compute their digests."""
-    bases = base_model.identify_bases(names, trust_remote_code)
-    check_system_role(prompts, names, trust_remote_code)
-    return bases
+def identify_bases(config: Config | Benchmark, names: list[str]) -> Bases:
+    """Check that the base models can be used as the config says, and compute their digests."""
+    bases.check_bases(config, names)
+    return bases.identify_bases(config, names)
 
 
 @task(task_run_name="identify encoder {name}")

@@ -1,35 +1,37 @@
 """Whether the chat templates of base models have a place for a system prompt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from agents.debate.prompts import Prompts
-from agents.engines.base_model import BaseModelError, locate
+from agents.engines.base_model import BaseModelError, Scalar, load_tokenizer
 
 
-def check_system_role(prompts: Prompts, base_models: Sequence[str], trust_remote_code: bool) -> None:
+def check_system_role(
+    prompts: Prompts,
+    base_models: Sequence[str],
+    trust_remote_code: bool,
+    chat_template: Iterable[tuple[str, Scalar]] = (),
+) -> None:
     """Refuse a system prompt that a base model's chat template rejects or leaves out, before any weights are loaded.
 
     Args:
         prompts: the prompts of the society; without a system prompt, nothing is checked.
         base_models: the names of its base models.
-        trust_remote_code: whether a tokenizer from a hub may run its own code.
+        trust_remote_code: whether a tokenizer may run its own code.
+        chat_template: values of variables of the chat templates.
 
     Raises:
         BaseModelError: the message names prompts.system, the base model and what would be right.
     """
     if prompts.system is None:
         return
-    # Imported here, since transformers takes seconds to import.
     from jinja2 import TemplateError
-    from transformers import AutoTokenizer
 
     asked = [{"role": "system", "content": prompts.system}, {"role": "user", "content": "?"}]
     for name in dict.fromkeys(base_models):
+        tokenizer = load_tokenizer(name, trust_remote_code, chat_template)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(str(locate(name) or name), trust_remote_code=trust_remote_code)
             read = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
-        except OSError as error:
-            raise BaseModelError(f"base_model: cannot load {name!r}: {str(error).splitlines()[0]}") from error
         except TemplateError as error:
             raise _refused(name, f"refuses it ({' '.join(str(error).split())})") from error
         if prompts.system.strip() not in read:

@@ -91,7 +91,7 @@ class VllmEngine:
 
     Args:
         settings: `memory_share`, `tensor_parallel` and `max_loras` are used.
-        base: the base model; a hub id is loaded by vLLM itself, safetensors only.
+        base: the base model; a model of a hub is fetched first; safetensors only.
         batch_rows: prompts decoded at once.
         adapters: the folder with one folder for each adapter, named by its SHA-256.
     """
@@ -104,6 +104,7 @@ class VllmEngine:
         self.rank = 0
         self.numbers: dict[str, int] = {}
         self.llm: LLM | None = None
+        self.tokenizer: Any = None
 
     def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
         """Completions in the order of the requests.
@@ -118,8 +119,8 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         context = llm.model_config.max_model_len
-        tokenizer = llm.get_tokenizer()
-        prompts, ends = prompt_ids(tokenizer, [request.messages for request in requests]), turn_end_ids(tokenizer)
+        prompts = prompt_ids(self.tokenizer, [request.messages for request in requests])
+        ends = turn_end_ids(self.tokenizer)
         # Every engine answers a prompt that fills the context with an empty text.
         completions = [Completion("", len(prompt), 0, False) for prompt in prompts]
         fits = [place for place, prompt in enumerate(prompts) if len(prompt) < context]
@@ -148,7 +149,7 @@ class VllmEngine:
         # Outputs come in the order in which they end; vLLM numbers requests in the order in which it got them.
         outputs.sort(key=lambda output: int(output.request_id))
         for place, output in zip(fits, outputs, strict=True):
-            completions[place] = _completion(output, tokenizer)
+            completions[place] = _completion(output, self.tokenizer)
         return completions
 
     def _lora(self, adapter: str | None) -> "LoRARequest | None":
@@ -178,12 +179,16 @@ class VllmEngine:
         from vllm import LLM
         from vllm.platforms import current_platform
 
-        base_model.check(self.base.name)
-        model = str(base_model.locate(self.base.name) or self.base.name)
+        base_model.check(self.base.source)
+        # Not vLLM's tokenizer, since this one has the values of the chat template's variables, as in training.
+        self.tokenizer = base_model.load_tokenizer(
+            self.base.source, self.base.trust_remote_code, self.base.chat_template
+        )
+        model = str(base_model.folder_of(self.base.source))
         given: dict[str, Any] = (
-            _cpu_options(model, self.base.trust_remote_code, self.settings.memory_share, self.batch_rows)
+            _cpu_options(model, self.base, self.settings.memory_share, self.batch_rows)
             if current_platform.is_cpu()
-            else {}
+            else {"dtype": self.base.dtype}
         )
         try:
             return LLM(
@@ -233,18 +238,19 @@ def _parameters(request: Request, sampling: Sampling, room: int, end_ids: list[i
     )
 
 
-def _cpu_options(model: str, trust_remote_code: bool, memory_share: float, rows: int) -> dict[str, Any]:
-    """vLLM's options on a CPU: float32, like the transformers engine, and a cache of at most `rows` whole contexts."""
+def _cpu_options(model: str, base: Base, memory_share: float, rows: int) -> dict[str, Any]:
+    """vLLM's options on a CPU: the transformers engine's type, and a cache of at most `rows` whole contexts."""
     import psutil
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code).get_text_config()
+    config = AutoConfig.from_pretrained(model, trust_remote_code=base.trust_remote_code).get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    token_bytes = 2 * 4 * config.num_hidden_layers * heads * width
+    dtype = "float32" if base.dtype == "auto" else base.dtype
+    token_bytes = 2 * (2 if dtype == "bfloat16" else 4) * config.num_hidden_layers * heads * width
     share = int(memory_share * psutil.virtual_memory().available)
     return {
-        "dtype": "float32",
+        "dtype": dtype,
         "kv_cache_memory_bytes": min(share, rows * config.max_position_embeddings * token_bytes),
         "block_size": CPU_BLOCK,
         # A seeded prompt read in chunks crashes vLLM 0.32 on a CPU: its generators there have no offset.

@@ -160,6 +160,7 @@ def evaluate(
         named = [f"society={json.dumps(society)}", f"generation={json.dumps(generation)}"]
         config = load(Measurement, None, [*named, f"problems={json.dumps(problems)}", *(assignments or [])])
         load_held_out(config.held_out, config.seed)
+        config.runner.check()
         config.engine.check()
         serve(home)
         from infra.lineage import champion
@@ -179,19 +180,18 @@ def evaluate(
 
 def _check(config: "Benchmark") -> None:
     """Refuse a benchmark that cannot run, before anything is started or written."""
-    from agents.debate.system_role import check_system_role
-    from agents.engines import base_model
     from agents.judging.embedding import Encoder
     from evaluation.problems.sources import load_problems, load_transfer
+    from infra.config.bases import check_bases
 
     for seed in config.seeds:
         load_problems(config.problems, seed)
         if config.transfer:
             load_transfer(config.transfer, config.problems, seed)
-    base_model.check_all([config.base_model])
-    base_model.check_all(config.base_models)
-    check_system_role(config.prompts.texts, [config.base_model, *config.base_models], config.trust_remote_code)
+    config.runner.check()
     config.engine.check()
+    for names in config.sets_of_bases:
+        check_bases(config, names)
     if config.encoder:
         Encoder(config.encoder)
 

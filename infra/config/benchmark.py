@@ -1,13 +1,21 @@
 """The config tree of a benchmark: a job's config with methods and several seeds, without promotion and `start_from`."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agents.debate.prompt_settings import PromptSettings
 from agents.debate.settings import DebateSettings
 from agents.debate.votes import VOTES
-from agents.engines.base_model import BASE_MODEL, BASE_MODELS, TRUST_REMOTE_CODE, BaseModelName
+from agents.engines.base_model import (
+    BASE_MODEL,
+    BASE_MODELS,
+    CHAT_TEMPLATE,
+    TRUST_REMOTE_CODE,
+    BaseModelName,
+    Scalar,
+    VariableName,
+)
 from agents.engines.protocol import Sampling
 from agents.engines.registry import ENGINES
 from agents.engines.settings import EngineSettings
@@ -24,7 +32,6 @@ from infra.config.job import (
     DEBATE,
     ENGINE,
     FINETUNE,
-    NOT_IN_CACHE_KEY,
     PROBLEMS,
     PROMPTS,
     RUNNER,
@@ -43,7 +50,6 @@ class Benchmark(BaseModel):
     """A benchmark: which methods, under which seeds, for how many iterations, over which problems."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Benchmark", coerce_numbers_to_str=True)
-    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = NOT_IN_CACHE_KEY
 
     society: str = SOCIETY
     methods: list[MethodName] = Field(
@@ -64,6 +70,7 @@ class Benchmark(BaseModel):
     )
     base_model: str = BASE_MODEL
     base_models: list[BaseModelName] = BASE_MODELS
+    chat_template: dict[VariableName, Scalar] = CHAT_TEMPLATE
     problems: Problems = PROBLEMS
     transfer: Transfer | None = Field(
         default=None,
@@ -124,6 +131,11 @@ class Benchmark(BaseModel):
                 f"methods has {matched[0]}, which takes as many tokens as {REFERENCE}; add {REFERENCE} to methods"
             )
         return self
+
+    @property
+    def sets_of_bases(self) -> list[list[str]]:
+        """The base models of all methods but those of different base models, and then of these if there are any."""
+        return [[self.base_model], *([self.base_models] if self.base_models else [])]
 
     def job(self, method: Method, seed: int) -> Config:
         """The config of the job that runs one method under one seed."""

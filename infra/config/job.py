@@ -5,7 +5,7 @@ change often come first.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -13,7 +13,15 @@ from agents.algorithm import Settings
 from agents.debate.prompt_settings import PromptSettings
 from agents.debate.settings import DebateSettings
 from agents.debate.votes import VOTES
-from agents.engines.base_model import BASE_MODEL, BASE_MODELS, TRUST_REMOTE_CODE, BaseModelName
+from agents.engines.base_model import (
+    BASE_MODEL,
+    BASE_MODELS,
+    CHAT_TEMPLATE,
+    TRUST_REMOTE_CODE,
+    BaseModelName,
+    Scalar,
+    VariableName,
+)
 from agents.engines.protocol import Sampling
 from agents.engines.registry import ENGINES
 from agents.engines.settings import EngineSettings
@@ -64,9 +72,6 @@ class Promotion(BaseModel):
 
 
 CLOSED: dict[str, JsonValue] = {"default": None}
-NOT_IN_CACHE_KEY: frozenset[str] = frozenset({"runner"})
-"""Fields that change no result, in every config."""
-
 # Fields that several configs have.
 PROBLEMS: Any = Field(default_factory=Problems, title="Problems", description="Where questions and answers come from.")
 AGENTS = Field(
@@ -93,7 +98,8 @@ ENGINE: Any = Field(
 RUNNER: Any = Field(
     default_factory=Runner,
     title="Runner",
-    description="The device that does the work, and how many rows at once. None: the defaults.",
+    description="The device that does the work, the type of its numbers, and how many rows at once. None: the "
+    "defaults.",
     json_schema_extra=CLOSED,
 )
 DEBATE: Any = Field(
@@ -161,7 +167,6 @@ class Config(BaseModel):
     """A job: which society, on which base model, over which problems, for how many iterations."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Config", coerce_numbers_to_str=True)
-    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = NOT_IN_CACHE_KEY
 
     society: str = SOCIETY
     start_from: str = Field(
@@ -177,6 +182,7 @@ class Config(BaseModel):
     seed: int = Field(default=1, ge=0, lt=2**31, title="Seed", description="Decides every random choice of the run.")
     base_model: str = BASE_MODEL
     base_models: list[BaseModelName] = BASE_MODELS
+    chat_template: dict[VariableName, Scalar] = CHAT_TEMPLATE
     problems: Problems = PROBLEMS
     agents: int = AGENTS
     debate: Annotated[DebateSettings, folded(DebateSettings)] = DEBATE
@@ -217,7 +223,6 @@ class Measurement(BaseModel):
     """An evaluation: which generation, on which problems."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Measurement", coerce_numbers_to_str=True)
-    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = NOT_IN_CACHE_KEY
 
     society: str = SOCIETY
     generation: str = Field(

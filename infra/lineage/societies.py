@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from agents.engines.base_model import Base, Bases
 from agents.society import Agent, Society
 from evaluation.record import Record
 from infra.errors import UserError
@@ -44,6 +45,10 @@ AGENTS = "agents"
 """The tag that every version of a society has: JSON, agent name -> {version, adapter_sha256}."""
 
 
+BASES = "bases"
+"""The tag with the base models of a version: JSON, as `Bases` reads it."""
+
+
 class SocietyVersion(Record):
     """One generation of a society in the registry."""
 
@@ -53,8 +58,8 @@ class SocietyVersion(Record):
     society: Society
     agent_versions: dict[str, str]
     """Agent name -> version of its registered model."""
-    base_model: str
-    base_sha256: str
+    bases: Bases
+    """Whether a base may run its own code is not registered, but a matter of the config."""
     model_id: str
     run_id: str
 
@@ -65,8 +70,7 @@ def register_society(
     registered: Mapping[str, RegisteredAdapter],
     *,
     parent_version: str | None,
-    base_model: str,
-    base_sha256: str,
+    bases: Bases,
     model_folder: Path,
     description: str,
 ) -> SocietyVersion:
@@ -79,9 +83,7 @@ def register_society(
         society: The society of generation 1 or later.
         registered: The versions of its agents, by agent name.
         parent_version: Version of the society that it was made from; None for the base.
-        base_model: Name of the base model; several names are separated by line breaks, as
-            `agents.engines.base_model.Bases.read` reads them.
-        base_sha256: Digest of the base model; several digests are separated by line breaks.
+        bases: The base models of its agents.
         model_folder: An MLflow model, written by `infra.lineage.model.save.save`; it must contain MLmodel.
         description: A sentence for the version's page, markdown.
     Raises:
@@ -100,7 +102,8 @@ def register_society(
     found = find_version(job.society, key)
     if found is None:
         tags = key | {"parent_version": parent_version or BASE, AGENTS: members}
-        tags |= {"base_model": base_model, "base_sha256": base_sha256}
+        tags |= {"base_model": bases.name, "base_sha256": bases.sha256}
+        tags[BASES] = bases.trusting(False).model_dump_json(exclude_defaults=True)
         found = _create(job, society.generation, key, tags, model_folder, description)
     version = _read(found)
     candidate = find_society(job.society, "candidate")
@@ -214,11 +217,18 @@ def _read(version: "ModelVersion") -> SocietyVersion:
             critics=[agent for agent in agents if agent.role == "critic"],
         ),
         agent_versions={agent.name: str(members[agent.name]["version"]) for agent in agents},
-        base_model=version.tags["base_model"],
-        base_sha256=version.tags["base_sha256"],
+        bases=_bases(version.tags),
         model_id=model_id(version),
         run_id=str(version.run_id),
     )
+
+
+def _bases(tags: Mapping[str, str]) -> Bases:
+    """The base models; a version of an earlier maft has names and digests only, one per line."""
+    if BASES in tags:
+        return Bases.model_validate_json(tags[BASES])
+    lines = zip(tags["base_model"].splitlines(), tags["base_sha256"].splitlines(), strict=True)
+    return Bases(each=tuple(Base(name=name, sha256=sha256) for name, sha256 in lines))
 
 
 def _accuracy(run: "Run") -> dict[str, str]:

@@ -14,7 +14,7 @@ import psutil
 
 from agents import steps
 from agents.engines import base_model
-from agents.engines.base_model import Bases, identify_bases
+from agents.engines.base_model import Bases
 from agents.preview.forecast import Plan, forecast
 from agents.preview.measure import take_sample
 from agents.preview.memory import on_gpu
@@ -27,6 +27,7 @@ from evaluation.problems.load import ProblemSets
 from evaluation.problems.problem import check_references
 from evaluation.problems.sources import load_problems
 from evaluation.record import Record
+from infra.config.bases import identify_bases
 from infra.config.job import Config
 from infra.home.home import Home
 from infra.lineage import champion
@@ -68,7 +69,7 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
         EngineError: the engine cannot be used, or gave up.
     """
     library_seconds = _library_seconds()
-    bases = identify_bases(config.bases, config.trust_remote_code)
+    bases = identify_bases(config, config.bases)
     with TemporaryDirectory(prefix="maft-preview-") as folder:
         store = Store(Path(folder))
         start = _start(config, bases, store, registry=registry)

@@ -2,7 +2,6 @@
 
 from prefect import task
 
-from agents.engines import base_model
 from agents.engines.base_model import Bases
 from agents.records import Transcript
 from agents.society import Society
@@ -11,6 +10,7 @@ from evaluation.record import Record
 from evaluation.reporting.advice import generation_warnings
 from evaluation.reporting.markdown import generations_page
 from evaluation.scores import GenerationScores
+from infra.config.bases import identify_bases
 from infra.config.job import Config, Measurement, check_engine
 from infra.config.sections import material
 from infra.errors import UserError
@@ -45,18 +45,22 @@ def find_measured(measurement: Measurement) -> Found:
     version = champion.generation(name, which)
     job = runs.job_of(version.run_id) if version else runs.newest_job(name)
     made = Config.model_validate_json(contents.read_text(job.info.run_id, "config.json"))
-    config = made.model_copy(
-        update={"seed": measurement.seed, "engine": measurement.engine, "runner": measurement.runner}
-    )
+    dtype = version.bases.of(0).dtype if version else made.runner.dtype
+    if measurement.runner.dtype not in ("auto", dtype):
+        raise UserError(
+            f"runner.dtype is {measurement.runner.dtype}, but society {name!r} was made with {dtype}; leave it out"
+        )
+    runner = measurement.runner.model_copy(update={"dtype": dtype})
+    config = made.model_copy(update={"seed": measurement.seed, "engine": measurement.engine, "runner": runner})
     try:
         check_engine(config.engine, vote=config.debate.vote, base_models=config.base_models, agents=config.agents)
     except ValueError as error:
         raise UserError(f"society {name!r}: {error}") from error
     if version is None:
-        bases = base_model.identify_bases(config.bases, config.trust_remote_code)
+        bases = identify_bases(config, config.bases)
         return Found(society=Society.untuned(config.agents), version=None, bases=bases, config=config)
     fetch_adapters(version, Store(current_home().artifacts))
-    bases = Bases.read(version.base_model, version.base_sha256, config.trust_remote_code)
+    bases = version.bases.trusting(config.trust_remote_code)
     return Found(society=version.society, version=version.version, bases=bases, config=config)
 
 

@@ -44,7 +44,7 @@ def champion_of(name: str, version: str | None, *, agents: int, bases: Bases) ->
     if found is None:
         return Champion(version=None, society=Society.untuned(agents), bases=bases)
     fetch_adapters(found, Store(current_home().artifacts))
-    own = Bases.read(found.base_model, found.base_sha256, bases.of(0).trust_remote_code)
+    own = found.bases.trusting(bases.of(0).trust_remote_code)
     return Champion(version=found.version, society=found.society, bases=own)
 
 
@@ -89,7 +89,8 @@ def gate(
     names = [f"generation {candidate.generation}", f"generation {champion.society.generation}"]
     if names[0] == names[1]:  # made by two jobs that began from the same generation
         names = [f"{names[0]} (version {candidate.version})", f"{names[1]} (version {champion.version})"]
-    same = (candidate.base_sha256, candidate.society.agents) == (champion.bases.sha256, champion.society.agents)
+    bases = champion.bases.trusting(False)
+    same = (candidate.bases, candidate.society.agents) == (bases, champion.society.agents)
     comparison, text = judge(comparison, *names, same=same)
     verdict = Verdict(
         candidate=candidate.version,

@@ -11,6 +11,7 @@ from agents.ask import Card
 from agents.engines.base_model import Bases
 from agents.frames import read_problems, read_responses
 from agents.records import Generation, Transcript
+from agents.run import Runner
 from agents.store import Artifact, Store
 from evaluation.answers.grader import Grader
 from evaluation.record import Record
@@ -62,7 +63,9 @@ def open_lineage(config: Config, bases: Bases, *, problems: StoredProblems, star
     )
     contents.log_datasets(job.run_id, _problem_refs(config, problems))
     whole = config.model_copy(update={"prompts": config.prompts.whole})
-    contents.log_text(job.run_id, whole.model_dump_json(indent=2, exclude={"runner"}), "config.json")
+    contents.log_text(
+        job.run_id, whole.model_dump_json(indent=2, exclude={"runner": set(Runner.NOT_IN_CACHE_KEY)}), "config.json"
+    )
     return job
 
 
@@ -115,8 +118,7 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
             new.society,
             versions,
             parent_version=parent.version if parent else None,
-            base_model=bases.name,
-            base_sha256=bases.sha256,
+            bases=bases,
             model_folder=model,
             description=f"{100 * new.scores.accuracy:.1f} ± {100 * new.scores.standard_error:.1f} % on "
             f"{new.scores.problems} held-out problems",

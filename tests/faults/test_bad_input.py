@@ -66,6 +66,10 @@ def test_the_same_question_in_both_sets(lone: Maft, tmp_path: Path) -> None:
         ("finetune.critic_mix=1.2", ["finetune.critic_mix is 1.2"]),
         ("finetune.rnk=3", ["did you mean finetune.rank"]),
         ("base_model=./nowhere", ["./nowhere", "embedded"]),
+        ("base_model=nofolder/", ["base_model: 'nofolder/' is neither"]),
+        ("chat_template.enable_thinking=false", ["chat_template.enable_thinking is set, but the chat template of emb"]),
+        ("runner.device=tpu", ["runner.device is 'tpu', but it must be auto, cpu, cuda or cuda:N"]),
+        ("runner.device=cuda:99", ["runner.device is cuda:99, but torch finds", "set it to auto or cpu"]),
         ("base_models=[embedded, ./nowhere]", ["base_models: './nowhere'", "embedded"]),
         ("problems.train=nowhere.jsonl", ["nowhere.jsonl"]),
         ("problems.train=hub:nowhere", ["hub:nowhere", "hub:DATASET:SUBSET:SPLIT"]),
@@ -129,11 +133,8 @@ def test_without_a_command_the_help_is_shown(lone: Maft) -> None:
 
 
 def test_a_base_model_without_chat_template(lone: Maft, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    for name in ("config.json", "tokenizer_config.json"):
-        (folder / name).write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"")
+    folder = other_bases.copied(tmp_path / "model")
+    (folder / "chat_template.jinja").unlink()
     assert "no chat template" in refusal(lone, tmp_path / "home", "--set", f"base_model={folder}")
 
 

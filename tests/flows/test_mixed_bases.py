@@ -80,8 +80,8 @@ def registered(version: str) -> SocietyVersion:
 
 def test_every_agent_is_registered_with_its_own_base(client: MlflowClient, names: list[str], tmp_path: Path) -> None:
     found = registered("1")
-    assert found.base_model.splitlines() == names
-    assert found.base_sha256.splitlines() == [base_model.digest(name) for name in names]
+    assert [base.name for base in found.bases.each] == names
+    assert [base.sha256 for base in found.bases.each] == [base_model.digest(name) for name in names]
     page = client.get_model_version(SOCIETY, "1").description
     assert all(base_model.digest(name) in page for name in names)
     for agent in found.society.agents:
@@ -143,7 +143,7 @@ def test_it_goes_on_and_is_promoted_and_rolled_back(
     assert maft.json("promote", SOCIETY, "--version", "1", "--home", str(home))["target"] == "1"
     second = maft.json("run", *job(small, names, home, "start_from=champion"))
     assert [g["generation"] for g in second["generations"]] == [1, 2]
-    assert registered("2").base_model == registered("1").base_model
+    assert registered("2").bases == registered("1").bases
     maft("promote", SOCIETY, "--version", "2", "--home", str(home))
     assert maft.json("rollback", SOCIETY, "--home", str(home))["target"] == "1"
     assert registered("champion").version == "1"

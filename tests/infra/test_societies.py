@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.engines.base_model import Base, Bases
 from agents.society import Society
 from infra.errors import UserError
 from infra.lineage.agents import RegisteredAdapter, model_name
@@ -35,6 +36,10 @@ class Echo(mlflow.pyfunc.PythonModel):
 
 mlflow.models.set_model(Echo())
 """
+
+BASES = Bases(
+    each=(Base(name="embedded", sha256="b" * 64, dtype="bfloat16", chat_template=(("enable_thinking", False),)),)
+)
 
 
 @pytest.fixture(scope="session")
@@ -97,8 +102,7 @@ def _register(
         society,
         agents,
         parent_version=parent.version if parent else None,
-        base_model="embedded",
-        base_sha256="b" * 64,
+        bases=BASES,
         model_folder=folder,
         description="as good as it gets.",
     )
@@ -135,7 +139,7 @@ def test_a_society_is_registered_once_and_answers(tracking: str, echo: Path, tmp
     assert _register(job, society, agents, echo) == first
     assert (first.name, first.version, first.generation, first.society) == ("solo", "1", 1, society)
     assert first.agent_versions == {"generator-0": "1", "generator-1": "1", "critic-0": "1", "critic-1": "1"}
-    assert (first.base_model, first.base_sha256) == ("embedded", "b" * 64)
+    assert first.bases == BASES
     second = a_generation(job, 2, echo, parent=first, n=2, adapter="c")
     assert [version.version for version in client().search_model_versions("name = 'solo'")] == ["2", "1"]
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, field_validator
 
-from agents.engines.base_model import Bases
+from agents.engines.base_model import Bases, Scalar
 from agents.engines.protocol import Engine
 from agents.engines.registry import ENGINES
 from agents.engines.settings import EngineSettings
@@ -77,11 +77,11 @@ class OpenAISettings(EngineSettings):
     def open(self, bases: Bases, runner: "Runner", adapters: Path) -> Engine:
         """An engine that sends its requests to the server."""
         self.check()
-        return _engine(self, adapters)
+        return _engine(self, bases.of(0).chat_template, adapters)
 
 
 @functools.lru_cache(maxsize=1)
-def _engine(settings: OpenAISettings, adapters: Path) -> "OpenAIEngine":
+def _engine(settings: OpenAISettings, chat_template: tuple[tuple[str, Scalar], ...], adapters: Path) -> "OpenAIEngine":
     from agents.engines.openai.engine import OpenAIEngine
 
-    return OpenAIEngine(settings, adapters)
+    return OpenAIEngine(settings, adapters, dict(chat_template))

@@ -4,13 +4,14 @@ The base model answers under its served name. Adapters are loaded into a vLLM se
 request first needs them. The server must see the same files, so it runs on this machine or shares the home folder.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from agents.engines.base_model import Scalar
 from agents.engines.openai import OpenAISettings
 from agents.engines.openai.http import RefusedError, Server, StoppedError
 from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
@@ -55,10 +56,15 @@ class OpenAIEngine:
     Args:
         settings: the server, and how requests are sent.
         adapters: the folder with one folder for each adapter, named by its SHA-256.
+        chat_template: values of variables of the server's chat template, which vLLM takes as `chat_template_kwargs`.
+            Default: none, and the field is not sent.
     """
 
-    def __init__(self, settings: OpenAISettings, adapters: Path) -> None:
+    def __init__(
+        self, settings: OpenAISettings, adapters: Path, chat_template: Mapping[str, Scalar] | None = None
+    ) -> None:
         self.settings = settings
+        self.extra = {"chat_template_kwargs": {**chat_template}} if chat_template else {}
         self.adapters = adapters.resolve()
 
     def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
@@ -74,7 +80,10 @@ class OpenAIEngine:
             names = self._names(server, {request.adapter for request in requests})
             # Threads, not an event loop: `on_progress` is called in the caller's thread, which may run a loop itself.
             pool = ThreadPoolExecutor(min(self.settings.concurrency, len(requests)))
-            asked = [pool.submit(_ask, server, names[request.adapter], request, sampling) for request in requests]
+            asked = [
+                pool.submit(_ask, server, {"model": names[request.adapter], **self.extra}, request, sampling)
+                for request in requests
+            ]
             done = 0
             try:
                 for each in as_completed(asked):
@@ -116,9 +125,10 @@ class OpenAIEngine:
                 ) from refused
 
 
-def _ask(server: Server, model: str, request: Request, sampling: Sampling) -> Completion:
+def _ask(server: Server, fields: Mapping[str, Any], request: Request, sampling: Sampling) -> Completion:
+    """One completion; `fields` are those of the body that do not depend on the request's text."""
     body = {
-        "model": model,
+        **fields,
         "messages": request.messages,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,

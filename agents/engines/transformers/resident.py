@@ -42,7 +42,13 @@ def resident(bases: Bases, runner: "Runner", adapters: Path) -> "TransformersEng
 
     engines = {
         base: TransformersEngine(
-            *base_model.load(base.name, runner.device, base.trust_remote_code),
+            *base_model.load(
+                base.source,
+                runner.device,
+                base.trust_remote_code,
+                dtype=base.dtype,
+                chat_template=base.chat_template,
+            ),
             adapters=adapters,
             batch_rows=runner.batch_rows,
         )

@@ -97,7 +97,7 @@ def _copy_base(base: Base, target: Path) -> None:
     patterns = (*BASE_FILES, "*.py") if base.trust_remote_code else BASE_FILES
     for file in (file for pattern in patterns for file in source.glob(pattern)):
         shutil.copyfile(file, target / file.name)
-    found = base_model.digest(str(target))
+    found = base_model.digest(str(target), base.trust_remote_code)
     if found != base.sha256:
         raise UserError(
             f"base_model: {base.name!r} has digest {found[:12]}, but its society was made with {base.sha256[:12]}; "

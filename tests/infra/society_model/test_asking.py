@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from agents.engines.base_model import Bases
 from agents.society import Society
 from agents.store import Store
 from infra.cli.asking import ask_society, show_answer
@@ -32,8 +33,7 @@ def test_a_registered_society_is_asked_by_its_alias(
         society,
         agents,
         parent_version=None,
-        base_model=EMBEDDED.name,
-        base_sha256=EMBEDDED.sha256,
+        bases=Bases(each=(EMBEDDED,)),
         model_folder=folder,
         description="Made for a test.",
     )

@@ -19,6 +19,7 @@ from agents.training.methods.dpo import Dpo
 from agents.training.methods.sft import Sft
 from agents.training.settings import FinetuneSettings, TrainingError
 from agents.training.sft.train import train_once
+from tests.agents.one_by_one import off
 
 SETTINGS = Sft(rank=2, epochs=3, batch_size=1, target_modules=["q_proj", "v_proj"])
 OVERFLOWS: dict[str, Any] = {"rank": 2, "epochs": 2, "batch_size": 2, "learning_rate": 1.0, "alpha": 1e15}
@@ -98,7 +99,7 @@ def test_the_other_agents_learn_what_they_learn_without_it(loaded: Any, spoilt: 
     first, error, last = once([good[0], bad, good[1]])
     assert isinstance(error, DivergenceError)
     for found, expected in zip([first, last], once(good), strict=True):
-        assert all(torch.equal(found.weights[name], expected.weights[name]) for name in expected.weights)
+        assert off(found.weights, expected.weights) <= 1e-5
 
 
 def diverging_above(rate: float, made: Trained) -> tuple[Callable[..., list[Any]], list[list[str]]]:

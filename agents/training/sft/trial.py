@@ -36,7 +36,7 @@ def why_one_at_a_time(model: PreTrainedModel, configs: Sequence[LoraConfig]) -> 
     shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     twin = copy.deepcopy(model, shared)
     different = [config for place, config in enumerate(configs) if config not in configs[:place]]
-    with torch.random.fork_rng(None if model.device.type == "cuda" else []):
+    with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(0)
         tuned: Any = twin
         for place in range(len(LENGTHS) * len(different)):

@@ -30,6 +30,7 @@ class Losses:
         self.agent, self.steps = agent, steps
         self.values: list[torch.Tensor] = []
         self._norms: list[torch.Tensor] = []
+        self._checked = 0
 
     def add(self, loss: torch.Tensor, norm: torch.Tensor) -> None:
         """Add the loss of the next step and the norm of its gradient, both scalars.
@@ -43,21 +44,24 @@ class Losses:
             self._check()
 
     def _check(self) -> None:
-        seen = torch.stack([*self.values, *self._norms]).view(2, -1)
-        if seen.isfinite().all():
+        start = max(0, self._checked - 1)  # The last loss before the new ones is in the message.
+        losses, norms = torch.stack(self.values[start:]), torch.stack(self._norms[start:])
+        self._checked = len(self.values)
+        bad = ~(losses.isfinite() & norms.isfinite())
+        if not bad.any():
             return
-        losses, norms = seen.tolist()
-        bad = int((~seen.isfinite()).any(0).nonzero()[0])
-        before = f"after {losses[bad - 1]:.4g} at step {bad}" if bad else "and none was finite before"
-        gradient = f" (the norm of its gradient is {norms[bad]:.4g})" if seen[0, bad].isfinite() else ""
+        place = int(bad.nonzero()[0])
+        step = start + place + 1
+        gradient = f" (the norm of its gradient is {norms[place]:.4g})" if losses[place].isfinite() else ""
+        before = f"after {losses[place - 1]:.4g} at step {step - 1}" if place else "and none was finite before"
         raise DivergenceError(
-            f"{self.agent}: the training diverged at optimizer step {bad + 1} of {self.steps}: the loss is "
-            f"{losses[bad]:.4g}{gradient}, {before}"
+            f"{self.agent}: the training diverged at optimizer step {step} of {self.steps}: the loss is "
+            f"{losses[place]:.4g}{gradient}, {before}"
         )
 
 
 Train = Callable[[Sequence[Learner], FinetuneSettings], list[Trained | DivergenceError]]
-"""Trains learners; those that diverge have the error as their result."""
+"""Trains learners; those that diverge have the error as their result, or it is raised if the job stops at it."""
 
 
 def train_again_if_diverged(train: Train, learners: Sequence[Learner], settings: FinetuneSettings) -> list[Trained]:
@@ -66,7 +70,10 @@ def train_again_if_diverged(train: Train, learners: Sequence[Learner], settings:
     Raises:
         DivergenceError: `finetune.on_divergence` is stop, or an agent diverged again; the message has a line for each.
     """
-    results = _checked(train(learners, settings), learners)
+    try:
+        results = _checked(train(learners, settings), learners)
+    except DivergenceError as stopped:
+        results = [stopped]
     diverged = {place: result for place, result in enumerate(results) if isinstance(result, DivergenceError)}
     if diverged and settings.on_divergence == "halve":
         settings = settings.model_copy(update={"learning_rate": settings.learning_rate / 2})
@@ -75,21 +82,19 @@ def train_again_if_diverged(train: Train, learners: Sequence[Learner], settings:
         slow = [learners[place] for place in diverged]
         for place, result in zip(diverged, _checked(train(slow, settings), slow), strict=True):
             results[place] = result
-    trained = [result for result in results if isinstance(result, Trained)]
-    if len(trained) < len(results):
+    faults = [result for result in results if isinstance(result, DivergenceError)]
+    if faults:
         remedy = f"set finetune.learning_rate below {settings.learning_rate:g}"
         if settings.on_divergence == "stop":
             remedy += ", or finetune.on_divergence to halve"
-        faults = [result for result in results if isinstance(result, DivergenceError)]
         raise DivergenceError("\n".join(f"{fault}; {remedy}" for fault in faults))
-    return trained
+    return [result for result in results if isinstance(result, Trained)]
 
 
 def _checked(
     results: Sequence[Trained | DivergenceError], learners: Sequence[Learner]
 ) -> list[Trained | DivergenceError]:
     """The results, with an error for weights that the last step, whose loss nobody computes, has spoilt."""
-    # A method may leave out the learners after one that diverged.
     return [
         DivergenceError(
             f"{learner.name}: the training diverged at its last optimizer step: the weights are not finite, after a "
@@ -97,5 +102,5 @@ def _checked(
         )
         if isinstance(result, Trained) and not result.finite
         else result
-        for result, learner in zip(results, learners, strict=False)
+        for result, learner in zip(results, learners, strict=True)
     ]

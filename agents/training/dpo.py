@@ -94,9 +94,9 @@ def _one_after_another(
         try:
             results.append(_train(model, tokenizer, lesson, settings, partial(_tell, on_progress, done, total)))
         except DivergenceError as error:
-            results.append(error)
             if settings.on_divergence == "stop":
-                return results  # The others would not be kept.
+                raise
+            results.append(error)
         done += lesson.steps
     return results
 

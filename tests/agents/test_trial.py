@@ -20,7 +20,7 @@ APART = {
     "gpt_oss": "it uses the attention 'eager'",
     "stablelm": "it cannot read packed rows (TypeError: ",
     "nemotron": "it cannot read packed rows (TypeError: ",
-    "dropout": "its logits change from one pass to the next, as with dropout",
+    "dropout": "it draws random numbers in training, as for dropout",
     "qwen3_moe": "is not plain LoRA on a linear layer",
     "deepseek_v3": "is not plain LoRA on a linear layer",
     "mixtral": "is not plain LoRA on a linear layer",

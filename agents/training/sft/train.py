@@ -7,10 +7,10 @@ mean loss, AdamW state, clipping, schedule and order of batches. Agents share th
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_cosine_schedule_with_warmup
 
 from agents.seeding import derive_seed
@@ -73,6 +73,9 @@ def train_once(  # noqa: PLR0913, what `finetune` takes, and the result of the t
     Args:
         packs: whether to train all learners in the same passes.
         on_progress: called with (optimizer steps done, steps in all), summed over the learners.
+
+    Raises:
+        DivergenceError: a training diverged, and `finetune.on_divergence` is stop.
     """
     context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
     encoded = [encode(learner.examples, tokenizer) for learner in learners]
@@ -94,19 +97,8 @@ def train_once(  # noqa: PLR0913, what `finetune` takes, and the result of the t
         with routed(model, tuned, packs=packs) as router:
             _train(router, trainings, on_progress)
         return [
-            training.diverged
-            or Trained(
-                examples=len(kept),
-                skipped=len(own) - len(kept),
-                tokens=settings.epochs * sum(map(len, kept)),
-                first_loss=losses[0] if losses else None,
-                last_loss=losses[-1] if losses else None,
-                weights=weights_of(tuned, training.adapter),
-                config=tuned.peft_config[training.adapter],
-            )
-            for training, own, kept, losses in zip(
-                trainings, encoded, fitting, [training.means() for training in trainings], strict=True
-            )
+            training.diverged or training.trained(tuned, skipped=len(own) - len(kept))
+            for training, own, kept in zip(trainings, encoded, fitting, strict=True)
         ]
     finally:
         if tuned is not None:
@@ -124,6 +116,7 @@ class AgentTraining:
     ) -> None:
         self.adapter = adapter
         self.seed = learner.seed
+        self.examples = examples
         self.settings = settings
         self.batches = [
             batch
@@ -153,7 +146,11 @@ class AgentTraining:
         return [Block(self.adapter, like, self.weight) for like in rectangles(rows, padding)]
 
     def advance(self, step: int, loss: torch.Tensor) -> None:
-        """Make an optimizer step: linear warm-up, then a cosine to zero; gradients clipped to norm 1."""
+        """Make an optimizer step: linear warm-up, then a cosine to zero; gradients clipped to norm 1.
+
+        Raises:
+            DivergenceError: the training diverged, and `finetune.on_divergence` is stop; else `diverged` has the error.
+        """
         # The warm-up uses the rate of the next step: at a rate of zero, the first batch would teach nothing.
         rate = self.rate(max(step, min(step + 1, self.warmup)))
         self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * rate
@@ -163,12 +160,23 @@ class AgentTraining:
         try:
             self.losses.add(loss, norm)
         except DivergenceError as error:
+            if self.settings.on_divergence == "stop":
+                raise
             self.diverged = error
 
-    def means(self) -> list[float]:
-        """The mean loss of each epoch; empty without examples."""
+    def trained(self, tuned: PeftModel, skipped: int) -> Trained:
+        """The result, after the last step; `skipped` examples were left out before."""
         losses = self.losses.values
-        return torch.stack(losses).view(self.settings.epochs, -1).mean(1).tolist() if losses else []
+        means = torch.stack(losses).view(self.settings.epochs, -1).mean(1).tolist() if losses else [None]
+        return Trained(
+            examples=len(self.examples),
+            skipped=skipped,
+            tokens=self.settings.epochs * sum(map(len, self.examples)),
+            first_loss=means[0],
+            last_loss=means[-1],
+            weights=weights_of(tuned, self.adapter),
+            config=cast(LoraConfig, tuned.peft_config[self.adapter]),
+        )
 
 
 def _train(router: Router, trainings: Sequence[AgentTraining], on_progress: Callable[[int, int], None]) -> None:
@@ -177,6 +185,8 @@ def _train(router: Router, trainings: Sequence[AgentTraining], on_progress: Call
     seeds = {training.adapter: training.seed for training in trainings}
     for step in range(max(len(training.batches) for training in trainings)):
         living = [training for training in trainings if step < len(training.batches) and not training.diverged]
+        if not living:
+            return
         losses: dict[str, list[torch.Tensor]] = defaultdict(list)
         for portion in portions([training.blocks(step, padding) for training in living], most):
             if not router.packs:
@@ -190,8 +200,6 @@ def _train(router: Router, trainings: Sequence[AgentTraining], on_progress: Call
             training.advance(step, torch.stack(losses[training.adapter]).sum())
         done += len(living)
         on_progress(done, total)
-        if any(training.diverged and training.settings.on_divergence == "stop" for training in living):
-            return  # Nothing of this training is kept.
 
 
 def portions(batches: Sequence[list[Block]], most: int) -> Iterator[list[Block]]:

@@ -12,7 +12,7 @@ from agents.engines.transformers.decode_attention import NAME as DECODE
 from agents.training.adapters import attach
 from agents.training.examples import Encoded
 from agents.training.sft.lora import PackingError
-from agents.training.sft.packing import Block, Router, routed
+from agents.training.sft.packing import Block, routed
 
 LENGTHS = (5, 11)
 """Tokens of the rows that are read in the trial, one row for each adapter of the same config."""
@@ -36,7 +36,7 @@ def why_one_at_a_time(model: PreTrainedModel, configs: Sequence[LoraConfig]) -> 
     shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     twin = copy.deepcopy(model, shared)
     different = [config for place, config in enumerate(configs) if config not in configs[:place]]
-    with torch.random.fork_rng(None if model.device.type == "cuda" else []):
+    with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(0)
         tuned: Any = twin
         for place in range(len(LENGTHS) * len(different)):
@@ -60,14 +60,11 @@ def _fault(model: PreTrainedModel, tuned: Any) -> str | None:
     blocks = [Block(name, [Encoded(row[0].tolist(), [])], 0.0) for name, row in zip(adapters, rows, strict=True)]
     wanted = [torch.ones_like(row, dtype=torch.bool) for row in rows]
 
-    @torch.no_grad()
-    def apart() -> torch.Tensor:
-        router = Router(model, tuned, packs=False)
-        return torch.cat([router.logits([b], [r], [w]) for b, r, w in zip(blocks, rows, wanted, strict=True)])
-
-    alone = apart()
-    if not torch.equal(apart(), alone):
-        return "its logits change from one pass to the next, as with dropout"
+    before = _random_state(model.device)
+    with torch.no_grad(), routed(model, tuned, packs=False) as router:
+        alone = torch.cat([router.logits([b], [r], [w]) for b, r, w in zip(blocks, rows, wanted, strict=True)])
+    if not torch.equal(_random_state(model.device), before):
+        return "it draws random numbers in training, as for dropout"
     try:
         with routed(model, tuned, packs=True) as router:
             together = router.logits(blocks, rows, wanted)
@@ -78,6 +75,11 @@ def _fault(model: PreTrainedModel, tuned: Any) -> str | None:
         return f"it cannot read packed rows ({type(error).__name__}: {error})"
     off = float((together.detach() - alone).float().norm() / alone.float().norm())
     return f"packed rows give other logits (off by {off:.1g})" if not off <= _tolerance(alone.dtype) else None
+
+
+def _random_state(device: torch.device) -> torch.Tensor:
+    """The state of the generator from which a model on this device draws."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.random.get_rng_state()
 
 
 def _tolerance(dtype: torch.dtype) -> float:

@@ -14,6 +14,7 @@ from tasks.benchmark.report import compare_methods, log_method, open_benchmark, 
 from tasks.identify_bases import identify_bases, identify_encoder
 from tasks.prepare import prepare, prepare_transfer
 from tasks.run import run_of
+from tasks.try_bases import try_bases
 
 
 class Compared(Record):
@@ -38,6 +39,8 @@ def benchmark(config: Benchmark) -> Compared:
     """
     bases = identify_bases(config, [config.base_model])
     mixed = identify_bases(config, config.base_models) if config.base_models else None
+    for each in [bases, *([mixed] if mixed else [])]:
+        try_bases(run_of(config, each), finetune=config.finetune)
     encoder = identify_encoder(config.encoder) if config.encoder else None
     problems = {seed: prepare(config.problems, grader=config.answers, seed=seed, draw=0) for seed in config.seeds}
     other = {

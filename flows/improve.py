@@ -19,6 +19,7 @@ from tasks.lineage.register import Filed, open_lineage, record, register
 from tasks.lineage.start import resolve_start
 from tasks.prepare import prepare, renew
 from tasks.run import run_of
+from tasks.try_bases import try_bases
 
 
 class Improvement(Record):
@@ -47,12 +48,12 @@ def improve(config: Config) -> Improvement:
 def grow(config: Config) -> Improvement:
     """Measure the generation to start from, make one more per iteration, and compare the last with the champion."""
     bases = identify_bases(config, config.bases)
-    settings = config.settings
+    run, settings = run_of(config, bases), config.settings
+    tried = try_bases(run, finetune=config.finetune)
     start = resolve_start(config, bases)
     problems = prepare(config.problems, grader=config.answers, seed=config.seed, draw=start.first_generation - 1)
     job = open_lineage(config, bases, problems=problems, start=start)
-    announce(config, job, start=start)
-    run = run_of(config, bases)
+    announce(config, job, start=start, tried=tried)
 
     with watched(job.run_id):
         society, parent = start.society, start.origin

@@ -15,6 +15,7 @@ from agents.preview.watch import Steps, WatchedRun
 from agents.records import Consensus, Dataset, Finetuned, Stream, Transcript
 from agents.run import Run, silent
 from agents.society import Society
+from agents.try_bases import TriedBase, try_bases
 from evaluation.measures.debates import response_shares
 from evaluation.problems.problem import Problem
 from evaluation.record import Record
@@ -27,6 +28,7 @@ class Taken(Record):
     sample: Sample
     shares: Shares
     conversations: list[Conversation]
+    tried: list[TriedBase]
 
 
 class _Debated(NamedTuple):
@@ -51,10 +53,11 @@ def take_sample(
         iteration: number of the job's first iteration, so that the responses are those that the job will sample.
 
     Raises:
-        EngineError: the engine cannot be used, or gave up.
+        BaseModelError, TrainingError, EngineError: see `agents.try_bases`.
+        EngineError: the engine gave up.
     """
     started = time.monotonic()
-    memory.load(run)
+    tried = try_bases(run, finetune=settings.finetune)
     watched, load_seconds = WatchedRun.of(run), time.monotonic() - started
     stream = Stream(seed=settings.seed, purpose="train", iteration=iteration)
     debated = _debate(watched, society, problems=problems, settings=settings, stream=stream)
@@ -72,7 +75,7 @@ def take_sample(
         **debated.measured,
         **_train(watched, society, datasets=debated.datasets, settings=settings, stream=stream),
     )
-    return Taken(sample=sample, shares=_shares(run, debated, told), conversations=told)
+    return Taken(sample=sample, shares=_shares(run, debated, told), conversations=told, tried=tried)
 
 
 def _debate(

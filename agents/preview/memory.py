@@ -10,11 +10,6 @@ LOGIT_BYTES = 40
 """Bytes per entry of the vocabulary while a token is chosen: the logits, and copies of them that are sorted."""
 
 
-def load(run: Run) -> None:
-    """Load the base models into memory, and with them torch and transformers."""
-    _model(run, 0)
-
-
 def process_peak_bytes() -> int:
     """The peak memory of this process.
 

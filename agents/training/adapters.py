@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from agents.split import Example
-from agents.training.layers import left_out
+from agents.training.layers import take_all_linear
 from agents.training.settings import ALL_LINEAR, FinetuneSettings, TrainingError
 
 
@@ -111,12 +111,30 @@ def attach(onto: PreTrainedModel | PeftModel, name: str, config: LoraConfig) -> 
     base: Any = onto.get_base_model() if isinstance(onto, PeftModel) else onto
     config.base_model_name_or_path = base.name_or_path
     if config.target_modules == ALL_LINEAR:
-        config.exclude_modules = left_out(base) or None
+        take_all_linear(config, base)
     if isinstance(onto, PeftModel):
         onto.add_adapter(name, config)
         return onto
     tuned: PeftModel = get_peft_model(onto, config, adapter_name=name)
     return tuned
+
+
+def untrained_adapter(model: PreTrainedModel, settings: FinetuneSettings) -> Trained:
+    """A new adapter of the model, before any training; the model stays unchanged."""
+    tuned = add_adapter(model, "default", Learner([], seed=0), settings)
+    try:
+        return Trained(
+            examples=0,
+            skipped=0,
+            tokens=0,
+            first_loss=None,
+            last_loss=None,
+            weights=weights_of(tuned, "default"),
+            config=cast(LoraConfig, tuned.peft_config["default"]),
+        )
+    finally:
+        tuned.unload()
+        model.eval().requires_grad_(False)
 
 
 def go_on(tuned: PeftModel, name: str, learner: Learner) -> None:

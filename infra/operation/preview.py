@@ -104,7 +104,7 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
         sample=taken.sample,
         forecast=expected,
         warnings=warnings_of(taken, expected, max_new_tokens=config.sampling.max_new_tokens, free=_free(home)),
-        notes=notes_of(config.engine, registry=registry),
+        notes=[*notes_of(config.engine, registry=registry), *(note for base in taken.tried for note in base.notes)],
         conversations=taken.conversations,
     )
 

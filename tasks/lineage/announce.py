@@ -1,5 +1,6 @@
 """Announce: show a job on the pages of Prefect and MLflow, each with a link to the other."""
 
+import json
 from uuid import UUID
 
 from prefect import task
@@ -9,6 +10,7 @@ from prefect.logging import get_run_logger
 from prefect.utilities.urls import url_for
 
 from agents.engines.protocol import Sampling
+from agents.try_bases import TriedBase
 from evaluation.reporting.advice import generation_warnings
 from evaluation.reporting.markdown import generations_page
 from evaluation.reporting.pictures import agents_heatmap, generations_picture
@@ -22,8 +24,16 @@ from tasks.lineage.start import Start, current_flow_run_id
 
 
 @task(task_run_name="announce the job")
-def announce(config: Config, job: JobRun, *, start: Start) -> None:
-    """Name the flow run after the generations that it makes, and link it to its MLflow run."""
+def announce(config: Config, job: JobRun, *, start: Start, tried: list[TriedBase]) -> None:
+    """Name the flow run after the generations that it makes, link it to its MLflow run, and say what the bases can do.
+
+    Args:
+        tried: what was found out about the base models; it stands in the MLflow run's `base_models.json`.
+    """
+    for note in (note for base in tried for note in base.notes):
+        get_run_logger().info(note)
+    described = [base.model_dump(mode="json") for base in tried]
+    contents.log_text(job.run_id, json.dumps(described, indent=2, ensure_ascii=False), "base_models.json")
     made = start.made(config.iterations)
     if start.flow_run_id:
         with get_client(sync_client=True) as client:

@@ -10,7 +10,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from agents.seeding import derive_seed
 from agents.training.examples import Encoded, ordered_batches, padded
+from agents.training.layers import take_all_linear
 from agents.training.methods.sft import Sft
+from agents.training.settings import ALL_LINEAR
 
 
 def mean_loss(tuned: PeftModel, batch: Sequence[Encoded]) -> torch.Tensor:
@@ -52,19 +54,15 @@ def train(
     settings: Sft,
     seed: int,
     start_from: Path | None = None,
-    left_out: Sequence[str] = (),
 ) -> dict[str, torch.Tensor]:
     """The weights of an adapter that was trained alone, by the names that PEFT gives them."""
     torch.manual_seed(seed)
     if start_from is not None:
         tuned = PeftModel.from_pretrained(model, start_from, is_trainable=True)
     else:
-        lora = LoraConfig(
-            r=settings.rank,
-            lora_alpha=settings.alpha,
-            target_modules=settings.target_modules,
-            exclude_modules=[*left_out] or None,
-        )
+        lora = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=settings.target_modules)
+        if settings.target_modules == ALL_LINEAR:
+            take_all_linear(lora, model)
         tuned = get_peft_model(model, lora)
     own = [p for p in tuned.parameters() if p.requires_grad]
     tuned.train()

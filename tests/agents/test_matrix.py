@@ -14,7 +14,7 @@ from agents.engines.protocol import Request
 from agents.engines.transformers.engine import TransformersEngine, speaking_as
 from agents.training.adapters import Learner
 from agents.training.examples import encode
-from agents.training.layers import left_out
+from agents.training.layers import left_out, linear_layers
 from agents.training.methods.sft import Sft
 from agents.training.sft.train import finetune
 from tests.agents.engine_samples import GREEDY, quiet
@@ -72,8 +72,10 @@ def test_it_learns_as_plain_peft_does(engine: TransformersEngine, tmp_path: Path
     trained = finetune(model, tokenizer, learners(), SETTINGS, quiet)
     check_the_base()
     for own, learner in zip(trained, learners(), strict=True):
-        expected = train(model, encode(learner.examples, tokenizer), SETTINGS, learner.seed, left_out=left_out(model))
+        expected = train(model, encode(learner.examples, tokenizer), SETTINGS, learner.seed)
         assert off_but_flips(own.weights, expected) <= 1e-3
+    adapted = {name.partition(".lora_")[0].removeprefix("base_model.model.") for name in trained[0].weights}
+    assert {*linear_layers(model)} - {name.removesuffix(".base_layer") for name in adapted} == {*left_out(model)}
     trained[0].save(tmp_path)
     prompt = torch.tensor([prompt_ids(tokenizer, conversations())[3]])
     with torch.inference_mode():

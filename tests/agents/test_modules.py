@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from agents.engines import base_model
 from agents.training.adapters import Learner, add_adapter
+from agents.training.layers import linear_layers
 from agents.training.methods.sft import Sft
-from agents.training.modules import check_modules, linear_layers
+from agents.training.modules import check_modules
 from agents.training.settings import TrainingError
-from tests.agents.families import FAMILIES, PLAIN, on_meta, tiny
+from tests.agents.families import FAMILIES, on_meta, tiny
 
 GATED = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 NAMES = {
@@ -36,9 +37,10 @@ def adapted(tuned: Any) -> set[str]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_all_linear_is_what_peft_adapts(family: str) -> None:
     found = adapted(add_adapter(tiny(family), "agent-0", Learner([], seed=1), Sft(rank=2)))
-    assert found == adapted(get_peft_model(tiny(family), LoraConfig(r=2, target_modules="all-linear")))
-    if family in PLAIN:
-        assert found == set(linear_layers(tiny(family)))
+    # PEFT forgets linear layers whose names its experts had.
+    by_peft = adapted(get_peft_model(tiny(family), LoraConfig(r=2, target_modules="all-linear")))
+    assert found == by_peft | {*linear_layers(tiny(family))}
+    assert (found == by_peft) == (family != "deepseek_v3")
     if family in NAMES:
         assert {name.rpartition(".")[2] for name in found} == NAMES[family]
 

@@ -1,0 +1,94 @@
+"""What a job's base models can do, tried before anything is sampled."""
+
+from typing import Literal
+
+from agents.engines.chat import turn_end
+from agents.engines.debate_template import check_debate
+from agents.engines.protocol import Request, Sampling
+from agents.engines.transformers.resident import resident
+from agents.run import Run, silent
+from agents.training.settings import FinetuneSettings
+from evaluation.record import Record
+
+
+class TriedBase(Record):
+    """What was found out about a base model."""
+
+    base: str
+    """Its name."""
+    turn_end: str
+    """The text that ends a turn in its chat template, which agents learn."""
+    decoding: str | None
+    """`loop`, or how transformers' `generate` is used; None if the engine's own program decodes."""
+    why_not_loop: str
+    training: Literal["together", "one at a time"]
+    """How its agents are trained."""
+    why_one_at_a_time: str
+    layers: tuple[str, ...]
+    """The names of the layers that LoRA adapts."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What is slower with this model than with others, a sentence each."""
+        notes = []
+        if self.why_not_loop:
+            notes.append(
+                f"{self.base} is decoded by transformers' {self.decoding}, which is slower: {self.why_not_loop}."
+            )
+        if self.why_one_at_a_time:
+            notes.append(f"The agents of {self.base} are trained one at a time: {self.why_one_at_a_time}.")
+        return notes
+
+
+def try_bases(run: Run, *, finetune: FinetuneSettings) -> list[TriedBase]:
+    """Load the base models and refuse what a job would fail on later.
+
+    Args:
+        run: the base models, the engine and the store.
+        finetune: how agents will be trained.
+
+    Raises:
+        BaseModelError: a base model cannot be loaded or decoded, or its chat template cannot hold a debate.
+        TrainingError: a base model lacks a layer that `finetune.target_modules` names.
+        EngineError: the engine cannot be used, or cannot speak with an adapter.
+    """
+    # Imported here, since it imports torch, which takes seconds and is not needed by a job served from cache.
+    from agents.training.adapters import untrained_adapter
+    from agents.training.modules import check_modules
+
+    tried = []
+    for index, base in enumerate(run.bases.each):
+        if base in run.bases.each[:index]:
+            continue
+        engine = resident(run.bases, run.runner, run.store.folders).of(index)
+        check_debate(engine.tokenizer, base.name)
+        check_modules(engine.model, finetune)
+        decoding = engine.decoding if run.engine.reads_likelihoods else None
+        one_at_a_time = finetune.why_one_at_a_time(engine.model)
+        adapter = untrained_adapter(engine.model, finetune)
+        tried.append(
+            TriedBase(
+                base=base.name,
+                turn_end=turn_end(engine.tokenizer),
+                decoding=decoding.name if decoding else None,
+                why_not_loop=decoding.reason if decoding else "",
+                training="one at a time" if one_at_a_time else "together",
+                why_one_at_a_time=one_at_a_time or "",
+                layers=tuple(sorted({_layer(name) for name in adapter.weights})),
+            )
+        )
+        if not run.engine.reads_likelihoods:
+            _speak(run, run.store.put_folder(adapter.save, rows=0).sha256, index)
+    return tried
+
+
+def _layer(weight: str) -> str:
+    """The layer of an adapter's weight, such as q_proj."""
+    return weight.partition(".lora_")[0].removesuffix(".base_layer").rpartition(".")[2]
+
+
+def _speak(run: Run, adapter: str, index: int) -> None:
+    """Let the engine speak one token with an adapter, which its program has to load."""
+    request = Request([{"role": "user", "content": "Hello!"}], adapter, seed=0, max_new_tokens=1, agent=index)
+    with silent("") as nobody:
+        run.complete([request], Sampling(), nobody)

@@ -1,0 +1,6 @@
+"""Try: what a job's base models can do, before anything is sampled or written."""
+
+from agents import try_bases as plain
+from infra.home.cache import step
+
+try_bases = step(name="try the base model")(plain.try_bases)

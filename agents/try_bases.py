@@ -1,6 +1,6 @@
 """What a job's base models can do, tried before anything is sampled."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from agents.engines.chat import turn_end
 from agents.engines.debate_template import check_debate
@@ -9,6 +9,9 @@ from agents.engines.transformers.resident import resident
 from agents.run import Run, silent
 from agents.training.settings import FinetuneSettings
 from evaluation.record import Record
+
+if TYPE_CHECKING:
+    from agents.engines.transformers.engine import TransformersEngine
 
 
 class TriedBase(Record):
@@ -52,34 +55,47 @@ def try_bases(run: Run, *, finetune: FinetuneSettings) -> list[TriedBase]:
         TrainingError: a base model lacks a layer that `finetune.target_modules` names.
         EngineError: the engine cannot be used, or cannot speak with an adapter.
     """
-    # Imported here, since it imports torch, which takes seconds and is not needed by a job served from cache.
-    from agents.training.adapters import untrained_adapter
-    from agents.training.modules import check_modules
-
     tried = []
     for index, base in enumerate(run.bases.each):
         if base in run.bases.each[:index]:
             continue
         engine = resident(run.bases, run.runner, run.store.folders).of(index)
-        check_debate(engine.tokenizer, base.name)
-        check_modules(engine.model, finetune)
-        decoding = engine.decoding if run.engine.reads_likelihoods else None
-        one_at_a_time = finetune.why_one_at_a_time(engine.model)
-        adapter = untrained_adapter(engine.model, finetune)
-        tried.append(
-            TriedBase(
-                base=base.name,
-                turn_end=turn_end(engine.tokenizer),
-                decoding=decoding.name if decoding else None,
-                why_not_loop=decoding.reason if decoding else "",
-                training="one at a time" if one_at_a_time else "together",
-                why_one_at_a_time=one_at_a_time or "",
-                layers=tuple(sorted({_layer(name) for name in adapter.weights})),
-            )
-        )
+        tried.append(tried_base(engine, base.name, finetune, decodes=run.engine.reads_likelihoods))
         if not run.engine.reads_likelihoods:
-            _speak(run, run.store.put_folder(adapter.save, rows=0).sha256, index)
+            # Imported here, since it imports torch, which takes seconds.
+            from agents.training.adapters import untrained_adapter
+
+            _speak(run, run.store.put_folder(untrained_adapter(engine.model, finetune).save, rows=0).sha256, index)
     return tried
+
+
+def tried_base(engine: "TransformersEngine", name: str, finetune: FinetuneSettings, *, decodes: bool) -> TriedBase:
+    """Try one base model in memory, see `try_bases`.
+
+    Args:
+        engine: the engine on the model.
+        name: the name of the base model.
+        finetune: how agents will be trained.
+        decodes: whether this engine will sample the responses.
+    """
+    # Imported here, since they import torch, which takes seconds and is not needed by a job served from cache.
+    from agents.training.adapters import untrained_adapter
+    from agents.training.modules import check_modules
+
+    check_debate(engine.tokenizer, name)
+    check_modules(engine.model, finetune)
+    decoding = engine.decoding if decodes else None
+    one_at_a_time = finetune.why_one_at_a_time(engine.model)
+    adapter = untrained_adapter(engine.model, finetune)
+    return TriedBase(
+        base=name,
+        turn_end=turn_end(engine.tokenizer),
+        decoding=decoding.name if decoding else None,
+        why_not_loop=decoding.reason if decoding else "",
+        training="one at a time" if one_at_a_time else "together",
+        why_one_at_a_time=one_at_a_time or "",
+        layers=tuple(sorted({_layer(weight) for weight in adapter.weights})),
+    )
 
 
 def _layer(weight: str) -> str:

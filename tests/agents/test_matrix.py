@@ -19,8 +19,10 @@ from agents.training.methods.sft import Sft
 from agents.training.sft.train import finetune
 from tests.agents.engine_samples import GREEDY, quiet
 from tests.agents.one_by_one import off_but_flips, train
+from tests.conftest import ROOT
 from tests.families.conversations import conversations
 from tests.families.models import FAMILIES, write
+from tests.families.table import row
 
 TOKENS = 12
 SETTINGS = Sft(rank=2, epochs=1, batch_size=2)
@@ -93,3 +95,8 @@ def test_a_turn_ends_with_the_token_of_its_template(family: str, engine: Transfo
     for learner in learners():
         for example in encode(learner.examples, engine.tokenizer):
             assert engine.tokenizer.decode(example.target[-1:]) == end
+
+
+def test_the_table_of_the_docs_says_what_it_can_do(family: str, engine: TransformersEngine) -> None:
+    """`make docs` writes the table."""
+    assert row(family, engine) in (ROOT / "docs" / "models.md").read_text("utf-8").splitlines()

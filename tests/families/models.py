@@ -172,6 +172,18 @@ FAMILIES: dict[str, Family] = {
     "bloom": Family("BLOOM", "BloomConfig", templates.PLAIN, without=(*OLD, "max_position_embeddings")),
 }  # fmt: skip
 
+_WIDE = {"hidden_size": 128, "intermediate_size": 128}
+VLLM_SIZES: dict[str, dict[str, int]] = {
+    "llama3": _WIDE,
+    "qwen2": _WIDE,
+    "qwen3": {**_WIDE, "head_dim": 32},
+    "mistral": _WIDE,
+    "phi3": _WIDE,
+    "gemma3": {**_WIDE, "head_dim": 32},
+    "granite": _WIDE,
+}
+"""The families that `make test-vllm` compares with vLLM, whose attention on a CPU needs heads of 32 values."""
+
 
 def write(name: str, folder: Path, **other_sizes: Any) -> Path:
     """Write a tiny model of a family and its tokenizer into a folder, as its publishers do.

@@ -16,30 +16,19 @@ from agents.engines.vllm import VllmEngine, VllmSettings
 from agents.run import Runner
 from tests.agents.engine_samples import GREEDY, quiet
 from tests.families.conversations import conversations
-from tests.families.models import write
+from tests.families.models import VLLM_SIZES, write
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("vllm") is None,
     reason="vllm is not installed here; see `make test-vllm`",
 )
-WIDE = {"hidden_size": 128, "intermediate_size": 128}
-"""vLLM's attention on a CPU needs heads of at least 32 values."""
-SIZES = {
-    "llama3": {},
-    "qwen2": {},
-    "qwen3": {"head_dim": 32},
-    "mistral": {},
-    "phi3": {},
-    "gemma3": {"head_dim": 32},
-    "granite": {},
-}
 ADAPTER = "a" * 64
 
 
-@pytest.fixture(params=SIZES)
+@pytest.fixture(params=VLLM_SIZES)
 def engines(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[VllmEngine, TransformersEngine]]:
     """The two engines on a model, and an adapter of all its linear layers that changes what it says."""
-    base = write(request.param, tmp_path / "base", **{**WIDE, **SIZES[request.param]})
+    base = write(request.param, tmp_path / "base", **VLLM_SIZES[request.param])
     model, tokenizer = base_model.load(str(base), "cpu")
     torch.manual_seed(1)
     tuned = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"))

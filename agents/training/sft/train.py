@@ -1,7 +1,8 @@
 """Joint training: the adapters of all agents on one base model in memory, each trained as if it were alone.
 
 A step takes the next batch of every agent that has one left, and each agent makes its own optimizer step, with its own
-mean loss, AdamW state, clipping, schedule and order of batches. Agents share the base and the passes through it.
+mean loss, AdamW state, clipping, schedule and order of batches. Agents share the base and the passes through it; where
+a trial shows that a pass through this base would mix them, each has passes of its own.
 """
 
 import logging

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from peft import PeftModel
 from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora import LoraLayer
 from torch.nn.functional import linear
@@ -85,14 +86,24 @@ def lora_linear(layer: LoraLinear, routing: Routing, x: torch.Tensor) -> torch.T
     return product.view(*x.shape[:-1], -1)
 
 
-def plain(name: str, layer: LoraLayer) -> LoraLinear:
-    """The layer, if `lora_linear` can replace its forward pass.
+def plain_layers(tuned: PeftModel) -> list[LoraLinear]:
+    """The layers with adapters, if `lora_linear` can replace the forward pass of each.
 
     Raises:
-        PackingError: the layer is not LoRA on a linear layer, or has a bias, a dropout or a variant such as DoRA.
+        PackingError: one is not LoRA on a linear layer, or has a bias, a dropout or a variant such as DoRA.
     """
+    layers = {name: module for name, module in tuned.named_modules() if isinstance(module, LoraLayer)}
+    others = {
+        name.removesuffix(".base_layer").rpartition(".")[2] for name, layer in layers.items() if not _plain(layer)
+    }
+    if others:
+        raise PackingError(
+            f"LoRA on {', '.join(sorted(others))} is not plain LoRA on a linear layer, without bias, dropout or variant"
+        )
+    return [layer for layer in layers.values() if isinstance(layer, LoraLinear)]
+
+
+def _plain(layer: LoraLayer) -> bool:
     extras = [*layer.lora_variant, *(adapter for adapter, bias in layer.lora_bias.items() if bias)]
     dropouts = any(isinstance(module, torch.nn.Dropout) for module in layer.lora_dropout.values())
-    if not isinstance(layer, LoraLinear) or extras or dropouts:
-        raise PackingError(f"{name} is not plain LoRA on a linear layer, without bias, dropout or variant")
-    return layer
+    return isinstance(layer, LoraLinear) and not extras and not dropouts

@@ -15,13 +15,12 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from peft.tuners.lora import LoraLayer
 from torch.nn.functional import cross_entropy, pad
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from agents.training.examples import Encoded, padded
-from agents.training.sft.lora import PackingError, Routing, lora_linear, plain
+from agents.training.sft.lora import PackingError, Routing, lora_linear, plain_layers
 
 NAME = "maft_packed"
 
@@ -53,11 +52,17 @@ def packed_attention(  # noqa: PLR0913, transformers calls it
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    blocks: Sequence[Block],
+    blocks: Sequence[Block] | None = None,
     sliding_window: int | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Causal attention within each row. query (1, H, T, D), key and value (1, H_kv, T, D); returns (1, T, H, D)."""
+    """Causal attention within each row. query (1, H, T, D), key and value (1, H_kv, T, D); returns (1, T, H, D).
+
+    Raises:
+        PackingError: the model's layers do not pass on where the rows are.
+    """
+    if blocks is None:
+        raise PackingError("its layers do not tell their attention where the rows of a sequence are")
     sizes = [block.tokens for block in blocks]
     attended = []
     # One split and not many slices: each slice's backward pass would fill a tensor as long as the sequence.
@@ -95,12 +100,9 @@ def routed(model: PreTrainedModel, tuned: PeftModel, *, packs: bool) -> "Iterato
     if not packs:
         yield router
         return
-    for name, layer in tuned.named_modules():
-        if isinstance(layer, LoraLayer):
-            # `Module.__call__` finds this attribute; it disappears with the layer when the adapters are unloaded.
-            vars(layer)["forward"] = partial(
-                lora_linear, plain(name.removeprefix("base_model.model."), layer), router.routing
-            )
+    for layer in plain_layers(tuned):
+        # `Module.__call__` finds this attribute; it disappears with the layer when the adapters are unloaded.
+        vars(layer)["forward"] = partial(lora_linear, layer, router.routing)
     attention = model.config._attn_implementation
     AttentionInterface.register(NAME, packed_attention)
     try:

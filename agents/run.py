@@ -28,7 +28,7 @@ class Runner(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Runner")
 
-    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"device", "batch_rows"})
+    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"device", "batch_rows", "threads"})
 
     device: str = Field(
         default="auto", title="Device", description="auto (CUDA if there is a GPU, else cpu), cpu, cuda or cuda:N."
@@ -41,6 +41,14 @@ class Runner(BaseModel):
     )
     batch_rows: int = Field(
         default=200, ge=1, le=65_536, title="Prompts per batch", description="Prompts decoded at once."
+    )
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        title="Threads",
+        description="Threads of the CPU. None: as many as torch takes, one for each core. Another number rounds "
+        "sums in another order, so adapters differ in their last digits.",
     )
 
     @field_validator("device")
@@ -83,7 +91,7 @@ class Run:
         store: keeps the results of the steps.
         prompts: what the agents are asked.
         answers: finds the answers in the responses, and decides which are the same.
-        runner: the device and the batch size.
+        runner: the device, and how it works.
         name: the name of the job, such as the name of the society.
         label: the name of the current work, such as `iteration 2`.
         progress: shows the progress of a step.

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def _folder(name: str) -> Path:
     if name == MINILM:
         return _packaged()
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if os.path.isdir(folder):  # noqa: PTH112  (Path.is_dir raises an error for a name that is too long)
         return folder.resolve()
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise EncoderError(

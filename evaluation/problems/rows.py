@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,8 +36,9 @@ def file_rows(path: str) -> Iterator[tuple[str, Row]]:
     ending = ending_of(path)
     if ending not in READERS:
         raise ProblemFileError(f"{path}: a problem file ends in {', '.join(READERS)}, not in {ending or 'nothing'}")
-    if not Path(path).is_file():
-        raise ProblemFileError(f"{path}: no such file" if not Path(path).exists() else f"{path}: not a file")
+    # Methods of Path raise an error for a name that is too long.
+    if not os.path.isfile(path):  # noqa: PTH113
+        raise ProblemFileError(f"{path}: not a file" if os.path.exists(path) else f"{path}: no such file")  # noqa: PTH110
     return READERS[ending](path)
 
 

@@ -39,6 +39,9 @@ SetOption = Annotated[
 SocietyArgument = Annotated[str, typer.Argument(help="Name of the society.")]
 JOBS, GENERATIONS, OPERATION = "Jobs", "Generations", "Operation"
 """Panels of `maft --help`."""
+HEAD_CHARS, TAIL_CHARS = 400, 400
+MAX_LINE_CHARS = HEAD_CHARS + TAIL_CHARS
+"""The length to which a line of an error is cut; a value in it, such as a name, may have any length."""
 
 
 def say(line: str) -> None:
@@ -102,9 +105,12 @@ def faults() -> Iterator[None]:
 
 
 def print_error(message: str) -> None:
-    """Print an error to standard error, with `maft:` in front of each of its lines."""
+    """Print an error to standard error, with `maft:` in front of each of its lines, and long ones cut in the middle."""
     for line in message.splitlines():
-        print(f"maft: {line}", file=sys.stderr)
+        left_out = len(line) - MAX_LINE_CHARS
+        # What is wrong comes first, and what would be right last.
+        shown = line if left_out <= 0 else f"{line[:HEAD_CHARS]}… ({left_out:,} more characters) …{line[-TAIL_CHARS:]}"
+        print(f"maft: {shown}", file=sys.stderr)
 
 
 def _faults_of_the_core() -> tuple[type[Exception], ...]:

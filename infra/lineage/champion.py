@@ -19,6 +19,7 @@ from infra.errors import UserError
 from infra.lineage.agents import model_name
 from infra.lineage.client import client, find
 from infra.lineage.pages import MOVE
+from infra.lineage.runs import nearest
 from infra.lineage.societies import SocietyVersion, find_society, list_societies, move_alias, update_page
 from infra.lineage.versions import find_model
 
@@ -271,10 +272,10 @@ def _stuck(move: Move, reason: str) -> UserError:
 
 
 def _known(name: str) -> str:
-    """A sentence that lists the society's versions."""
+    """A sentence that lists the society's versions, or names the nearest society if it has none."""
     versions = [version.version for version in list_societies(name)]
     if not versions:
-        return f"no society {name!r} is registered at {client().tracking_uri}"
+        return f"no society {name!r} is registered at {client().tracking_uri}{nearest(name)}"
     return f"society {name!r} has {'version' if len(versions) == 1 else 'versions'} {', '.join(versions)}"
 
 

@@ -113,12 +113,12 @@ def newest_job(society: str) -> "Run":
     """
     job = find_job(society, {})
     if job is None:
-        raise UserError(f"society {society!r} has no job at {client().tracking_uri}{_nearest(society)}")
+        raise UserError(f"society {society!r} has no job at {client().tracking_uri}{nearest(society)}")
     return job
 
 
-def _nearest(society: str) -> str:
-    """Says which society may be meant, or which there are."""
+def nearest(society: str) -> str:
+    """The end of a message about an unknown society: which one may be meant, or which there are."""
     mlflow = client()
     experiments = mlflow.search_experiments(filter_string=f"name LIKE '{experiment_name('%')}'", max_results=1000)
     jobs = mlflow.search_runs([each.experiment_id for each in experiments], "tags.`maft.kind` = 'job'")

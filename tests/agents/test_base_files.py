@@ -171,3 +171,18 @@ def test_code_counts_in_the_digest_where_it_may_run(tmp_path: Path) -> None:
 def test_a_name_that_is_neither_a_folder_nor_a_hub_id(name: str) -> None:
     with pytest.raises(BaseModelError, match=f"^base_model: {name!r} is neither `embedded`, nor a folder that exists"):
         base_model.check(name)
+
+
+def test_weights_that_do_not_fit_into_memory_are_refused_before_they_are_loaded(tmp_path: Path) -> None:
+    folder, size = copied(tmp_path / "base"), 2**42
+    header = json.dumps({EMBEDDING: {"dtype": "BF16", "shape": [2**41], "data_offsets": [0, size]}}).encode()
+    with (folder / WEIGHTS).open("wb") as file:  # The disk keeps only the header of this file.
+        file.write(struct.pack("<Q", len(header)) + header)
+        file.truncate(8 + len(header) + size)
+    for dtype, needed, remedy in (
+        ("auto", "8,796.09 GB (runner.dtype float32)", "set runner.dtype to bfloat16, end other programs"),
+        ("bfloat16", "4,398.05 GB (runner.dtype bfloat16)", "end other programs"),
+    ):
+        with pytest.raises(BaseModelError, match=re.escape(needed)) as error:
+            base_model.load(str(folder), "cpu", dtype=dtype)
+        assert f"GB are free on cpu; {remedy}, or use a smaller base model" in str(error.value)

@@ -132,6 +132,17 @@ def test_without_a_command_the_help_is_shown(lone: Maft) -> None:
     assert "Usage: " in shown.stdout and "evaluate" in shown.stdout and shown.stderr == ""
 
 
+@pytest.mark.parametrize("field", ["base_model", "problems.train", "prompts.solve", "debate.personas"])
+def test_a_value_of_any_length_gives_a_short_line(lone: Maft, tmp_path: Path, field: str) -> None:
+    *section, name = field.split(".")
+    value = "{" + "x" * 600_000
+    tree = {name: [value] if name == "personas" else value}
+    file = tmp_path / "job.yaml"
+    file.write_text(json.dumps({section[0]: tree} if section else tree))
+    message = refusal(lone, tmp_path / "home", str(file))
+    assert len(message.splitlines()) == 1 and len(message) < 1000 and "more characters)" in message
+
+
 def test_a_base_model_without_chat_template(lone: Maft, tmp_path: Path) -> None:
     folder = other_bases.copied(tmp_path / "model")
     (folder / "chat_template.jinja").unlink()

@@ -1,5 +1,6 @@
 """Finds the folder of a base model: the embedded one, a local one, or the snapshot of a hub's cache."""
 
+import os
 import re
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def locate(base_model: str, field: str = "base_model") -> Path | None:
     if base_model == "embedded":
         return EMBEDDED
     folder = Path(base_model).expanduser()
-    if folder.is_dir():
+    if os.path.isdir(folder):  # noqa: PTH112  (Path.is_dir raises an error for a name that is too long)
         return folder.resolve()
     if not _HUB_ID.fullmatch(base_model):
         raise BaseModelError(

@@ -8,6 +8,7 @@ from agents.engines.base_model.chat_template import read_template, with_variable
 from agents.engines.base_model.check import check, check_token_ids
 from agents.engines.base_model.files import folder_of, locate
 from agents.engines.base_model.record import BaseModelError, DType, FilesError, Scalar
+from agents.engines.base_model.room import check_room
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -34,21 +35,22 @@ def load(
         chat_template: values of variables of the chat template, which the tokenizer's template then has.
 
     Raises:
-        BaseModelError: see `check`; or the files do not give the whole model.
+        BaseModelError: see `check`; or the weights do not fit into memory, or are not the whole model.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
     check(base_model)
-    folder = str(folder_of(base_model))
+    folder = folder_of(base_model)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if dtype == "auto" and device == "cpu":
         dtype = "float32"
+    check_room(base_model, folder, device, dtype)
     tokenizer = load_tokenizer(base_model, trust_remote_code, chat_template)
     with _errors_named(base_model):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
+            str(folder),
             use_safetensors=True,
             dtype=dtype,
             trust_remote_code=trust_remote_code,

@@ -29,7 +29,7 @@ def resident(bases: Bases, runner: "Runner", adapters: Path) -> "TransformersEng
 
     Args:
         bases: the base models of the society.
-        runner: the device of the models, and how many prompts are decoded at once.
+        runner: the device of the models, how many prompts are decoded at once, and the threads of this process.
         adapters: the folder that holds an adapter's folder under its SHA-256.
     """
     key = bases, runner, adapters
@@ -40,6 +40,10 @@ def resident(bases: Bases, runner: "Runner", adapters: Path) -> "TransformersEng
         from agents.engines.transformers.engine import TransformersEngine
         from agents.engines.transformers.mixed import MixedEngine
 
+    if runner.threads:
+        import torch
+
+        torch.set_num_threads(runner.threads)
     engines = {
         base: TransformersEngine(
             *base_model.load(

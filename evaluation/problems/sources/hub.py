@@ -6,6 +6,7 @@ hub:cais/mmlu:anatomy+virology:test     several subsets, one after another
 hub:./folder:train                      a folder instead of a data set's id
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ def _parts(source: str) -> tuple[str, list[str | None], str]:
             "such as hub:openai/gsm8k:main:train"
         )
     path = parts[0]
-    if not Path(path).expanduser().is_dir() and (path.startswith((".", "/", "~")) or path.count("/") != 1):
+    folder = Path(path).expanduser()
+    known = os.path.isdir(folder)  # noqa: PTH112  (Path.is_dir raises an error for a name that is too long)
+    if not known and (path.startswith((".", "/", "~")) or path.count("/") != 1):
         raise ProblemFileError(f"{source}: {path!r} is neither a folder that exists nor a hub id like org/name")
     return path, [*subsets] or [None], parts[-1]
 

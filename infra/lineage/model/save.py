@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(__file__).with_name("society_pyfunc.py")
 NEEDS = {"torch", "transformers", "peft", "safetensors", "mlflow", "pandas", "pydantic"}
-NEEDS |= {"math-verify", "jsonschema", "referencing"}
+NEEDS |= {"psutil", "math-verify", "jsonschema", "referencing"}
 """The project's requirements that `agents` and `evaluation` need to answer questions."""
 BASE_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 """The files of a base model's folder that are copied; weights in a pickle are not."""

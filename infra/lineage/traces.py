@@ -30,7 +30,7 @@ from infra.lineage.client import client
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mlflow.entities import Span
+    from mlflow.entities import Span, TraceInfo
 
 MAX_TEXT_CHARS = 20_000
 MAX_PREVIEW_CHARS = 1_000
@@ -70,9 +70,29 @@ def log_debates(
         MlflowException: the server refused a trace; the traces before it are logged.
         KeyError: the frame lacks a column.
     """
-    tracking = client()
-    from mlflow.entities import TraceInfo, TraceLocation, TraceState
     from mlflow.tracing.client import TracingClient
+
+    tracking = client()
+    tracing = TracingClient(tracking.tracking_uri)
+    start_ms = tracking.get_run(run_id).info.start_time
+    chosen = _worth_reading(_debates(frame, seed, grader), limit)
+    ids = []
+    for place, debate in enumerate(chosen):
+        key = hashlib.sha256(f"{run_id}/{question_id(debate.question)}".encode()).hexdigest()[:32]
+        at_ms = start_ms + len(chosen) - place  # The UI lists the newest first, so the first debate is the newest.
+        tracing.log_spans(experiment_id, _spans(debate, key, at_ms))
+        tags = {"maft.job": job, "maft.generation": str(generation)}
+        info = _info(debate, key, at_ms, experiment_id=experiment_id, run_id=run_id, tags=tags)
+        # This comes last, since it links the trace to the run.
+        ids.append(tracing.start_trace(info).trace_id)
+    return ids
+
+
+def _info(
+    debate: "_Debate", key: str, at_ms: int, *, experiment_id: str, run_id: str, tags: dict[str, str]
+) -> "TraceInfo":
+    """The row of a debate in the list of traces; `tags` name its job and its generation."""
+    from mlflow.entities import TraceInfo, TraceLocation, TraceState
     from mlflow.tracing.constant import (
         TRACE_SCHEMA_VERSION,
         TRACE_SCHEMA_VERSION_KEY,
@@ -80,32 +100,20 @@ def log_debates(
         TraceTagKey,
     )
 
-    tracing = TracingClient(tracking.tracking_uri)
-    start_ms = tracking.get_run(run_id).info.start_time
-    chosen = _worth_reading(_debates(frame, seed, grader), limit)
-    ids = []
-    for place, debate in enumerate(chosen):
-        problem, kind = question_id(debate.question), debate.course.kind
-        key = hashlib.sha256(f"{run_id}/{problem}".encode()).hexdigest()[:32]
-        at_ms = start_ms + len(chosen) - place  # The UI lists the newest first, so the first debate is the newest.
-        tags = {"maft.job": job, "maft.generation": str(generation), "maft.problem": problem, "maft.kind": kind}
-        tags |= {TraceTagKey.TRACE_NAME: f"generation {generation} · {kind}"}
-        verdict = "right" if debate.course.right else f"wrong, it is {debate.reference}"
-        tracing.log_spans(experiment_id, _spans(debate, key, at_ms))
-        info = TraceInfo(
-            trace_id=f"tr-{key}",
-            trace_location=TraceLocation.from_experiment_id(experiment_id),
-            request_time=at_ms,
-            execution_duration=len(debate.turns) + 1,
-            state=TraceState.OK,
-            request_preview=debate.question[:MAX_PREVIEW_CHARS],
-            response_preview=f"generation {generation}: {debate.course.vote.answer}, {verdict} ({kind})",
-            trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, TRACE_SCHEMA_VERSION_KEY: str(TRACE_SCHEMA_VERSION)},
-            tags=tags,
-        )
-        # This comes last, since it links the trace to the run.
-        ids.append(tracing.start_trace(info).trace_id)
-    return ids
+    kind, name = debate.course.kind, f"generation {tags['maft.generation']}"
+    verdict = "right" if debate.course.right else f"wrong, it is {debate.reference}"
+    own = {"maft.problem": question_id(debate.question), "maft.kind": kind, TraceTagKey.TRACE_NAME: f"{name} · {kind}"}
+    return TraceInfo(
+        trace_id=f"tr-{key}",
+        trace_location=TraceLocation.from_experiment_id(experiment_id),
+        request_time=at_ms,
+        execution_duration=len(debate.turns) + 1,
+        state=TraceState.OK,
+        request_preview=debate.question[:MAX_PREVIEW_CHARS],
+        response_preview=f"{name}: {debate.course.vote.answer}, {verdict} ({kind})",
+        trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, TRACE_SCHEMA_VERSION_KEY: str(TRACE_SCHEMA_VERSION)},
+        tags={**tags, **own},
+    )
 
 
 @dataclass(frozen=True)

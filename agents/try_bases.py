@@ -2,16 +2,18 @@
 
 from typing import TYPE_CHECKING, Literal
 
+from agents.engines.base_model.room import free_bytes
 from agents.engines.chat import turn_end
 from agents.engines.debate_template import check_debate
 from agents.engines.protocol import Request, Sampling
 from agents.engines.transformers.resident import resident
 from agents.run import Run, silent
-from agents.training.settings import FinetuneSettings
+from agents.training.settings import FinetuneSettings, TrainingError
 from evaluation.record import Record
 
 if TYPE_CHECKING:
     from agents.engines.transformers.engine import TransformersEngine
+    from agents.training.adapters import Trained
 
 
 class TriedBase(Record):
@@ -43,30 +45,59 @@ class TriedBase(Record):
         return notes
 
 
-def try_bases(run: Run, *, finetune: FinetuneSettings) -> list[TriedBase]:
+STATES = 4
+"""Tensors of the size of an adapter while it is trained: weights, gradients, and two moments of AdamW."""
+
+
+def try_bases(run: Run, *, finetune: FinetuneSettings, agents: int) -> list[TriedBase]:
     """Load the base models and refuse what a job would fail on later.
 
     Args:
         run: the base models, the engine and the store.
         finetune: how agents will be trained.
+        agents: N, the number of generators and of critics.
 
     Raises:
         BaseModelError: a base model cannot be loaded or decoded, or its chat template cannot hold a debate.
-        TrainingError: a base model lacks a layer that `finetune.target_modules` names.
+        TrainingError: a base model lacks a layer that `finetune.target_modules` names, or the adapters do not fit into
+            memory.
         EngineError: the engine cannot be used, or cannot speak with an adapter.
     """
+    # Imported here, since it imports torch, which takes seconds and is not needed by a job served from cache.
+    from agents.training.adapters import untrained_adapter
+
     tried = []
     for index, base in enumerate(run.bases.each):
         if base in run.bases.each[:index]:
             continue
         engine = resident(run.bases, run.runner, run.store.folders).of(index)
         tried.append(tried_base(engine, base.name, finetune, decodes=run.engine.reads_likelihoods))
+        adapter = untrained_adapter(engine.model, finetune)
+        own = sum(run.bases.of(other) == base for other in range(agents))
+        check_training_room(adapter, 2 * own, finetune.rank, free_bytes(str(engine.model.device)))
         if not run.engine.reads_likelihoods:
-            # Imported here, since it imports torch, which takes seconds.
-            from agents.training.adapters import untrained_adapter
-
-            _speak(run, run.store.put_folder(untrained_adapter(engine.model, finetune).save, rows=0).sha256, index)
+            _speak(run, run.store.put_folder(adapter.save, rows=0).sha256, index)
     return tried
+
+
+def check_training_room(adapter: "Trained", learners: int, rank: int, free: int) -> None:
+    """Refuse a training whose adapters alone need more memory than there is.
+
+    Args:
+        adapter: an adapter of the base model.
+        learners: the number of agents that are trained together.
+        rank: `finetune.rank`.
+        free: free memory, in bytes.
+
+    Raises:
+        TrainingError: the message gives both numbers.
+    """
+    needed = STATES * learners * sum(weight.nbytes for weight in adapter.weights.values())
+    if needed > free:
+        raise TrainingError(
+            f"finetune.rank is {rank}: the adapters of {learners} agents take {needed / 1e9:,.2f} GB in training, but "
+            f"{free / 1e9:,.2f} GB are free; lower finetune.rank or agents, or name fewer finetune.target_modules"
+        )
 
 
 def tried_base(engine: "TransformersEngine", name: str, finetune: FinetuneSettings, *, decodes: bool) -> TriedBase:

@@ -40,7 +40,7 @@ def benchmark(config: Benchmark) -> Compared:
     bases = identify_bases(config, [config.base_model])
     mixed = identify_bases(config, config.base_models) if config.base_models else None
     for each in [bases, *([mixed] if mixed else [])]:
-        try_bases(run_of(config, each), finetune=config.finetune)
+        try_bases(run_of(config, each), finetune=config.finetune, agents=config.agents)
     encoder = identify_encoder(config.encoder) if config.encoder else None
     problems = {seed: prepare(config.problems, grader=config.answers, seed=seed, draw=0) for seed in config.seeds}
     other = {

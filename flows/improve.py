@@ -49,7 +49,7 @@ def grow(config: Config) -> Improvement:
     """Measure the generation to start from, make one more per iteration, and compare the last with the champion."""
     bases = identify_bases(config, config.bases)
     run, settings = run_of(config, bases), config.settings
-    tried = try_bases(run, finetune=config.finetune)
+    tried = try_bases(run, finetune=config.finetune, agents=config.agents)
     start = resolve_start(config, bases)
     problems = prepare(config.problems, grader=config.answers, seed=config.seed, draw=start.first_generation - 1)
     job = open_lineage(config, bases, problems=problems, start=start)

@@ -57,7 +57,7 @@ def take_sample(
         EngineError: the engine gave up.
     """
     started = time.monotonic()
-    tried = try_bases(run, finetune=settings.finetune)
+    tried = try_bases(run, finetune=settings.finetune, agents=len(society.generators))
     watched, load_seconds = WatchedRun.of(run), time.monotonic() - started
     stream = Stream(seed=settings.seed, purpose="train", iteration=iteration)
     debated = _debate(watched, society, problems=problems, settings=settings, stream=stream)

@@ -20,7 +20,7 @@ def check_room(base_model: str, folder: Path, device: str, dtype: DType) -> None
     Raises:
         BaseModelError: they do not fit; the message gives both numbers.
     """
-    needed, free = weight_bytes(folder, _ITEM_BYTES[dtype]), _free_bytes(device)
+    needed, free = weight_bytes(folder, _ITEM_BYTES[dtype]), free_bytes(device)
     if needed > free:
         smaller = "" if dtype == "bfloat16" else "set runner.dtype to bfloat16, "
         raise BaseModelError(
@@ -29,7 +29,7 @@ def check_room(base_model: str, folder: Path, device: str, dtype: DType) -> None
         )
 
 
-def _free_bytes(device: str) -> int:
+def free_bytes(device: str) -> int:
     """The memory that can be had: on a GPU, also what torch holds and does not use."""
     if device == "cpu":
         import psutil

@@ -40,6 +40,7 @@ lint: .venv/.installed
 docs: .venv/.docs
 	$(BIN)/python docs/reference.py
 	$(BIN)/python docs/counts.py
+	$(BIN)/python docs/models.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Only the tests of the web pages in Chromium; MAFT_SCREENSHOTS=FOLDER keeps pictures of the pages.

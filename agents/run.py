@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agents.debate.prompts import DEFAULT, Prompts
 from agents.engines.base_model import Bases, DType
+from agents.engines.base_model.nf4 import check_installed
 from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
 from agents.engines.settings import EngineSettings
 from agents.store import Store
@@ -36,8 +37,8 @@ class Runner(BaseModel):
     dtype: DType = Field(
         default="auto",
         title="Type of numbers",
-        description="float32, or bfloat16, which takes half the memory and changes the results. auto: float32 on a "
-        "CPU, the checkpoint's own type on CUDA.",
+        description="float32; bfloat16, which takes half the memory; nf4, four bits a weight, as in QLoRA (extra nf4). "
+        "Each changes the results. auto: float32 on a CPU, the checkpoint's own type on CUDA.",
     )
     batch_rows: int = Field(
         default=200, ge=1, le=65_536, title="Prompts per batch", description="Prompts decoded at once."
@@ -63,7 +64,10 @@ class Runner(BaseModel):
 
         Raises:
             EngineError: the message says which devices there are.
+            BaseModelError: `dtype` is nf4, and bitsandbytes is not installed.
         """
+        if self.dtype == "nf4":
+            check_installed()
         if not self.device.startswith("cuda"):
             return
         import torch

@@ -58,5 +58,7 @@ def _gives_more_than_a_product(layer: torch.nn.Module) -> bool:
     """Whether a model has made a linear layer into something else, such as Llama 4's router, which gives a tuple."""
     if not isinstance(layer, torch.nn.Linear) or type(layer).forward is torch.nn.Linear.forward:
         return False
+    if not layer.weight.is_floating_point():  # A quantised layer, which gives a product.
+        return False
     given = layer(layer.weight.new_zeros(1, layer.in_features))
     return not isinstance(given, torch.Tensor)

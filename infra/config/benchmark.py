@@ -107,7 +107,13 @@ class Benchmark(BaseModel):
         check_votes(self.finetune, self.agents)
         mixed = [name for name in self.methods if METHODS[name].mixed]
         base_models = self.base_models if mixed else []
-        check_engine(self.engine, vote=self.debate.vote, base_models=base_models, agents=self.agents)
+        check_engine(
+            self.engine,
+            vote=self.debate.vote,
+            base_models=base_models,
+            agents=self.agents,
+            dtype=self.runner.dtype,
+        )
         sure = [name for name in self.methods if VOTES[self._debate(METHODS[name]).vote].reads_likelihoods]
         if sure and not self.engine.reads_likelihoods:
             raise ValueError(

@@ -19,6 +19,7 @@ from agents.engines.base_model import (
     CHAT_TEMPLATE,
     TRUST_REMOTE_CODE,
     BaseModelName,
+    DType,
     Scalar,
     VariableName,
 )
@@ -122,8 +123,8 @@ PROMPTS: Any = Field(
 )
 
 
-def check_engine(engine: EngineSettings, *, vote: str, base_models: Sequence[str], agents: int) -> None:
-    """Refuse a vote or base models that the engine cannot serve, and more base models than agents.
+def check_engine(engine: EngineSettings, *, vote: str, base_models: Sequence[str], agents: int, dtype: DType) -> None:
+    """Refuse a vote, base models or a type of numbers that the engine cannot serve, and more base models than agents.
 
     Raises:
         ValueError: the fields contradict each other; the message names both.
@@ -132,6 +133,11 @@ def check_engine(engine: EngineSettings, *, vote: str, base_models: Sequence[str
         raise ValueError(
             f"debate.vote is {vote}, which needs the likelihoods of a local model, but engine.name is {engine.name}; "
             f"set debate.vote to majority, or engine.name to {_that(lambda kind: kind.reads_likelihoods)}"
+        )
+    if dtype == "nf4" and not engine.reads_likelihoods:
+        raise ValueError(
+            f"runner.dtype is nf4, but engine.name is {engine.name}, which would speak with other weights than agents "
+            f"learn on; set engine.name to {_that(lambda kind: kind.reads_likelihoods)}, or runner.dtype to bfloat16"
         )
     if len(base_models) > agents:
         raise ValueError(
@@ -203,7 +209,13 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _within_reach(self) -> "Config":
         check_votes(self.finetune, self.agents)
-        check_engine(self.engine, vote=self.debate.vote, base_models=self.base_models, agents=self.agents)
+        check_engine(
+            self.engine,
+            vote=self.debate.vote,
+            base_models=self.base_models,
+            agents=self.agents,
+            dtype=self.runner.dtype,
+        )
         if self.base_models and self.base_model != BASE_MODEL.default:
             raise ValueError(f"base_model is {self.base_model!r}, but base_models is set too; leave one of them out")
         return self

@@ -105,6 +105,7 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path)
         ("base_model: a/b\nbase_models: [embedded]\n", ["base_model is 'a/b'", "base_models is set", "leave one"]),
         ("agents: 2\nbase_models: [a/b, c/d, e/f]\n", ["base_models names 3 base models", "agents is 2"]),
         ("base_models: [a/b, c/d]\nengine:\n  name: vllm\n", ["base_models names 2", "engine.name is vllm"]),
+        ("runner: {dtype: nf4}\nengine: {name: vllm}\n", ["runner.dtype is nf4", "engine.name is vllm", "bfloat16"]),
         (
             "debate: {vote: confidence}\nengine:\n  name: vllm\n",
             ["debate.vote is confidence", "engine.name is vllm", "majority"],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agents.engines.base_model.chat_template import read_template, with_variables
 from agents.engines.base_model.check import check, check_token_ids
 from agents.engines.base_model.files import folder_of, locate
+from agents.engines.base_model.nf4 import check_installed, is_quantized, keep_exact, quantization
 from agents.engines.base_model.record import BaseModelError, DType, FilesError, Scalar
 from agents.engines.base_model.room import check_room
 
@@ -31,7 +32,7 @@ def load(
         base_model: the name of the base model, see `Base.source`.
         device: auto (CUDA if there is a GPU, else cpu), cpu, cuda or cuda:N.
         trust_remote_code: whether the model may run its own code.
-        dtype: the type of the weights; auto: float32 on a CPU, the checkpoint's own type on CUDA.
+        dtype: the type of the weights; auto: float32 on a CPU, the checkpoint's own type on CUDA; nf4: four bits.
         chat_template: values of variables of the chat template, which the tokenizer's template then has.
 
     Raises:
@@ -46,13 +47,15 @@ def load(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if dtype == "auto" and device == "cpu":
         dtype = "float32"
+    if dtype == "nf4":
+        check_installed()
     check_room(base_model, folder, device, dtype)
     tokenizer = load_tokenizer(base_model, trust_remote_code, chat_template)
     with _errors_named(base_model):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             str(folder),
             use_safetensors=True,
-            dtype=dtype,
+            **_numbers(dtype, device),
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # They are refused here, by name.
@@ -65,7 +68,20 @@ def load(
         tokenizer.pad_token = tokenizer.eos_token
     # Adapters record this name as their base, so it is the configured name, not a folder of this machine.
     model.name_or_path = base_model if locate(base_model) else base_model.partition("@")[0]
-    return model.to(device).eval().requires_grad_(False), tokenizer
+    if is_quantized(model):
+        keep_exact(model)
+    else:
+        model.to(device)
+    return model.eval().requires_grad_(False), tokenizer
+
+
+def _numbers(dtype: DType, device: str) -> dict[str, Any]:
+    """The arguments by which transformers loads weights of this type."""
+    if dtype != "nf4":
+        return {"dtype": dtype}
+    # What is not quantised has the type of the products.
+    how = quantization(device)
+    return {"quantization_config": how, "dtype": how.bnb_4bit_compute_dtype, "device_map": {"": device}}
 
 
 def load_tokenizer(

@@ -27,7 +27,7 @@ CHAT_TEMPLATE: Any = Field(
     description="Variables that the base model's chat template reads, such as {enable_thinking: false}; each is a "
     "text, a number, true, false or null. They hold wherever the template is used.",
 )
-DType = Literal["auto", "float32", "bfloat16"]
+DType = Literal["auto", "float32", "bfloat16", "nf4"]
 TRUST_REMOTE_CODE = Field(
     default=False, title="Trust remote code", description="Whether a base model may run its own code."
 )
@@ -50,7 +50,7 @@ class Base(Record):
     commit: str | None = None
     """The commit of a model on a hub; None for a folder, and for a model that an earlier version of maft named."""
     dtype: DType = "auto"
-    """The type of its numbers; auto: float32 on a CPU, the checkpoint's own type on CUDA."""
+    """The type of its numbers; auto: float32 on a CPU, the checkpoint's own type on CUDA; nf4: see `nf4`."""
     chat_template: tuple[tuple[str, Scalar], ...] = ()
     """Names and values of variables of its chat template."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from agents.engines.base_model.record import BaseModelError, DType
 from agents.engines.base_model.weights import weight_bytes
 
-_ITEM_BYTES = {"auto": None, "float32": 4, "bfloat16": 2}
+_ITEM_BYTES = {"auto": None, "float32": 4, "bfloat16": 2, "nf4": 0.5}
 
 
 def check_room(base_model: str, folder: Path, device: str, dtype: DType) -> None:
@@ -22,7 +22,7 @@ def check_room(base_model: str, folder: Path, device: str, dtype: DType) -> None
     """
     needed, free = weight_bytes(folder, _ITEM_BYTES[dtype]), free_bytes(device)
     if needed > free:
-        smaller = "" if dtype == "bfloat16" else "set runner.dtype to bfloat16, "
+        smaller = {"bfloat16": "set runner.dtype to nf4, ", "nf4": ""}.get(dtype, "set runner.dtype to bfloat16, ")
         raise BaseModelError(
             f"base_model: the weights of {base_model!r} take {needed / 1e9:,.2f} GB (runner.dtype {dtype}), but "
             f"{free / 1e9:,.2f} GB are free on {device}; {smaller}end other programs, or use a smaller base model"

@@ -62,7 +62,7 @@ def tensors(file: Path) -> dict[str, dict[str, Any]]:
     return header
 
 
-def weight_bytes(folder: Path, item_bytes: int | None) -> int:
+def weight_bytes(folder: Path, item_bytes: float | None) -> int:
     """The memory that the weights take.
 
     Args:
@@ -72,10 +72,10 @@ def weight_bytes(folder: Path, item_bytes: int | None) -> int:
     Raises:
         FilesError: see `weight_files` and `tensors`.
     """
-    total = 0
+    total = 0.0
     for file in weight_files(folder):
         for tensor in tensors(file).values():
             start, end = tensor["data_offsets"]
             loaded = item_bytes if "F" in tensor["dtype"] else None
             total += prod(tensor["shape"]) * loaded if loaded else end - start
-    return total
+    return int(total)

@@ -15,6 +15,7 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from agents.engines.base_model.nf4 import is_quantized
 from agents.engines.chat import prompt_ids, turn_end_ids
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.response_text import response_texts
@@ -135,11 +136,20 @@ def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[
 
 @contextmanager
 def speaking_as(model: PreTrainedModel, adapter: Path | None) -> Iterator[None]:
-    """Merge an adapter into the model until the context ends; then restore the base weights, bit for bit."""
+    """Merge an adapter into the model until the context ends; then restore the base weights, bit for bit.
+
+    In a model of four bits, the adapter's layers stay beside the weights instead, see `base_model.nf4`.
+    """
     if adapter is None:
         yield
         return
     tuned = PeftModel.from_pretrained(model, adapter)
+    if is_quantized(model):
+        try:
+            yield
+        finally:
+            tuned.unload()
+        return
     # An expert's layer has several parameters, of which each may have an adapter.
     merged = {
         parameter: parameter.detach().clone()

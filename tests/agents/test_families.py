@@ -16,7 +16,7 @@ from agents.training.adapters import Learner, Trained
 from agents.training.examples import encode
 from agents.training.methods.dpo import Dpo
 from agents.training.methods.sft import Sft
-from tests.agents.families import EXPERTS_OF, tiny
+from tests.agents.families import EXPERTS, tiny
 from tests.agents.one_by_one import off_but_flips, train
 
 SETTINGS = Sft(rank=4, epochs=2, learning_rate=5e-3, batch_size=3)
@@ -46,7 +46,7 @@ def saved(trained: Trained, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("family", [*EXPERTS_OF, "stablelm", "nemotron", "falcon"])
+@pytest.mark.parametrize("family", [*EXPERTS, "stablelm", "nemotron", "falcon"])
 def test_each_agent_learns_what_peft_alone_teaches_it(
     family: str, tokenizer: PreTrainedTokenizerBase, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -66,7 +66,7 @@ def test_each_agent_learns_what_peft_alone_teaches_it(
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("family", [*EXPERTS_OF, "gpt2", "phi3"])
+@pytest.mark.parametrize("family", [*EXPERTS, "gpt2", "phi3"])
 def test_an_agent_speaks_with_its_adapter_and_then_the_base_is_whole_again(
     family: str, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
@@ -96,7 +96,7 @@ def test_dropout_does_not_depend_on_the_other_agents(tokenizer: PreTrainedTokeni
 
 
 def test_preferences_of_a_model_with_experts(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
-    model: Any = tiny("qwen3_moe")
+    model: Any = tiny("qwen3-moe")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     settings = Dpo(rank=4, epochs=2, learning_rate=5e-3, batch_size=3)
     (trained,) = settings.train(model, tokenizer, [learner(1, 6, "No. ")], quiet)

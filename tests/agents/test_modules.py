@@ -17,11 +17,11 @@ from tests.agents.families import FAMILIES, on_meta, tiny
 
 GATED = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 NAMES = {
-    "llama": GATED,
+    "llama3": GATED,
     "phi3": {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"},
     "glm4": {"q_proj", "k_proj", "v_proj", "o_proj", "gate_up_proj", "down_proj"},
     "gpt2": {"c_attn", "c_proj", "c_fc"},
-    "gpt_neox": {"query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"},
+    "gpt-neox": {"query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"},
     "falcon": {"query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"},
     "stablelm": GATED,
     "nemotron": GATED - {"gate_proj"},
@@ -40,7 +40,7 @@ def test_all_linear_is_what_peft_adapts(family: str) -> None:
     # PEFT forgets linear layers whose names its experts had.
     by_peft = adapted(get_peft_model(tiny(family), LoraConfig(r=2, target_modules="all-linear")))
     assert found == by_peft | {*linear_layers(tiny(family))}
-    assert (found == by_peft) == (family != "deepseek_v3")
+    assert (found == by_peft) == (family != "deepseek-v3")
     if family in NAMES:
         assert {name.rpartition(".")[2] for name in found} == NAMES[family]
 
@@ -67,11 +67,11 @@ def test_all_linear_fits_every_model_also_without_weights(family: str) -> None:
 @pytest.mark.parametrize(
     ("family", "names"),
     [
-        ("llama", ["q_proj", "v_proj"]),
-        ("llama", ["self_attn.q_proj"]),
+        ("llama3", ["q_proj", "v_proj"]),
+        ("llama3", ["self_attn.q_proj"]),
         ("gpt2", ["c_attn"]),
-        ("qwen3_moe", ["q_proj"]),
-        ("qwen3_moe", ["q_proj", "gate_proj", "up_proj", "down_proj"]),
+        ("qwen3-moe", ["q_proj"]),
+        ("qwen3-moe", ["q_proj", "gate_proj", "up_proj", "down_proj"]),
         ("mixtral", ["w1", "w2", "w3"]),
     ],
 )
@@ -83,13 +83,13 @@ def test_names_that_the_model_has(family: str, names: list[str]) -> None:
 @pytest.mark.parametrize(
     ("family", "names", "parts"),
     [
-        ("llama", ["q_proj", "q_prj"], ["names q_prj,", "all-linear", "down_proj, gate_proj, k_proj, o_proj, q_proj"]),
+        ("llama3", ["q_proj", "q_prj"], ["names q_prj,", "all-linear", "down_proj, gate_proj, k_proj, o_proj, q_proj"]),
         ("gpt2", ["q_proj", "c_fc", "v_proj"], ["names q_proj, v_proj,", "c_attn, c_fc, c_proj"]),
-        ("llama", ["lm_head"], ["names lm_head,"]),
-        ("llama", ["embed_tokens", "mlp"], ["names embed_tokens, mlp,"]),
-        ("llama", ["proj"], ["names proj,"]),
-        ("qwen3_moe", ["q_proj", "gate_up_proj"], ["names gate_up_proj,"]),
-        ("qwen3_moe", ["q_proj", "gate_proj"], ["gate_proj without also targeting up_proj"]),
+        ("llama3", ["lm_head"], ["names lm_head,"]),
+        ("llama3", ["embed_tokens", "mlp"], ["names embed_tokens, mlp,"]),
+        ("llama3", ["proj"], ["names proj,"]),
+        ("qwen3-moe", ["q_proj", "gate_up_proj"], ["names gate_up_proj,"]),
+        ("qwen3-moe", ["q_proj", "gate_proj"], ["gate_proj without also targeting up_proj"]),
     ],
 )
 def test_names_that_the_model_lacks(family: str, names: list[str], parts: list[str]) -> None:

@@ -76,7 +76,9 @@ def by_agent(found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {a: torch.cat([found[name].flatten() for name in sorted(found) if f".{a}." in name]) for a in agents}
 
 
-@pytest.mark.parametrize("kind", ["embedded", "llama", "qwen2", "qwen3", "mistral", "phi3", "glm4", "gpt2", "gpt_neox"])
+@pytest.mark.parametrize(
+    "kind", ["embedded", "llama3", "qwen2", "qwen3", "mistral", "phi3", "glm4", "gpt2", "gpt-neox"]
+)
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_gradients_of_a_joint_step_are_those_of_each_agent_alone(
@@ -100,8 +102,8 @@ def test_the_gradients_of_a_joint_step_are_those_of_each_agent_alone(
 
 
 def test_in_bfloat16_adapters_stay_in_float32_and_gradients_are_near_those_of_float32() -> None:
-    _, expected = alone(society(tiny("llama")), BATCHES)
-    model = tiny("llama").to(torch.bfloat16)
+    _, expected = alone(society(tiny("llama3")), BATCHES)
+    model = tiny("llama3").to(torch.bfloat16)
     tuned = society(model)
     with routed(model, tuned, packs=True) as router:
         router.losses(blocks(BATCHES)).sum().backward()
@@ -111,7 +113,7 @@ def test_in_bfloat16_adapters_stay_in_float32_and_gradients_are_near_those_of_fl
 
 
 def test_a_layer_that_only_some_adapters_have() -> None:
-    model = tiny("llama")
+    model = tiny("llama3")
     tuned = society(model, (4,))
     tuned.add_adapter("agent-1", LoraConfig(r=2, target_modules=["v_proj"], init_lora_weights=False))
     _, expected = alone(tuned, BATCHES[:2])
@@ -120,7 +122,7 @@ def test_a_layer_that_only_some_adapters_have() -> None:
     assert off(gradients(tuned), expected) <= 1e-5
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen3_moe", "gpt_oss"])
+@pytest.mark.parametrize("family", ["llama3", "qwen3-moe", "gpt-oss"])
 def test_rows_that_are_read_one_agent_at_a_time_give_each_its_own_gradients(family: str) -> None:
     model = tiny(family)
     tuned = society(model)
@@ -138,7 +140,7 @@ def test_rows_that_are_read_one_agent_at_a_time_give_each_its_own_gradients(fami
 
 
 def test_an_adapter_that_is_not_plain_lora_is_refused() -> None:
-    model = tiny("llama")
+    model = tiny("llama3")
     tuned = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], use_dora=True))
     with pytest.raises(PackingError, match="q_proj is not plain LoRA"), routed(model, tuned, packs=True):
         pass

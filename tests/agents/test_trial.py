@@ -17,12 +17,12 @@ from tests.agents.families import FAMILIES, SIZES, tiny
 
 APART = {
     "falcon": "packed rows give other logits",
-    "gpt_oss": "it uses the attention 'eager'",
+    "gpt-oss": "it uses the attention 'eager'",
     "stablelm": "its layers do not tell their attention where the rows of a sequence are",
     "nemotron": "its layers do not tell their attention where the rows of a sequence are",
     "dropout": "it draws random numbers in training, as for dropout",
-    "qwen3_moe": "is not plain LoRA on a linear layer",
-    "deepseek_v3": "is not plain LoRA on a linear layer",
+    "qwen3-moe": "is not plain LoRA on a linear layer",
+    "deepseek-v3": "is not plain LoRA on a linear layer",
     "mixtral": "is not plain LoRA on a linear layer",
 }
 """The reasons of models whose agents are trained one at a time."""
@@ -70,7 +70,7 @@ def test_each_family_is_tried_and_stays_as_it_was(family: str) -> None:
 
 
 def test_experts_can_be_left_out_by_name() -> None:
-    assert Sft(target_modules=["q_proj", "v_proj"]).why_one_at_a_time(tiny("qwen3_moe")) is None
+    assert Sft(target_modules=["q_proj", "v_proj"]).why_one_at_a_time(tiny("qwen3-moe")) is None
 
 
 def test_the_embedded_model_is_trained_together_also_with_the_attention_of_the_engine(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_embedded_model_is_trained_together_also_with_the_attention_of_the_e
 
 
 def test_a_model_with_another_attention() -> None:
-    model = tiny("llama")
+    model = tiny("llama3")
     model.set_attn_implementation("eager")
     assert Sft().why_one_at_a_time(model) == "it uses the attention 'eager'"
 
@@ -101,9 +101,9 @@ def test_a_layer_that_gets_a_part_of_the_tokens_is_found_out() -> None:
 def test_an_adapter_to_go_on_from_is_tried_too() -> None:
     plain, other = lora_config(Sft()), lora_config(Sft())
     other.use_dora = True
-    assert why_one_at_a_time(tiny("llama"), [plain, plain, lora_config(Sft(rank=2))]) is None
-    assert "is not plain LoRA" in str(why_one_at_a_time(tiny("llama"), [plain, other]))
+    assert why_one_at_a_time(tiny("llama3"), [plain, plain, lora_config(Sft(rank=2))]) is None
+    assert "is not plain LoRA" in str(why_one_at_a_time(tiny("llama3"), [plain, other]))
 
 
 def test_preference_training_is_never_joint() -> None:
-    assert Dpo().why_one_at_a_time(tiny("llama")) == "finetune.method dpo trains them so"
+    assert Dpo().why_one_at_a_time(tiny("llama3")) == "finetune.method dpo trains them so"

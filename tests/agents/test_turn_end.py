@@ -101,7 +101,7 @@ def test_a_response_that_was_cut_has_no_end() -> None:
 
 def test_decoding_stops_at_the_end_of_a_turn(tmp_path) -> None:
     made = tokenizer(TEMPLATES["gemma"][0])
-    engine = TransformersEngine(tiny("llama"), made, adapters=tmp_path)
+    engine = TransformersEngine(tiny("llama3"), made, adapters=tmp_path)
     assert made.convert_tokens_to_ids("<end_of_turn>") in engine.end_ids and made.eos_token_id in engine.end_ids
 
 
@@ -109,7 +109,7 @@ def test_a_tokenizer_without_any_end(tmp_path) -> None:
     made = tokenizer(TEMPLATES["alpaca"][0])
     made.eos_token = None
     assert turn_end(made) == ""
-    TransformersEngine(tiny("llama"), made, adapters=tmp_path)
+    TransformersEngine(tiny("llama3"), made, adapters=tmp_path)
 
 
 def test_the_embedded_model_ends_with_its_eos_token() -> None:

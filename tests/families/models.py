@@ -185,25 +185,37 @@ VLLM_SIZES: dict[str, dict[str, int]] = {
 """The families that `make test-vllm` compares with vLLM, whose attention on a CPU needs heads of 32 values."""
 
 
-def write(name: str, folder: Path, **other_sizes: Any) -> Path:
-    """Write a tiny model of a family and its tokenizer into a folder, as its publishers do.
+def config_of(name: str, **other_sizes: Any) -> Any:
+    """The config of a family's tiny model.
 
     Args:
         name: a key of FAMILIES.
-        folder: an empty folder.
-        other_sizes: fields of the config that differ from those of FAMILIES.
+        other_sizes: fields that differ from those of FAMILIES.
     """
-    import torch
     import transformers
 
     family = FAMILIES[name]
     tokenizer = tokenizer_of(family.template)
     sizes = {field: value for field, value in SIZES.items() if field not in family.without}
-    tokens = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
-    made: Any = getattr(transformers, family.config)
-    config = made(**{**sizes, **tokens, "bos_token_id": tokenizer.bos_token_id, **family.sizes, **other_sizes})
+    tokens = {
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+    }
+    return getattr(transformers, family.config)(**{**sizes, **tokens, **family.sizes, **other_sizes})
+
+
+def tiny(name: str, **other_sizes: Any) -> Any:
+    """A tiny model of a family, see `config_of`; the same weights at every call."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
     torch.manual_seed(5)
-    model = transformers.AutoModelForCausalLM.from_config(config)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    return AutoModelForCausalLM.from_config(config_of(name, **other_sizes)).eval().requires_grad_(False)
+
+
+def write(name: str, folder: Path, **other_sizes: Any) -> Path:
+    """Write a tiny model of a family and its tokenizer into a folder, as its publishers do; see `config_of`."""
+    tiny(name, **other_sizes).save_pretrained(folder)
+    tokenizer_of(FAMILIES[name].template).save_pretrained(folder)
     return folder

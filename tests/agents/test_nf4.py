@@ -19,7 +19,7 @@ from tests.agents.one_by_one import off_but_flips
 from tests.families.conversations import conversations
 from tests.families.models import write
 
-bitsandbytes = pytest.importorskip("bitsandbytes")
+bitsandbytes = pytest.importorskip("bitsandbytes", reason="see `make test-nf4`")
 SETTINGS = Sft(rank=2, epochs=2, batch_size=2)
 LINEAR = ("down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj")
 

@@ -19,7 +19,7 @@ from agents.engines.base_model.nf4 import is_quantized
 from agents.engines.chat import prompt_ids, turn_end_ids
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.response_text import response_texts
-from agents.engines.transformers.decoding import Decoding, decoding_of
+from agents.engines.transformers.decoding import Decode, Decoding, decoding_of
 from agents.engines.transformers.sampler import choose, uniforms
 
 log = logging.getLogger("maft.engines")
@@ -60,9 +60,10 @@ class TransformersEngine:
 
     def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
         """Completions in the order of the requests; adapters are taken one after another."""
+        if not requests:
+            return []
+        decode = self.decoding.decode  # Its trial is made on the base, before an adapter is merged.
         completions: list[Completion | None] = [None] * len(requests)
-        if requests:
-            self.decoding  # noqa: B018, the trial is made before an adapter is merged.
         prompts = prompt_ids(self.tokenizer, [request.messages for request in requests])
         done = 0
         for adapter in dict.fromkeys(request.adapter for request in requests):
@@ -72,7 +73,7 @@ class TransformersEngine:
                 start = 0
                 while start < len(places):
                     batch = places[start : start + self.batch_rows]
-                    rows = self._fitting([prompts[p] for p in batch], [requests[p] for p in batch], sampling)
+                    rows = self._fitting(decode, [prompts[p] for p in batch], [requests[p] for p in batch], sampling)
                     for place, row in zip(batch, rows, strict=False):
                         completions[place] = row
                     start += len(rows)
@@ -80,7 +81,9 @@ class TransformersEngine:
                     on_progress(done, len(requests))
         return [completion for completion in completions if completion is not None]
 
-    def _fitting(self, prompts: list[list[int]], requests: list[Request], sampling: Sampling) -> list[Completion]:
+    def _fitting(
+        self, decode: Decode, prompts: list[list[int]], requests: list[Request], sampling: Sampling
+    ) -> list[Completion]:
         """Decode as many of the first prompts as fit into memory, and lower `batch_rows` to that number.
 
         Raises:
@@ -89,7 +92,7 @@ class TransformersEngine:
         rows = len(prompts)
         while True:
             try:
-                return self._decode(prompts[:rows], requests[:rows], sampling)
+                return self._decoded(decode, prompts[:rows], requests[:rows], sampling)
             except torch.OutOfMemoryError:
                 if rows == 1:
                     raise
@@ -100,7 +103,9 @@ class TransformersEngine:
                 torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _decode(self, prompts: list[list[int]], requests: list[Request], sampling: Sampling) -> list[Completion]:
+    def _decoded(
+        self, decode: Decode, prompts: list[list[int]], requests: list[Request], sampling: Sampling
+    ) -> list[Completion]:
         """Decode one batch; a prompt that fills the context gets an empty text that is not finished."""
         room = [min(r.max_new_tokens, self.context - len(p)) for p, r in zip(prompts, requests, strict=True)]
         fits = [place for place, tokens in enumerate(room) if tokens > 0]
@@ -112,7 +117,7 @@ class TransformersEngine:
             def pick(logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
                 return choose(logits, noise[rows, step], sampling.temperature, sampling.top_p)
 
-            sampled, counts = self.decoding.decode(
+            sampled, counts = decode(
                 self.model, [prompts[place] for place in fits], limits=limits, pick=pick, end_ids=self.end_ids
             )
             for place, row, count in zip(fits, sampled.tolist(), counts.tolist(), strict=True):

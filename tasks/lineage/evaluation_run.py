@@ -2,6 +2,7 @@
 
 from prefect import task
 
+from agents.engines import base_model
 from agents.engines.base_model import Bases
 from agents.records import Transcript
 from agents.society import Society
@@ -40,6 +41,7 @@ def find_measured(measurement: Measurement) -> Found:
 
     Raises:
         UserError: there is no such society or generation, or its bases or its vote need another engine.
+        BaseModelError: the folder of a base has changed since.
     """
     name, which = measurement.society, measurement.generation
     version = champion.generation(name, which)
@@ -61,6 +63,7 @@ def find_measured(measurement: Measurement) -> Found:
         return Found(society=Society.untuned(config.agents), version=None, bases=bases, config=config)
     fetch_adapters(version, Store(current_home().artifacts))
     bases = version.bases.trusting(config.trust_remote_code)
+    base_model.check_unchanged(bases)
     return Found(society=version.society, version=version.version, bases=bases, config=config)
 
 

@@ -3,6 +3,7 @@
 from prefect import task
 from prefect.events import emit_event
 
+from agents.engines import base_model
 from agents.engines.base_model import Bases
 from agents.frames import read_problems, read_responses
 from agents.records import Transcript
@@ -39,12 +40,17 @@ class Verdict(Record):
 
 @task(task_run_name="fetch the champion")
 def champion_of(name: str, version: str | None, *, agents: int, bases: Bases) -> Champion:
-    """The generation that was the champion when the job began; its adapters are fetched."""
+    """The generation that was the champion when the job began; its adapters are fetched.
+
+    Raises:
+        BaseModelError: the folder of one of its bases has changed since.
+    """
     found = find_society(name, version) if version else None
     if found is None:
         return Champion(version=None, society=Society.untuned(agents), bases=bases)
     fetch_adapters(found, Store(current_home().artifacts))
     own = found.bases.trusting(bases.of(0).trust_remote_code)
+    base_model.check_unchanged(own)
     return Champion(version=found.version, society=found.society, bases=own)
 
 

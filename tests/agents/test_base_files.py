@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agents.engines import base_model
-from agents.engines.base_model import EMBEDDED, BaseModelError
+from agents.engines.base_model import EMBEDDED, BaseModelError, identify_bases
 from agents.engines.base_model.weights import weight_bytes
 from tests.agents.other_bases import EMBEDDING, WEIGHTS, copied, widened
 
@@ -186,3 +186,26 @@ def test_weights_that_do_not_fit_into_memory_are_refused_before_they_are_loaded(
         with pytest.raises(BaseModelError, match=re.escape(needed)) as error:
             base_model.load(str(folder), "cpu", dtype=dtype)
         assert f"GB are free on cpu; {remedy}, or use a smaller base model" in str(error.value)
+
+
+def test_a_folder_that_has_changed_since_is_noticed(tmp_path: Path) -> None:
+    folder = copied(tmp_path / "base")
+    bases = identify_bases(["embedded", str(folder)], False)
+    base_model.check_unchanged(bases)
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    with pytest.raises(BaseModelError, match=rf"^base_model: '{folder}' has digest \w+, but its society was made with"):
+        base_model.check_unchanged(bases)
+
+
+def test_a_model_with_code_of_its_own_needs_trust(tmp_path: Path) -> None:
+    folder = copied(tmp_path / "base")
+    code = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"}
+    changed(folder / "config.json", model_type="own-model", auto_map=code)
+    (folder / "own.py").write_text(
+        "from transformers import LlamaConfig, LlamaForCausalLM\n"
+        "class OwnConfig(LlamaConfig):\n    model_type = 'own-model'\n"
+        "class OwnModel(LlamaForCausalLM):\n    config_class = OwnConfig\n"
+    )
+    with pytest.raises(BaseModelError, match=r"custom code .*; set trust_remote_code to true if you trust it$"):
+        base_model.load(str(folder), "cpu")
+    assert type(base_model.load(str(folder), "cpu", trust_remote_code=True)[0]).__name__ == "OwnModel"

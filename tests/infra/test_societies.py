@@ -140,6 +140,10 @@ def test_a_society_is_registered_once_and_answers(tracking: str, echo: Path, tmp
     assert (first.name, first.version, first.generation, first.society) == ("solo", "1", 1, society)
     assert first.agent_versions == {"generator-0": "1", "generator-1": "1", "critic-0": "1", "critic-1": "1"}
     assert first.bases == BASES
+    client().delete_model_version_tag("solo", "1", "bases")
+    earlier = find_society("solo", "1")
+    assert earlier is not None, "a version of an earlier maft has only names and digests"
+    assert earlier.bases == Bases(each=(Base(name="embedded", sha256="b" * 64),))
     second = a_generation(job, 2, echo, parent=first, n=2, adapter="c")
     assert [version.version for version in client().search_model_versions("name = 'solo'")] == ["2", "1"]
 

@@ -2,7 +2,7 @@
 
 from agents.engines.base_model.check import check, check_all
 from agents.engines.base_model.files import EMBEDDED, folder_of, locate
-from agents.engines.base_model.identify import digest, identify_bases
+from agents.engines.base_model.identify import check_unchanged, digest, identify_bases
 from agents.engines.base_model.load import load, load_tokenizer
 from agents.engines.base_model.record import (
     BASE_MODEL,
@@ -33,6 +33,7 @@ __all__ = [
     "VariableName",
     "check",
     "check_all",
+    "check_unchanged",
     "digest",
     "folder_of",
     "identify_bases",

@@ -7,7 +7,7 @@ from agents.engines.base_model.chat_template import read_template, variables
 from agents.engines.base_model.check import check_all
 from agents.engines.base_model.files import folder_of, locate
 from agents.engines.base_model.hub import check_unaltered, snapshot
-from agents.engines.base_model.record import Base, Bases, DType, Scalar
+from agents.engines.base_model.record import Base, BaseModelError, Bases, DType, Scalar
 
 _KEPT_SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 
@@ -45,6 +45,25 @@ def identify_bases(
             for name in names
         )
     )
+
+
+def check_unchanged(bases: Bases) -> None:
+    """Refuse base models of a registered society whose folders have changed since.
+
+    A model of a hub is found by its commit, so it cannot change.
+
+    Raises:
+        BaseModelError: a folder is missing or has changed; the message names it.
+    """
+    for base in dict.fromkeys(bases.each):
+        if locate(base.source) is None:
+            continue
+        found = digest(base.source, base.trust_remote_code)
+        if found != base.sha256:
+            raise BaseModelError(
+                f"base_model: {base.name!r} has digest {found[:12]}, but its society was made with "
+                f"{base.sha256[:12]}; put the former base model back"
+            )
 
 
 def _read_by(name: str, wanted: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:

@@ -130,6 +130,7 @@ def _errors_named(base_model: str) -> Iterator[None]:
         raise BaseModelError(f"base_model: {base_model!r} {error}") from error
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
-        raise BaseModelError(f"base_model: cannot load {base_model!r}: {lines[0]}") from error
+        remedy = "; set trust_remote_code to true if you trust it" if "trust_remote_code" in str(error) else ""
+        raise BaseModelError(f"base_model: cannot load {base_model!r}: {lines[0]}{remedy}") from error
     finally:
         logging.set_verbosity(verbosity)

@@ -21,8 +21,10 @@ def generations_markdown(generations: Sequence[GenerationScores], society: str) 
     """
     rounds = debate_rounds(generations)
     critics = [] if rounds == 1 else ["critics alone" if rounds == 2 else f"critics alone, round {rounds}"]
-    columns = ["generation", "generators alone", "majority of generators", *critics]
-    columns += ["society", "consensus", "labels right", "agents unchanged"]
+    # The page of a Prefect artifact has room for seven short columns.
+    columns = ["gen.", "generators alone", "majority", *critics, "society", "consensus", "labels right"]
+    unchanged = any(scores.unchanged for scores in generations)
+    columns += ["agents unchanged"] * unchanged
     rows = []
     for scores in generations:
         first, last = scores.rounds[0], scores.rounds[-1]
@@ -35,7 +37,7 @@ def generations_markdown(generations: Sequence[GenerationScores], society: str) 
                 f"**{percent(scores.accuracy, scores.standard_error)}**",
                 share(scores.consensus),
                 share(scores.pseudo_label_accuracy),
-                ", ".join(escaped(name) for name in scores.unchanged) or "-",
+                *[", ".join(escaped(name) for name in scores.unchanged) or "-"] * unchanged,
             ]
         )
     problems = " or ".join(f"{number:,}" for number in sorted({scores.problems for scores in generations}))
@@ -54,9 +56,10 @@ def generations_page(generations: Sequence[GenerationScores], society: str, warn
         ValueError: as `generations_markdown`.
     """
     rows = [[str(scores.generation), *response_cells(scores)] for scores in generations]
-    responses = markdown_table(["generation", *RESPONSE_COLUMNS], rows)
+    responses = markdown_table(["gen.", *(name.removesuffix(", per agent") for name in RESPONSE_COLUMNS)], rows)
     tables = (
-        f"{generations_markdown(generations, society)}\n\nResponses without an answer or cut short, %\n\n{responses}"
+        f"{generations_markdown(generations, society)}\n\n"
+        f"Responses without an answer or cut short, %, and examples per agent\n\n{responses}"
     )
     return f"{warnings_markdown(warnings)}\n\n{tables}" if warnings else tables
 

@@ -12,7 +12,7 @@ def test_a_row_per_generation() -> None:
     second = scored(7, 2, accuracy=0.8).model_copy(update={"unchanged": ["generator-1", "critic-0"]})
     title, empty, head, ruler, *rows = generations_markdown([scored(4, 2), second], "arith").splitlines()
     assert (title, empty) == ("**arith**: accuracy on 400 held-out problems, % ± standard error", "")
-    assert head.split(" | ")[0] == "| generation" and "critics alone |" in head
+    assert head.split(" | ")[0] == "| gen." and "critics alone |" in head
     assert ruler.count("--:") == head.count("|") - 1
     assert rows == [
         "| 4 | 51.0±1.9 | 61.0±2.1 | 52.0±1.9 | **62.0±2.1** | 81.2 | 75.5 | - |",

@@ -55,7 +55,13 @@ def find_measured(measurement: Measurement) -> Found:
     runner = measurement.runner.model_copy(update={"dtype": dtype})
     config = made.model_copy(update={"seed": measurement.seed, "engine": measurement.engine, "runner": runner})
     try:
-        check_engine(config.engine, vote=config.debate.vote, base_models=config.base_models, agents=config.agents)
+        check_engine(
+            config.engine,
+            vote=config.debate.vote,
+            base_models=config.base_models,
+            agents=config.agents,
+            dtype=dtype,
+        )
     except ValueError as error:
         raise UserError(f"society {name!r}: {error}") from error
     if version is None:

@@ -36,7 +36,7 @@ def quantization(device: str) -> "BitsAndBytesConfig":
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.float32 if device == "cpu" else torch.bfloat16,
-    )  # type: ignore[no-untyped-call]
+    )
 
 
 def keep_exact(model: "PreTrainedModel") -> None:

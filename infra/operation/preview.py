@@ -15,7 +15,7 @@ import psutil
 from agents import steps
 from agents.engines import base_model
 from agents.engines.base_model import Bases
-from agents.preview.forecast import Plan, forecast
+from agents.preview.forecast import Plan, forecast, usual_problems
 from agents.preview.measure import take_sample
 from agents.preview.memory import on_gpu
 from agents.preview.records import Preview
@@ -37,10 +37,6 @@ from infra.lineage.societies import next_generation
 
 LIBRARIES = "import prefect, mlflow"
 """What every process of a job begins with; the time that it takes shows how fast and how busy the machine is."""
-
-FEWEST = 20
-"""With fewer problems, the number of examples is too uncertain. From 13 of 40 problems, twice as many as the job had
-were expected, since a critic without a self-correction keeps all its other examples (`agents.split.mix`)."""
 
 
 class Start(Record):
@@ -87,10 +83,11 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
             label="preview",
             progress=progress,
         )
+        usual = usual_problems(len(sets.train), agents=config.agents, batch_rows=config.runner.batch_rows)
         taken = take_sample(
             run,
             start.society,
-            problems=sets.train[: problems or usual_problems(config, len(sets.train))],
+            problems=sets.train[: problems or usual],
             settings=config.settings,
             iteration=start.first_generation,
         )
@@ -103,20 +100,13 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
         shares=taken.shares,
         sample=taken.sample,
         forecast=expected,
-        warnings=warnings_of(taken, expected, max_new_tokens=config.sampling.max_new_tokens, free=_free(home)),
-        notes=[*notes_of(config.engine, registry=registry), *(note for base in taken.tried for note in base.notes)],
+        warnings=warnings_of(taken, expected, plan, max_new_tokens=config.sampling.max_new_tokens, free=_free(home)),
+        notes=[
+            *notes_of(config.engine, registry=registry, asked=problems, taken=taken.sample.problems),
+            *(note for base in taken.tried for note in base.notes),
+        ],
         conversations=taken.conversations,
     )
-
-
-def usual_problems(config: Config, training: int) -> int:
-    """As many problems as fill a batch of one agent of the job with the responses of all agents, at least FEWEST.
-
-    Args:
-        config: the job.
-        training: the number of its training problems, which are all taken if they are fewer.
-    """
-    return min(training, max(FEWEST, min(config.runner.batch_rows, training) // config.agents))
 
 
 def _library_seconds() -> float:

@@ -21,9 +21,9 @@ from difflib import get_close_matches
 
 from evaluation.problems.choices import blank, choices_of, letter_of, with_choices
 from evaluation.problems.json_rows import canonical, kind
-from evaluation.problems.problem import MAX_QUESTION_CHARS, Problem, ProblemFileError
+from evaluation.problems.problem import MAX_QUESTION_CHARS, Located, Problem, ProblemFileError
 from evaluation.problems.published import DEFAULT, Fields, Form, columns, flat, form_of, names
-from evaluation.problems.repeated import Located, Repeats, without_repeats
+from evaluation.problems.repeated import Repeats, without_repeats
 from evaluation.problems.rows import file_rows
 from evaluation.problems.solutions import marked, reference
 from evaluation.problems.source import Row

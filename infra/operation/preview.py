@@ -24,7 +24,6 @@ from agents.run import Progress, Run
 from agents.society import Society
 from agents.store import Store
 from evaluation.problems.load import ProblemSets
-from evaluation.problems.problem import check_references
 from evaluation.problems.sources import load_problems
 from evaluation.record import Record
 from infra.config.bases import identify_bases
@@ -69,8 +68,7 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
     with TemporaryDirectory(prefix="maft-preview-") as folder:
         store = Store(Path(folder))
         start = _start(config, bases, store, registry=registry)
-        sets = load_problems(config.problems, config.seed, start.first_generation - 1)
-        check_references([*sets.train, *sets.evaluation], config.answers)
+        sets = load_problems(config.problems, config.seed, start.first_generation - 1, grader=config.answers)
         run = Run(
             steps=steps,
             bases=bases,

@@ -141,7 +141,7 @@ def test_a_vote_by_the_kind_of_answer() -> None:
         ({"kind": "custom", "grader": "no_such:Class"}, "no_such cannot be imported .* PYTHONPATH"),
         ({"kind": "custom", "grader": "json:Nothing"}, "the module json has no class Nothing"),
         ({"kind": "custom", "grader": "json:JSONDecoder"}, "json:JSONDecoder has no method extract and equivalent"),
-        ({"kind": "custom", "grader": "json.decoder"}, "String should match pattern"),
+        ({"kind": "custom", "grader": "json.decoder"}, "needs MODULE:CLASS, such as my_graders:Parity"),
     ],
 )
 def test_faults_of_the_settings(fields: dict[str, Any], fault: str) -> None:

@@ -53,7 +53,7 @@ def test_file_and_assignments_make_one_tree(tmp_path: Path) -> None:
             "debate.summarize=false",
         ],
         ["problems.question_field='null'", "encoder='#1: odd'"],
-        ["prompts.name=math", 'prompts.system="Be: {it}\\n"', "prompts.examples=[{question: '1?', response: '1'}]"],
+        ["prompts.name=math", 'prompts.system="Be: {{it}}\\n"', "prompts.examples=[{question: '1?', response: '1'}]"],
     ],
 )
 def test_assignments_make_the_same_config_again(given: list[str]) -> None:

@@ -52,7 +52,7 @@ def without_repeats(source: str, located: list[Located], repeats: Repeats) -> li
         if found and repeats == "refuse":
             raise ProblemFileError(
                 f"{each.where}: the same question as {found[0].where}: {each.problem.question[:80]!r}; "
-                "remove one of the two, or set duplicates to drop"
+                "remove one of the two, or set problems.duplicates to drop"
             )
         found.append(each)
     repeated = len(located) - len(alike)

@@ -3,6 +3,7 @@
 Everything is computed in a temporary folder. Nothing is written to the home, to Prefect or to MLflow.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from infra.lineage import champion
 from infra.lineage.model.save import BASE_FILES
 from infra.lineage.origin import society_of
 from infra.lineage.societies import next_generation
+from infra.operation.environment import DEFAULTS
 
 LIBRARIES = "import prefect, mlflow"
 """What every process of a job begins with; the time that it takes shows how fast and how busy the machine is."""
@@ -63,10 +65,10 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
         ProblemFileError: a reference answer does not fit `answers.kind`.
         EngineError: the engine cannot be used, or gave up.
     """
-    library_seconds = _library_seconds()
     bases = identify_bases(config, config.bases)
     with TemporaryDirectory(prefix="maft-preview-") as folder:
-        store = Store(Path(folder))
+        library_seconds = _library_seconds(folder)
+        store = Store(Path(folder) / "store")
         start = _start(config, bases, store, registry=registry)
         sets = load_problems(config.problems, config.seed, start.first_generation - 1, grader=config.answers)
         run = Run(
@@ -107,10 +109,11 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
     )
 
 
-def _library_seconds() -> float:
-    """The time to start another Python with Prefect and MLflow."""
+def _library_seconds(folder: str) -> float:
+    """The time to start another Python with Prefect and MLflow, which make folders when they are imported."""
     started = time.monotonic()
-    subprocess.run([sys.executable, "-c", LIBRARIES], check=True, stdout=subprocess.DEVNULL)
+    environment = {**DEFAULTS, **os.environ, "PREFECT_HOME": folder}
+    subprocess.run([sys.executable, "-c", LIBRARIES], check=True, stdout=subprocess.DEVNULL, env=environment)
     return time.monotonic() - started
 
 

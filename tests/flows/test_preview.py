@@ -51,8 +51,9 @@ def test_what_run_refuses_is_refused(alone: Maft, brief: list[str], tmp_path: Pa
     process = alone("preview", *brief, "--set", "answers.kind=choice", status=2)
     assert re.search(r"problems.jsonl:1: the reference answer .* does not fit answers.kind choice", process.stderr)
     assert not (tmp_path / "home").exists()
-    process = alone("preview", "--problems", "0", status=2)
-    assert "--problems" in process.stderr
+    for count in ("0", "x", "1.5", "-1"):
+        process = alone("preview", "--problems", count, status=2)
+        assert f"'--problems': '{count}', but a whole number is needed, such as 20" in process.stderr
 
 
 def test_a_registered_generation_is_previewed(maft: Maft, brief: list[str], tmp_path: Path) -> None:

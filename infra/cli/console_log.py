@@ -15,9 +15,9 @@ class BriefConsoleHandler(PrefectConsoleHandler):
     Prefect's pages have all of it.
     """
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+    def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is shown now."""
-        return super().filter(record) and not hasattr(record, "at_end")
+        return bool(super().filter(record)) and not hasattr(record, "at_end")
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as Prefect formats it, without the traceback."""

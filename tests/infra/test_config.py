@@ -29,6 +29,8 @@ def test_defaults_follow_the_paper() -> None:
     config = load_config(None, [])
     assert (config.agents, config.debate.rounds) == (3, 2)
     assert (config.sampling.temperature, config.sampling.top_p) == (1.0, 0.9)
+    assert config.in_words == "2 iterations from base"
+    assert Config(iterations=1, start_from="champion").in_words == "1 iteration from champion"
 
 
 def test_file_and_assignments_make_one_tree(tmp_path: Path) -> None:

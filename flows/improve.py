@@ -34,7 +34,7 @@ class Improvement(Record):
     flow_run_id: str
 
 
-@flow(name="improve", flow_run_name="{config.society} · {config.iterations} iterations from {config.start_from}")
+@flow(name="improve", flow_run_name="{config.society} · {config.in_words}")
 def improve(config: Config) -> Improvement:
     """Finetune a society for some iterations; every generation is measured and registered, the last may be promoted.
 

@@ -6,7 +6,6 @@ from agents.algorithm import StoredProblems
 from agents.frames import problems_frame
 from agents.store import Artifact, Store
 from evaluation.answers.grader import Grader
-from evaluation.problems.problem import check_references
 from evaluation.problems.settings import Problems, Transfer
 from evaluation.problems.sources import load_held_out, load_problems, load_transfer
 from infra.home.home import current_home
@@ -28,8 +27,7 @@ def prepare(problems: Problems, *, grader: Grader, seed: int, draw: int) -> Stor
     Raises:
         ProblemFileError: a problem cannot be read, or its reference answer is of another kind.
     """
-    sets = load_problems(problems, seed, draw)
-    check_references([*sets.train, *sets.evaluation], grader)
+    sets = load_problems(problems, seed, draw, grader=grader)
     store = Store(current_home().artifacts)
     return StoredProblems(
         train=store.put_frame(problems_frame(sets.train)),
@@ -40,8 +38,7 @@ def prepare(problems: Problems, *, grader: Grader, seed: int, draw: int) -> Stor
 @task(task_run_name="renew training problems, portion {draw}")
 def renew(problems: StoredProblems, config: Problems, *, grader: Grader, seed: int, draw: int) -> StoredProblems:
     """Another portion of training problems with the same held-out problems; no portion has held-out problems in it."""
-    new = load_problems(config, seed, draw).train
-    check_references(new, grader)
+    new = load_problems(config, seed, draw, grader=grader).train
     train = Store(current_home().artifacts).put_frame(problems_frame(new))
     return problems.model_copy(update={"train": train})
 
@@ -49,14 +46,12 @@ def renew(problems: StoredProblems, config: Problems, *, grader: Grader, seed: i
 @task(task_run_name="prepare held-out problems")
 def prepare_held_out(problems: Problems, *, grader: Grader, seed: int) -> Artifact:
     """The problems that a generation is measured on when nothing is learned."""
-    held_out = load_held_out(problems, seed)
-    check_references(held_out, grader)
+    held_out = load_held_out(problems, seed, grader=grader)
     return Store(current_home().artifacts).put_frame(problems_frame(held_out))
 
 
 @task(task_run_name="prepare problems of another kind")
 def prepare_transfer(transfer: Transfer, problems: Problems, *, grader: Grader, seed: int) -> Artifact:
     """Held-out problems of another kind than those of `problems`."""
-    elsewhere = load_transfer(transfer, problems, seed)
-    check_references(elsewhere, grader)
+    elsewhere = load_transfer(transfer, problems, seed, grader=grader)
     return Store(current_home().artifacts).put_frame(problems_frame(elsewhere))

@@ -1,21 +1,27 @@
 r"""Placeholders in the text of a prompt, such as {question}: the check of a text, and how it is filled.
 
-Only the names of NAMES between braces, without spaces, are placeholders. All other braces stay as they are, such as
-those of \boxed{}, of x^{12} and of JSON. A text is filled in one pass: braces in what is filled in stay as they are.
+    {question}            the problem
+    {agents}              the numbered responses that are summarised
+    {others}              what a critic reads of the other agents
+    {number}, {response}  one response in such a list, counted from 1
+
+A text is filled in one pass: braces in what is filled in stay as they are.
+
+Any other word alone between braces is refused, since it looks like a placeholder and would be read as it is written:
+{anwser}, {problem}. Braces that are plainly something else stay as they are: those of LaTeX (\boxed{answer},
+\frac{a}{b}, x^{n}), of JSON ({"answer": 7}), of several words or numbers ({1,2}), and double ones ({{word}}).
 """
 
 import difflib
 import re
 from dataclasses import dataclass
 
-NAMES = ("question", "agents", "others", "number", "response")
-"""question: the problem; agents: the numbered responses that are summarised; others: what a critic reads of the other
-agents; number and response: one response in such a list, counted from 1."""
-
-# A word in braces that follows a letter, a brace, ^ or _ belongs to LaTeX: \boxed{x}, \frac{a}{b}, x^{n}.
-_WORD = re.compile(r"(?<![\w}^])\{\s*(\w+)\s*\}")
+# A command with its arguments, an index or a power: \boxed{x}, \frac{a}{b}, \sqrt[3]{x}, x^{n}, a_{k}. \n is
+# no command, but a line end as a shell passes it on.
+_LATEX = re.compile(r"(?:\\(?!n\{)[A-Za-z]+\*?(?:\[[^][]*\])?|[\^_])(?:\{[^{}]*\})+")
+_WORD = re.compile(r"(?<!\{)\{\s*([^\W\d]\w*)\s*\}(?!\})")
 _SIMILAR = 0.8
-"""How similar a word must be to a placeholder to count as a misspelling, see `difflib.SequenceMatcher.ratio`."""
+"""How similar a word must be to a placeholder to be taken for a misspelling, see `difflib.SequenceMatcher.ratio`."""
 
 
 @dataclass(frozen=True)
@@ -34,29 +40,43 @@ class Placeholders:
         """Check a text.
 
         Raises:
-            ValueError: the text is blank, lacks a needed placeholder, or has a word in braces that is a placeholder of
-                another prompt or resembles one; the message says what would be right.
+            ValueError: the text is blank, lacks a needed placeholder, or has a word in braces that is none of its
+                placeholders; the message says what would be right.
         """
         if not text.strip():
             raise ValueError("a text is needed")
-        for name in self.needed:
-            if f"{{{name}}}" not in text:
-                raise ValueError(f"{{{name}}} is missing; write {{{name}}} where it belongs")
         own = (*self.needed, *self.optional)
-        for found in _WORD.finditer(text):
-            if found[0] not in {f"{{{name}}}" for name in own}:
-                self._refuse_similar(found[0], found[1].lower())
+        words = {found[0]: found[1] for found in _WORD.finditer(_without_latex(text))}
+        for braced, word in words.items():
+            if braced not in {f"{{{name}}}" for name in own}:
+                raise ValueError(f"{braced} is not filled in here; {_right(word, own)}")
+        for name in self.needed:
+            if not _mark(name).search(text):
+                raise ValueError(f"{{{name}}} is missing; write {{{name}}} where it belongs")
         return text
 
-    def _refuse_similar(self, braced: str, word: str) -> None:
-        own = (*self.needed, *self.optional)
-        for names in (own, NAMES):
-            if close := difflib.get_close_matches(word, names, n=1, cutoff=_SIMILAR):
-                listed = ", ".join(f"{{{name}}}" for name in own) or "none"
-                right = f"did you mean {{{close[0]}}}?" if close[0] in own else f"placeholders of this text: {listed}"
-                raise ValueError(f"{braced} is not filled in here; {right}")
+
+def _without_latex(text: str) -> str:
+    """The text with $ in place of LaTeX commands and their arguments, however they are nested."""
+    found = 1
+    while found:
+        text, found = _LATEX.subn("$", text)
+    return text
+
+
+def _right(word: str, own: tuple[str, ...]) -> str:
+    """What to write instead of a word in braces that is none of the text's own placeholders."""
+    if close := difflib.get_close_matches(word.lower(), own, n=1, cutoff=_SIMILAR):
+        return f"did you mean {{{close[0]}}}?"
+    listed = ", ".join(f"{{{name}}}" for name in own) or "none"
+    return f"placeholders of this text: {listed}; if the model shall read a word in braces, write {{{{{word}}}}}"
+
+
+def _mark(names: str) -> re.Pattern[str]:
+    """A placeholder of this name, or of one of several, joined by |."""
+    return re.compile(r"(?<!\{)\{(" + names + r")\}(?!\})")
 
 
 def filled(text: str, **values: str) -> str:
     """The text with `{name}` replaced by the value of that name, wherever it stands; values are not filled in turn."""
-    return re.sub(r"\{(" + "|".join(values) + r")\}", lambda found: values[found[1]], text)
+    return _mark("|".join(values)).sub(lambda found: values[found[1]], text)

@@ -40,6 +40,11 @@ HOME_BYTES = 20_000_000
 """Databases and web pages of the two servers."""
 
 
+FEWEST = 20
+"""With fewer problems, the number of examples is too uncertain. From 13 of 40 problems, twice as many as the job had
+were expected, since a critic without a self-correction keeps all its other examples (`agents.split.mix`)."""
+
+
 class Plan(Record):
     """The size of a job."""
 
@@ -77,6 +82,17 @@ class Plan(Record):
     def rows(self) -> int:
         """Prompts of all agents that are decoded at once, at most; so are those of agents without adapters."""
         return min(self.batch_rows, self.agents * max(self.training, self.held_out))
+
+
+def usual_problems(training: int, *, agents: int, batch_rows: int) -> int:
+    """As many problems as fill a batch of one agent of the job with the responses of all agents, at least FEWEST.
+
+    Args:
+        training: the number of the job's training problems, which are all taken if they are fewer.
+        agents: N.
+        batch_rows: prompts that are decoded at once, at most.
+    """
+    return min(training, max(FEWEST, min(batch_rows, training) // agents))
 
 
 def forecast(plan: Plan, sample: Sample, library_seconds: float) -> Forecast:

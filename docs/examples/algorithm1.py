@@ -33,7 +33,7 @@ from infra.config.job import Config
 def main(config: Config, folder: Path) -> list[GenerationScores]:
     """The scores of generation 0, and of generation 1, which is made from it."""
     store, settings = Store(folder), config.settings
-    sets = load_problems(config.problems, config.seed)
+    sets = load_problems(config.problems, config.seed, grader=config.answers)
     problems = StoredProblems(
         train=store.put_frame(problems_frame(sets.train)), evaluation=store.put_frame(problems_frame(sets.evaluation))
     )

@@ -1,6 +1,6 @@
 """Trains a tiny base model for the examples `tickets` and `orders`, in about a minute on two processor cores.
 
-    python docs/examples/make_base.py examples-base
+    .venv/bin/python docs/examples/make_base.py examples-base
 
 The model reads sentences like those of the examples, but none of their problems. Many of the answers that it learns
 from are wrong at random, so it knows the tasks but is often wrong, and agents improve by what they agree on. It can
@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, fro
 
 import sentences
 from sentences import Answer, Sentence
+from transformers.utils.logging import disable_progress_bar
 
 from agents.debate.prompts import Prompts
 from agents.engines.chat import Message
@@ -104,10 +105,12 @@ def make(folder: Path, tokens: int = TOKENS, seed: int = 1) -> None:
         print(f"{progress.tokens:,} of {tokens:,} tokens, loss {progress.loss:.3f}", flush=True)
 
     train(model, batches(conversations(seed), tokenizer, seed, stage.batch_tokens), stage, tell)
+    disable_progress_bar()  # Writing takes no time.
     save(model, tokenizer, folder)
+    print(f"The model is in {folder}")
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("name the folder of the model: python docs/examples/make_base.py FOLDER")
+        sys.exit("name the folder of the model: .venv/bin/python docs/examples/make_base.py FOLDER")
     make(Path(sys.argv[1]))

@@ -25,6 +25,10 @@ from evaluation.record import Record
 from evaluation.registry import Registry
 
 
+class GraderError(Exception):
+    """A user's own grader failed; the message names the class, the method and the text."""
+
+
 class Grader(Record):
     """How answers are found and compared. A subclass narrows `kind` to its name in GRADERS."""
 

@@ -84,8 +84,8 @@ def _named(row: Row, joined: str, where: str) -> Choices:
     missing = [name for name in named if name not in flat(row, name)]
     if missing:
         raise ProblemFileError(
-            f"{where}: no field {missing[0]!r}; there are: {columns(row)}. Set choices_field to the one with the "
-            "choices, or to those of the single choices, joined with +"
+            f"{where}: no field {missing[0]!r}; there are: {columns(row)}. Set problems.choices_field to the one "
+            "with the choices, or to those of the single choices, joined with +"
         )
     values = [flat(row, name)[name] for name in named]
     if all(map(blank, values)):
@@ -105,7 +105,7 @@ def _looked_for(row: Row, answer_field: str, where: str) -> Choices:
         raise ProblemFileError(
             f"{where}: {', '.join(map(repr, alike[:10]))} looks like choices, but they are in no form that is read; "
             f"there are: {columns(row)}. Give {_READ} in 'choices', or columns A, B, ..., or set "
-            "choices_field; if they are no choices, give them other names"
+            "problems.choices_field; if they are no choices, give them other names"
         )
     return NONE
 
@@ -153,7 +153,11 @@ def _is_number(value: object) -> bool:
 def _read(value: object, where: str, name: str) -> Choices:
     """The choices in the field of this name."""
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        value = {name: [item.get(name) for item in value] for name in ("text", "label")}
+        for item in value:
+            if not {"text", "label"} <= item.keys():
+                keys = ", ".join(map(repr, item)) or "no keys"
+                raise ProblemFileError(f"{where}: a choice in {name!r} has {keys}; each must have 'text' and 'label'")
+        value = {key: [item[key] for item in value] for key in ("text", "label")}
     if isinstance(value, list):
         return _plain(value, where)
     if isinstance(value, dict) and isinstance(value.get("text"), list) and isinstance(value.get("label"), list):

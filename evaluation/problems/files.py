@@ -21,9 +21,9 @@ from difflib import get_close_matches
 
 from evaluation.problems.choices import blank, choices_of, letter_of, with_choices
 from evaluation.problems.json_rows import canonical, kind
-from evaluation.problems.problem import MAX_QUESTION_CHARS, Problem, ProblemFileError
+from evaluation.problems.problem import MAX_QUESTION_CHARS, Located, Problem, ProblemFileError
 from evaluation.problems.published import DEFAULT, Fields, Form, columns, flat, form_of, names
-from evaluation.problems.repeated import Located, Repeats, without_repeats
+from evaluation.problems.repeated import Repeats, without_repeats
 from evaluation.problems.rows import file_rows
 from evaluation.problems.solutions import marked, reference
 from evaluation.problems.source import Row
@@ -126,7 +126,8 @@ def _field(row: Row, name: str, where: str, role: str) -> object:
     guess = next((str(key) for key in row if near and str(key).lower() == near[0]), None)
     nearest = f", the nearest {guess!r}" if guess else ""
     raise ProblemFileError(
-        f"{where}: no field {name!r}; there are: {columns(row)}{nearest}. Set {role}_field to the one with the {role}"
+        f"{where}: no field {name!r}; there are: {columns(row)}{nearest}. Set problems.{role}_field to the one with "
+        f"the {role}"
     )
 
 
@@ -191,6 +192,6 @@ def _refuse_missing_choices(row: Row, form: Form, question: str, answer: str, wh
     if form.choices or lettered:
         raise ProblemFileError(
             f"{where}: {form.answer!r} is {answer!r:.80}, a choice, but the row has no choices; there are: "
-            f"{columns(row)}. Set choices_field to the one with the choices; if the letter itself is the answer, "
-            f"write \\boxed{{{answer:.20}}}"
+            f"{columns(row)}. Set problems.choices_field to the one with the choices; if the letter itself is the "
+            f"answer, write \\boxed{{{answer:.20}}}"
         )

@@ -10,11 +10,12 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
+from evaluation.answers.grader import Grader
 from evaluation.problems.files import located_problems
 from evaluation.problems.generated import TooFewProblemsError, generated_problems
-from evaluation.problems.problem import Problem, ProblemFileError
+from evaluation.problems.problem import Located, Problem, ProblemFileError, check_references
 from evaluation.problems.published import Fields
-from evaluation.problems.repeated import Located, overlap, same_question
+from evaluation.problems.repeated import OverlapError, refuse_overlap, same_question
 from evaluation.problems.selection import select
 from evaluation.problems.source import GeneratedSource, ListedSource, source_of
 from evaluation.record import Record
@@ -25,12 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OverlapError", "ProblemSets", "TooFewProblemsError", "load_held_out", "load_problems", "load_transfer"]
 
-SHOWN_OVERLAPS = 10
 log = logging.getLogger("maft.problems")
-
-
-class OverlapError(ValueError):
-    """Training and evaluation problems share questions; the message lists them with file and line."""
 
 
 class ProblemSets(Record):
@@ -49,7 +45,7 @@ class _Draw(NamedTuple):
     """Number of the portion in that order, from 0."""
 
 
-def load_problems(config: "Problems", seed: int, draw: int = 0) -> ProblemSets:
+def load_problems(config: "Problems", seed: int, draw: int = 0, *, grader: Grader | None = None) -> ProblemSets:
     """The training and the held-out problems of a run.
 
     The same config, files, seed and draw give the same problems. The choice does not depend on the order of a file.
@@ -62,9 +58,12 @@ def load_problems(config: "Problems", seed: int, draw: int = 0) -> ProblemSets:
         draw: number of the portion in that order, from 0. With one seed and the same sizes, every portion has new
             problems until a file is used up; then the file starts again. No held-out problem of one portion is a
             training problem of another.
+        grader: checks the reference answers of all problems that are read, also of those that are not drawn; None: they
+            are not checked.
 
     Raises:
-        ProblemFileError: a file is faulty or has too few problems; see `read_problems`.
+        ProblemFileError: a file is faulty or has too few problems, see `read_problems`, or a reference answer does not
+            fit the grader.
         OverlapError: training and evaluation share a question.
         TooFewProblemsError: max_value is too small for so many generated problems.
     """
@@ -72,48 +71,53 @@ def load_problems(config: "Problems", seed: int, draw: int = 0) -> ProblemSets:
     if config.evaluation is None or _same_problems(config.train, config.evaluation):
         source = source_of(config.train)
         if isinstance(source, GeneratedSource):
-            return _alternate(config, config.train, source, place)
-        return _split(config, _read(config, config.train)[config.train], place)
+            return _alternate(config, config.train, source, place, grader)
+        return _split(config, _checked(_read(config, config.train)[config.train], grader), place)
     named = {"train_size": config.train, "evaluation_size": config.evaluation}
     read = _read(config, *named.values())
     train, evaluation = (
-        _generate(config, name, source, size, place)
-        if isinstance(source := source_of(name), GeneratedSource)
-        else read[name]
+        _checked(
+            _generate(config, name, source, size, place)
+            if isinstance(source := source_of(name), GeneratedSource)
+            else read[name],
+            grader,
+        )
         for size, name in named.items()
     )
     # Whole files are compared, so that the seed does not decide whether a config is refused.
     if _beyond_mending(config.train):
         # The user cannot edit it, so questions that are also held out are not trained on.
         train = _without(train, evaluation, config.train, "train", "are held out too, and are not trained on")
-    _refuse_overlap(train, evaluation)
+    refuse_overlap(train, evaluation)
     return ProblemSets(
         train=_take(train, config.train, "train_size", config, place),
         evaluation=_take(evaluation, config.evaluation, "evaluation_size", config, place),
     )
 
 
-def load_held_out(config: "Problems", seed: int) -> list[Problem]:
+def load_held_out(config: "Problems", seed: int, *, grader: Grader | None = None) -> list[Problem]:
     """The problems of `config.evaluation` alone, for a society that is only measured.
 
     Raises:
-        ProblemFileError: the file is faulty or has too few problems; see `read_problems`.
+        ProblemFileError: as for `load_problems`.
         TooFewProblemsError: max_value is too small for so many generated problems.
     """
     name = config.evaluation or config.train
     source = source_of(name)
     if isinstance(source, GeneratedSource):
-        return _alternate(config, name, source, _Draw(seed)).evaluation
-    return _take(_read(config, name)[name], name, "evaluation_size", config, _Draw(seed))
+        return _alternate(config, name, source, _Draw(seed), grader).evaluation
+    return _take(_checked(_read(config, name)[name], grader), name, "evaluation_size", config, _Draw(seed))
 
 
-def load_transfer(config: "Transfer", problems: "Problems", seed: int) -> list[Problem]:
+def load_transfer(
+    config: "Transfer", problems: "Problems", seed: int, *, grader: Grader | None = None
+) -> list[Problem]:
     """Held-out problems of another kind than the training problems of `problems`, and not among them.
 
     If a generated source is also the training source, each problem has a value above the training problems' largest.
 
     Raises:
-        ProblemFileError: a file is faulty or has too few problems; see `read_problems`.
+        ProblemFileError: as for `load_problems`.
         OverlapError: a file has a question that is trained on, or a data set has no other questions. Otherwise a data
             set's shared questions are left out.
         TooFewProblemsError: there are too few generated problems with such values.
@@ -131,8 +135,8 @@ def load_transfer(config: "Transfer", problems: "Problems", seed: int) -> list[P
             elsewhere = _without(
                 elsewhere, trained, config.source, "transfer.source", "are trained on, and are left out"
             )
-        _refuse_overlap(trained, elsewhere)
-    return _take(elsewhere, config.source, "size", config, _Draw(seed))
+        refuse_overlap(trained, elsewhere)
+    return _take(_checked(elsewhere, grader), config.source, "size", config, _Draw(seed))
 
 
 def _same_problems(a: str, b: str) -> bool:
@@ -157,6 +161,12 @@ def _read(config: "Problems | Transfer", *names: str) -> dict[str, list[Located]
         name: located_problems(name, chosen[name], fields, config.duplicates if source.mendable else "keep_first")
         for name, source in listed.items()
     }
+
+
+def _checked(located: list[Located], grader: Grader | None) -> list[Located]:
+    if grader is not None:
+        check_references(located, grader)
+    return located
 
 
 def _without(located: list[Located], others: list[Located], source: str, field: str, why: str) -> list[Located]:
@@ -223,12 +233,15 @@ def _split(config: "Problems", located: list[Located], draw: _Draw) -> ProblemSe
     )
 
 
-def _alternate(config: "Problems", name: str, source: GeneratedSource, draw: _Draw) -> ProblemSets:
+def _alternate(
+    config: "Problems", name: str, source: GeneratedSource, draw: _Draw, grader: Grader | None
+) -> ProblemSets:
     """Even problems of the stream to train on, odd ones held out, so that neither set depends on the other's size."""
     select({name: []}, config.levels, config.subjects)  # raises if they are set: generated problems have neither
     wanted = 2 * max(config.train_size, config.evaluation_size)
     end = wanted * (draw.number + 1)
     stream = generated_problems(source, end, seed=draw.seed, max_value=config.max_value)[-wanted:]
+    _checked(_located(stream, name), grader)
     return ProblemSets(
         train=stream[0::2][: config.train_size],
         evaluation=stream[1::2][: config.evaluation_size],
@@ -244,18 +257,3 @@ def _generate(config: "Problems", name: str, source: GeneratedSource, size_field
 
 def _located(generated: list[Problem], name: str) -> list[Located]:
     return [Located(problem, f"generated {name}:{number}") for number, problem in enumerate(generated, start=1)]
-
-
-def _refuse_overlap(train: list[Located], evaluation: list[Located]) -> None:
-    shared = overlap(train, evaluation)
-    if not shared:
-        return
-    listed = "\n".join(
-        f"  {ours.where} and {theirs.where}: {theirs.problem.question[:80]!r}"
-        for ours, theirs in shared[:SHOWN_OVERLAPS]
-    )
-    more = f"\n  and {len(shared) - SHOWN_OVERLAPS} more" if len(shared) > SHOWN_OVERLAPS else ""
-    raise OverlapError(
-        f"{len(shared)} questions are both in training and in evaluation; take them out of one of the two:\n"
-        f"{listed}{more}"
-    )

@@ -3,6 +3,7 @@
 import hashlib
 import unicodedata
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -46,16 +47,22 @@ class Problem(BaseModel):
         return question_id(self.question)
 
 
-def check_references(problems: Iterable[Problem], grader: Grader) -> None:
+class Located(NamedTuple):
+    """A problem and its place: FILE:LINE, FILE:item N, or SOURCE:row N for Parquet and data sets."""
+
+    problem: Problem
+    where: str
+
+
+def check_references(located: Iterable[Located], grader: Grader) -> None:
     """Refuse problems whose reference answer no response could equal.
 
     Raises:
-        ProblemFileError: the message names the first such question, its answer and the fault.
+        ProblemFileError: the message names the place of the first such problem, its question, its answer and the fault.
     """
-    for problem in problems:
-        fault = grader.fault(problem.answer)
-        if fault:
+    for problem, where in located:
+        if fault := grader.fault(problem.answer):
             raise ProblemFileError(
-                f"the reference answer {problem.answer!r:.80} of {problem.question!r:.80} does not fit "
+                f"{where}: the reference answer {problem.answer!r:.80} of {problem.question!r:.80} does not fit "
                 f"answers.kind {grader.kind}: {fault}"
             )

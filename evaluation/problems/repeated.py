@@ -2,10 +2,10 @@
 
 import logging
 import re
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from evaluation.answers.equality import equivalent
-from evaluation.problems.problem import Problem, ProblemFileError, normalized
+from evaluation.problems.problem import Located, ProblemFileError, normalized
 
 log = logging.getLogger("maft.problems")
 
@@ -17,11 +17,11 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
 _ASIDE = frozenset('.,:;?"\u201c\u201d')
 
 
-class Located(NamedTuple):
-    """A problem and its place: FILE:LINE, FILE:item N, or SOURCE:row N for Parquet and data sets."""
+SHOWN_OVERLAPS = 10
 
-    problem: Problem
-    where: str
+
+class OverlapError(ValueError):
+    """Training and evaluation problems share questions; the message lists them with file and line."""
 
 
 def same_question(question: str) -> str:
@@ -52,7 +52,7 @@ def without_repeats(source: str, located: list[Located], repeats: Repeats) -> li
         if found and repeats == "refuse":
             raise ProblemFileError(
                 f"{each.where}: the same question as {found[0].where}: {each.problem.question[:80]!r}; "
-                "remove one of the two, or set duplicates to drop"
+                "remove one of the two, or set problems.duplicates to drop"
             )
         found.append(each)
     repeated = len(located) - len(alike)
@@ -89,3 +89,23 @@ def overlap(train: list[Located], evaluation: list[Located]) -> list[tuple[Locat
     trained = {same_question(located.problem.question): located for located in train}
     keys = ((same_question(located.problem.question), located) for located in evaluation)
     return [(trained[key], located) for key, located in keys if key in trained]
+
+
+def refuse_overlap(train: list[Located], evaluation: list[Located]) -> None:
+    """Refuse problems that are in both lists.
+
+    Raises:
+        OverlapError: see there.
+    """
+    shared = overlap(train, evaluation)
+    if not shared:
+        return
+    listed = "\n".join(
+        f"  {ours.where} and {theirs.where}: {theirs.problem.question[:80]!r}"
+        for ours, theirs in shared[:SHOWN_OVERLAPS]
+    )
+    more = f"\n  and {len(shared) - SHOWN_OVERLAPS} more" if len(shared) > SHOWN_OVERLAPS else ""
+    raise OverlapError(
+        f"{len(shared)} questions are both in training and in evaluation; take them out of one of the two:\n"
+        f"{listed}{more}"
+    )

@@ -185,9 +185,9 @@ def _check(config: "Benchmark") -> None:
     from infra.config.bases import check_bases
 
     for seed in config.seeds:
-        load_problems(config.problems, seed)
+        load_problems(config.problems, seed, grader=config.answers)
         if config.transfer:
-            load_transfer(config.transfer, config.problems, seed)
+            load_transfer(config.transfer, config.problems, seed, grader=config.answers)
     config.runner.check()
     config.engine.check()
     for names in config.sets_of_bases:

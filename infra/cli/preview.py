@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from infra.config.job import Config
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"{text!r}, but a whole number is needed, such as 20")
+    return int(text)
+
+
 @app.command(rich_help_panel=JOBS)
 def preview(
     config_file: Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", show_default=False)] = None,
@@ -33,7 +39,9 @@ def preview(
     problems: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Number of training problems to debate; default: a batch of responses, at least 20 problems."
+            parser=_count,
+            metavar="N",
+            help="Number of training problems to debate; default: a batch of responses, at least 20 problems.",
         ),
     ] = None,
     home: HomeOption = Path(DEFAULT),

@@ -119,8 +119,9 @@ def _faults_of_the_core() -> tuple[type[Exception], ...]:
     from agents.engines.protocol import EngineError
     from agents.judging.embedding import EncoderError
     from agents.training.settings import TrainingError
+    from evaluation.answers.grader import GraderError
     from evaluation.problems.problem import ProblemFileError
     from evaluation.problems.sources import OverlapError, TooFewProblemsError
 
     of_problems = ProblemFileError, OverlapError, TooFewProblemsError
-    return BaseModelError, EncoderError, EngineError, TrainingError, *of_problems
+    return BaseModelError, EncoderError, EngineError, GraderError, TrainingError, *of_problems

@@ -1,6 +1,5 @@
 """Refuses a job that cannot run, before anything is started or written."""
 
-from evaluation.problems.problem import check_references
 from evaluation.problems.sources import load_problems
 from infra.config.bases import check_bases
 from infra.config.job import Config
@@ -16,8 +15,7 @@ def check_job(config: Config) -> None:
         BaseModelError: see `check_bases`.
         EngineError: the settings of the engine or the runner are wrong.
     """
-    problems = load_problems(config.problems, config.seed)
-    check_references([*problems.train, *problems.evaluation], config.answers)
+    load_problems(config.problems, config.seed, grader=config.answers)
     config.runner.check()
     config.engine.check()
     check_bases(config, config.bases)

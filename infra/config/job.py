@@ -226,6 +226,11 @@ class Config(BaseModel):
         return self.base_models or [self.base_model]
 
     @property
+    def in_words(self) -> str:
+        """The length of the job and its start, such as 2 iterations from base."""
+        return f"{self.iterations} iteration{'s' if self.iterations > 1 else ''} from {self.start_from}"
+
+    @property
     def settings(self) -> Settings:
         """The settings that Algorithm 1 reads."""
         return Settings(seed=self.seed, debate=self.debate, sampling=self.sampling, finetune=self.finetune)

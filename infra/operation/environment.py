@@ -17,7 +17,7 @@ HEARTBEAT_SECONDS = 30
 RECORD_SECONDS = 1
 """Seconds until the Prefect server has written a change of a task's state; Prefect takes whole seconds only."""
 
-_DEFAULTS = {
+DEFAULTS = {
     # Nothing reports usage data. MLflow accepts only the word `true`, not `1`.
     "DO_NOT_TRACK": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -74,7 +74,7 @@ def apply_environment(home: Home, prefect_api_url: str, mlflow_tracking_uri: str
 def client_environment(home: Home, prefect_api_url: str, mlflow_tracking_uri: str) -> dict[str, str]:
     """All variables of a process that uses Prefect and MLflow; arguments as for `apply_environment`."""
     exported = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-    return {**_DEFAULTS, **exported, **_decided(home, prefect_api_url, mlflow_tracking_uri)}
+    return {**DEFAULTS, **exported, **_decided(home, prefect_api_url, mlflow_tracking_uri)}
 
 
 def _decided(home: Home, prefect_api_url: str, mlflow_tracking_uri: str) -> dict[str, str]:
@@ -107,7 +107,7 @@ def prefect_server_environment(home: Home, port: int) -> dict[str, str]:
         or (name.startswith(_PREFECT_SERVER_KEEPS) and not name.startswith(_PREFECT_SERVER_DROPS))
     }
     return {
-        **_DEFAULTS,
+        **DEFAULTS,
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         # The default lets any web page that the user visits call the API.
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{LOOPBACK}:{port},http://localhost:{port}",
@@ -137,7 +137,7 @@ def mlflow_server_environment() -> dict[str, str]:
         if not name.startswith(("MLFLOW_", "_MLFLOW_")) or name.startswith(_MLFLOW_SERVER_KEEPS)
     }
     # Jobs (scorers that run in the server), which maft does not use, would take six more processes of 250 MB each.
-    return {**_DEFAULTS, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **kept}
+    return {**DEFAULTS, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **kept}
 
 
 def mlflow_server_stores(home: Home) -> list[str]:

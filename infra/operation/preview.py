@@ -3,6 +3,7 @@
 Everything is computed in a temporary folder. Nothing is written to the home, to Prefect or to MLflow.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import psutil
 from agents import steps
 from agents.engines import base_model
 from agents.engines.base_model import Bases
-from agents.preview.forecast import Plan, forecast
+from agents.preview.forecast import Plan, forecast, usual_problems
 from agents.preview.measure import take_sample
 from agents.preview.memory import on_gpu
 from agents.preview.records import Preview
@@ -24,7 +25,6 @@ from agents.run import Progress, Run
 from agents.society import Society
 from agents.store import Store
 from evaluation.problems.load import ProblemSets
-from evaluation.problems.problem import check_references
 from evaluation.problems.sources import load_problems
 from evaluation.record import Record
 from infra.config.bases import identify_bases
@@ -34,13 +34,10 @@ from infra.lineage import champion
 from infra.lineage.model.save import BASE_FILES
 from infra.lineage.origin import society_of
 from infra.lineage.societies import next_generation
+from infra.operation.environment import DEFAULTS
 
 LIBRARIES = "import prefect, mlflow"
 """What every process of a job begins with; the time that it takes shows how fast and how busy the machine is."""
-
-FEWEST = 20
-"""With fewer problems, the number of examples is too uncertain. From 13 of 40 problems, twice as many as the job had
-were expected, since a critic without a self-correction keeps all its other examples (`agents.split.mix`)."""
 
 
 class Start(Record):
@@ -68,13 +65,12 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
         ProblemFileError: a reference answer does not fit `answers.kind`.
         EngineError: the engine cannot be used, or gave up.
     """
-    library_seconds = _library_seconds()
     bases = identify_bases(config, config.bases)
     with TemporaryDirectory(prefix="maft-preview-") as folder:
-        store = Store(Path(folder))
+        library_seconds = _library_seconds(folder)
+        store = Store(Path(folder) / "store")
         start = _start(config, bases, store, registry=registry)
-        sets = load_problems(config.problems, config.seed, start.first_generation - 1)
-        check_references([*sets.train, *sets.evaluation], config.answers)
+        sets = load_problems(config.problems, config.seed, start.first_generation - 1, grader=config.answers)
         run = Run(
             steps=steps,
             bases=bases,
@@ -87,10 +83,11 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
             label="preview",
             progress=progress,
         )
+        usual = usual_problems(len(sets.train), agents=config.agents, batch_rows=config.runner.batch_rows)
         taken = take_sample(
             run,
             start.society,
-            problems=sets.train[: problems or usual_problems(config, len(sets.train))],
+            problems=sets.train[: problems or usual],
             settings=config.settings,
             iteration=start.first_generation,
         )
@@ -103,26 +100,20 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
         shares=taken.shares,
         sample=taken.sample,
         forecast=expected,
-        warnings=warnings_of(taken, expected, max_new_tokens=config.sampling.max_new_tokens, free=_free(home)),
-        notes=[*notes_of(config.engine, registry=registry), *(note for base in taken.tried for note in base.notes)],
+        warnings=warnings_of(taken, expected, plan, max_new_tokens=config.sampling.max_new_tokens, free=_free(home)),
+        notes=[
+            *notes_of(config.engine, registry=registry, asked=problems, taken=taken.sample.problems),
+            *(note for base in taken.tried for note in base.notes),
+        ],
         conversations=taken.conversations,
     )
 
 
-def usual_problems(config: Config, training: int) -> int:
-    """As many problems as fill a batch of one agent of the job with the responses of all agents, at least FEWEST.
-
-    Args:
-        config: the job.
-        training: the number of its training problems, which are all taken if they are fewer.
-    """
-    return min(training, max(FEWEST, min(config.runner.batch_rows, training) // config.agents))
-
-
-def _library_seconds() -> float:
-    """The time to start another Python with Prefect and MLflow."""
+def _library_seconds(folder: str) -> float:
+    """The time to start another Python with Prefect and MLflow, which make folders when they are imported."""
     started = time.monotonic()
-    subprocess.run([sys.executable, "-c", LIBRARIES], check=True, stdout=subprocess.DEVNULL)
+    environment = {**DEFAULTS, **os.environ, "PREFECT_HOME": folder}
+    subprocess.run([sys.executable, "-c", LIBRARIES], check=True, stdout=subprocess.DEVNULL, env=environment)
     return time.monotonic() - started
 
 

@@ -24,6 +24,7 @@ from evaluation.reporting.advice import benchmark_warnings
 from evaluation.reporting.benchmark_table import benchmark_markdown
 from evaluation.reporting.markdown import warnings_markdown
 from evaluation.scores import ResponseShares
+from infra.cli.console_log import AT_END
 from infra.config.benchmark import Benchmark
 from infra.config.sections import material
 from infra.home.cache import step
@@ -167,7 +168,7 @@ def compare_methods(config: Benchmark, job: JobRun, *, measured: list[MethodScor
         contents.log_artifacts(job.run_id, [values], str(Path(VALUES).parent))
     warnings = warnings_of(config, measured)
     for warning in warnings:
-        get_run_logger().warning(warning)
+        get_run_logger().warning(warning, extra=AT_END)
     table = benchmark_markdown(rows, transfer, config.society, config.seeds)
     table = f"{warnings_markdown(warnings)}\n\n{table}" if warnings else table
     runs.describe(job.run_id, table)

@@ -15,6 +15,7 @@ from evaluation.reporting.advice import generation_warnings
 from evaluation.reporting.markdown import generations_page
 from evaluation.reporting.pictures import agents_heatmap, generations_picture
 from evaluation.scores import GenerationScores
+from infra.cli.console_log import AT_END
 from infra.config.job import Config
 from infra.home.home import current_home
 from infra.lineage import contents, runs
@@ -46,11 +47,12 @@ def announce(config: Config, job: JobRun, *, start: Start, tried: list[TriedBase
 def warn(generations: list[GenerationScores], sampling: Sampling) -> list[str]:
     """Log the warnings about generations, and return them.
 
-    A job calls this as soon as a generation is measured, since it may go on for hours after that.
+    A job calls this as soon as a generation is measured, since it may go on for hours after that. Prefect's page shows
+    them at once, the terminal when the job has ended.
     """
     warnings = generation_warnings(generations, sampling.max_new_tokens)
     for warning in warnings:
-        get_run_logger().warning(warning)
+        get_run_logger().warning(warning, extra=AT_END)
     return warnings
 
 

@@ -65,8 +65,11 @@ def judge(comparison: Comparison, candidate: str, champion: str, *, same: bool) 
     """
     if not same:
         return comparison, comparison.describe(candidate, champion)
-    measured = f"{100 * comparison.candidate_accuracy:.1f} % and {100 * comparison.champion_accuracy:.1f} %"
-    text = f"nothing was learned: {candidate} has the same adapters as {champion}; they were measured at {measured}"
+    text = (
+        f"nothing was learned: {candidate} has the same adapters as {champion}, so only the sampling differs: "
+        f"{candidate} was measured at {100 * comparison.candidate_accuracy:.1f} %, "
+        f"{champion} at {100 * comparison.champion_accuracy:.1f} %"
+    )
     return comparison.model_copy(update={"verdict": "tie"}), text
 
 

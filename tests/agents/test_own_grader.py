@@ -19,7 +19,7 @@ from evaluation.answers.grader import Grader, grader_of
 from evaluation.answers.vote import tally
 from evaluation.measures.debates import score_debate
 from evaluation.problems.files import read_problems
-from evaluation.problems.problem import Problem, ProblemFileError, check_references
+from evaluation.problems.problem import Located, Problem, ProblemFileError, check_references
 from infra.config.file import load
 from infra.config.job import Config
 from tests.command import ROOT
@@ -89,7 +89,7 @@ def test_equality_is_an_equivalence_relation(grader: Grader, a: str, b: str, c: 
 )
 def test_references_that_are_not_24_are_refused(grader: Grader, reference: str, fault: str) -> None:
     with pytest.raises(ProblemFileError, match=f"Make 24 of 3 and 6.*answers.kind custom: .*{fault}"):
-        check_references([Problem(question="Make 24 of 3 and 6.", answer=reference)], grader)
+        check_references([Located(Problem(question="Make 24 of 3 and 6.", answer=reference), "a:1")], grader)
 
 
 def responses(answers: dict[tuple[int, int], str]) -> pd.DataFrame:
@@ -139,12 +139,12 @@ def test_votes_datasets_and_scores_use_it(grader: Grader) -> None:
 
 def test_the_config_and_the_puzzles_fit_each_other() -> None:
     config = load(Config, FOLDER / "own_grader.yaml", [])
-    puzzles = [each.problem for each in read_problems(str(FOLDER / "puzzles.jsonl"))]
+    puzzles = read_problems(str(FOLDER / "puzzles.jsonl"))
     assert len(puzzles) == 60
     check_references(puzzles, config.answers)
     from twenty_four import read
 
-    for puzzle in puzzles:
+    for puzzle, _ in puzzles:
         value, numbers = read(puzzle.answer)
         asked = [int(word) for word in puzzle.question.replace(",", "").rstrip(".").split()[3:] if word.isdecimal()]
         assert value == Fraction(24) and numbers == sorted(asked)

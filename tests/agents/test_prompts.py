@@ -56,13 +56,33 @@ def test_texts_of_models_and_users_are_filled_in_once() -> None:
     assert f"Problem: {question}\n\nAgent 1: {words}\nAgent 2: {words}" in asked
 
 
-LITERAL = r"\boxed{}, \boxed{answer}, \boxed{number}, \frac{a}{b}, x^{n}, {1,2}, {}, {x}, {name}, {answer}, {{}}, %s"
+LITERAL = (
+    r"\boxed{}, \boxed{answer}, \boxed{number}, \frac{\sqrt[3]{a}}{b}, x^{n}, {1,2}, {}, {{x}}, {{anwser}}, {{}}, %s"
+)
 
 
-@pytest.mark.parametrize("text", [LITERAL, '{"agents": [{"answer": "7"}]}', r"\{a, b\} \text{others}", "{ 1 }"])
+@pytest.mark.parametrize("text", [LITERAL, '{"agents": [{"answer": "7"}]}', r"\{a, b\} \text{others}", "{ 1 } {a b}"])
 def test_all_other_braces_stay_as_they_are(text: str) -> None:
-    prompts = PromptSettings(solve=f"{text} {{question}} {{question}}").texts
-    assert prompts.first("1?")["content"] == f"{text} 1? 1?"
+    prompts = PromptSettings(solve=f"{text} {{question}}{{question}}").texts
+    assert prompts.first("1?")["content"] == f"{text} 1?1?"
+
+
+@pytest.mark.parametrize("word", ["anwser", "problem", "input", "choices", "name", "x", "a_b1", "frage"])
+@pytest.mark.parametrize(
+    "around", ["Solve {question} in %s", "{question}%s", r"{question}\n%s", "Solve%s {question}, {x: %s}"]
+)
+def test_an_unknown_word_alone_in_braces_is_refused(around: str, word: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        PromptSettings(solve=around.replace("%s", f"{{{word}}}"))
+    assert f"{{{word}}} is not filled in here; placeholders of this text: {{question}}" in str(caught.value)
+    assert f"write {{{{{word}}}}}" in str(caught.value)
+
+
+def test_a_placeholder_in_double_braces_is_a_literal() -> None:
+    prompts = PromptSettings(solve="Repeat {{question}}: {question}").texts
+    assert prompts.first("1?")["content"] == "Repeat {{question}}: 1?"
+    with pytest.raises(ValidationError, match=r"\{question} is missing"):
+        PromptSettings(solve="Repeat {{question}}")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +96,7 @@ def test_all_other_braces_stay_as_they_are(text: str) -> None:
         ("summarise", "{agent}: {agents}", r"did you mean {agents}?"),
         ("summarise_json", "Problem: {question}", r"{agents} is missing"),
         ("debate", "{question}", r"{others} is missing"),
-        ("debate", "{others} {summarise} {other}", r"did you mean {others}?"),
+        ("debate", "{others} {other}", r"did you mean {others}?"),
         ("alone", "{others}", r"{others} is not filled in here; placeholders of this text: {question}"),
         ("response", "Agent {number}", r"{response} is missing"),
         ("system", "Answer {question}", r"placeholders of this text: none"),

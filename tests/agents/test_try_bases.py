@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from agents import steps
 from agents.engines import base_model
@@ -48,6 +49,14 @@ def test_different_bases_are_tried_each_once(tmp_path: Path) -> None:
         "values (linear_attention).",
         f"The agents of {hybrid} are trained one at a time: {second.why_one_at_a_time}.",
     ]
+
+
+def test_a_model_that_gives_all_tokens_the_same_chance(tmp_path: Path) -> None:
+    folder = write("llama3", tmp_path / "base")
+    weights = load_file(folder / "model.safetensors")
+    save_file({**weights, "lm_head.weight": weights["lm_head.weight"] * 0}, folder / "model.safetensors")
+    (found,) = try_bases(run(tmp_path, str(folder)), finetune=Sft(), agents=3)
+    assert (found.decoding, found.training) == ("loop", "together")
 
 
 def test_preferences_are_trained_one_at_a_time(tmp_path: Path) -> None:

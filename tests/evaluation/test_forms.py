@@ -170,7 +170,9 @@ def test_choices_in_fields_that_the_config_names(tmp_path: Path, field: str) -> 
     row: dict[str, object] = {"question": STEM, "Answers offered": words, "answer": "B"}
     row |= dict(zip(("first", "second", "third"), words, strict=True))
     assert read(tmp_path / "a.jsonl", row, choices_field=field)[0].question == f"{STEM}\n\n{CHOICES}"
-    with pytest.raises(ProblemFileError, match=r":1: no field 'other'; there are: 'question', .*Set choices_field to"):
+    with pytest.raises(
+        ProblemFileError, match=r":1: no field 'other'; there are: 'question', .*Set problems.choices_field to"
+    ):
         read(tmp_path / "a.jsonl", row, choices_field="other")
 
 
@@ -206,7 +208,14 @@ def test_choices_in_fields_that_the_config_names(tmp_path: Path, field: str) -> 
             {"answer": 0, "choices": {"text": ["x", "y"], "label": ["1", "2"]}},
             r"none of 2 choices; give a label \(1, 2\)",
         ),
-        ({"answer": "A", "choices": [{"text": "x", "label": "A"}, {"label": "B"}]}, "a choice is null"),
+        (
+            {"answer": "A", "choices": [{"text": "x", "label": "A"}, {"label": "B"}]},
+            "a choice in 'choices' has 'label'; each must",
+        ),
+        (
+            {"answer": "x", "choices": [{"value": "x", "key": "1"}, {"value": "y", "key": "2"}]},
+            "a choice in 'choices' has 'value', 'key'; each must have 'text' and 'label'",
+        ),
         ({"answer": "A", "A": "ice", "B": None, "C": "fog"}, "a choice is null"),
         ({"answer": "A", "A": "ice", "B": "fog", "D": "rain"}, "a choice in 'D', but the one before it is missing"),
         ({"answer": "A", **dict.fromkeys("ABCDEFGHIJK", "x")}, "11 choices; a problem has 2 to 10"),
@@ -278,7 +287,7 @@ def test_the_config_may_join_fields(tmp_path: Path) -> None:
     problem = read(tmp_path / "a.jsonl", row, question_field="story + ask.text", answer_field="result")[0]
     assert (problem.question, problem.answer) == ("A pack has 8 pens. How many are in 2?", "16 (pens)")
     with pytest.raises(
-        ProblemFileError, match=r":1: no field 'Story'; there are: .*, the nearest 'story'\. Set question_f"
+        ProblemFileError, match=r":1: no field 'Story'; there are: .*, the nearest 'story'\. Set problems.question_f"
     ):
         read(tmp_path / "a.jsonl", row, question_field="Story+ask.text", answer_field="result")
     # A field whose own name has a plus sign or a dot is that field.

@@ -15,7 +15,7 @@ from agents.ask import Card
 from evaluation.answers.grader import GRADERS, Grader, grader_of
 from evaluation.answers.kinds.math import MATH
 from evaluation.answers.vote import tally, unanimous
-from evaluation.problems.problem import Problem, ProblemFileError, check_references
+from evaluation.problems.problem import Located, Problem, ProblemFileError, check_references
 
 ORDER = {
     "type": "object",
@@ -141,7 +141,7 @@ def test_a_vote_by_the_kind_of_answer() -> None:
         ({"kind": "custom", "grader": "no_such:Class"}, "no_such cannot be imported .* PYTHONPATH"),
         ({"kind": "custom", "grader": "json:Nothing"}, "the module json has no class Nothing"),
         ({"kind": "custom", "grader": "json:JSONDecoder"}, "json:JSONDecoder has no method extract and equivalent"),
-        ({"kind": "custom", "grader": "json.decoder"}, "String should match pattern"),
+        ({"kind": "custom", "grader": "json.decoder"}, "needs MODULE:CLASS, such as my_graders:Parity"),
     ],
 )
 def test_faults_of_the_settings(fields: dict[str, Any], fault: str) -> None:
@@ -163,8 +163,10 @@ def test_faults_of_the_settings(fields: dict[str, Any], fault: str) -> None:
     ],
 )
 def test_references_of_another_kind_are_refused(fields: dict[str, Any], reference: str, fault: str) -> None:
-    problems = [Problem(question="How many?", answer=reference)]
-    with pytest.raises(ProblemFileError, match=f"How many.*does not fit answers.kind {fields['kind']}: {fault}"):
+    problems = [Located(Problem(question="How many?", answer=reference), "mine.jsonl:7")]
+    with pytest.raises(
+        ProblemFileError, match=f"^mine.jsonl:7: .*How many.*does not fit answers.kind {fields['kind']}: {fault}"
+    ):
         check_references(problems, grader_of(fields))
     check_references(problems, grader("text"))
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from evaluation.answers.kinds.json_form import Json
 from evaluation.answers.kinds.math import MATH
 from evaluation.problems.files import read_problems
-from evaluation.problems.problem import MAX_QUESTION_CHARS, Problem, ProblemFileError, check_references
+from evaluation.problems.problem import MAX_QUESTION_CHARS, Located, Problem, ProblemFileError, check_references
 from evaluation.problems.repeated import same_question
 from evaluation.problems.rows import READERS
 from evaluation.problems.settings import Problems
@@ -85,15 +85,15 @@ def test_answers_that_are_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize("answer", [{"item": "mug"}, ["tea"], [{"a": 1}], {}])
 def test_a_json_answer_fits_only_the_kind_json(tmp_path: Path, answer: object) -> None:
     path = write(tmp_path / "a.jsonl", json.dumps({"question": "One?", "answer": answer}))
-    problems = [located.problem for located in read_problems(path)]
-    with pytest.raises(ProblemFileError, match="math: it is JSON; set answers"):
+    problems = read_problems(path)
+    with pytest.raises(ProblemFileError, match=r"a.jsonl:1: .*math: it is JSON; set answers"):
         check_references(problems, MATH)
     check_references(problems, Json(json_schema={"type": ["object", "array"]}))
 
 
 @pytest.mark.parametrize("answer", ["[0, 1]", "[[1, 2], [3, 4]]", "{1, 2}", "[0, \\infty)", "[a, b]", "{", "["])
 def test_brackets_of_mathematics_are_no_json(answer: str) -> None:
-    check_references([Problem(question="One?", answer=answer)], MATH)
+    check_references([Located(Problem(question="One?", answer=answer), "a.jsonl:1")], MATH)
 
 
 def test_csv_with_cells_over_several_lines(tmp_path: Path) -> None:

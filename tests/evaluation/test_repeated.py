@@ -22,7 +22,7 @@ def test_repeated_questions_are_refused_unless_the_config_says_otherwise(tmp_pat
     path = write(tmp_path / "a.csv", LINES)
     with pytest.raises(
         ProblemFileError,
-        match=rf"{path}:4: the same question as {path}:2: 'one'; remove one .* or set duplicates to drop",
+        match=rf"{path}:4: the same question as {path}:2: 'one'; remove one .* or set problems.duplicates to drop",
     ):
         load_problems(Problems(train=path), seed=1)
 

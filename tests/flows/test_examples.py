@@ -48,7 +48,7 @@ def test_the_file_is_what_the_script_writes_and_fits_the_config(
     file = EXAMPLES / name / f"{name}.jsonl"
     sentences["write"](tmp_path / "again.jsonl", sentences["problems"](sentences[name.removesuffix("s")]))
     assert (tmp_path / "again.jsonl").read_bytes() == file.read_bytes()
-    problems = [located.problem for located in read_problems(str(file))]
+    problems = read_problems(str(file))
     assert len(problems) == 120
     config = load(Config, EXAMPLES / name / f"{name}.yaml", [])
     assert ROOT / config.problems.train == file

@@ -20,9 +20,10 @@ def alone(tmp_path: Path) -> Maft:
 def test_a_preview_needs_no_server_and_leaves_nothing(alone: Maft, brief: list[str], tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    maft = Maft({**alone.environment, "TMPDIR": str(temporary)}, forked=True)
+    user = tmp_path / "user"
+    maft = Maft({**alone.environment, "TMPDIR": str(temporary), "HOME": str(user)}, forked=True)
     found = Preview.model_validate(maft.json("preview", *brief, "--problems", "4"))
-    assert not (tmp_path / "home").exists() and not list(temporary.iterdir())
+    assert not (tmp_path / "home").exists() and not list(temporary.iterdir()) and not user.exists()
     assert found.sample.problems == len(found.conversations) == 4
     assert found.forecast.debates == 2 * 10 + 3 * 8, "two iterations on 10 problems, three evaluations on 8"
     assert found.forecast.sampled_tokens == round(found.sample.sampled_tokens / 4 * 44)
@@ -48,10 +49,11 @@ def test_a_society_with_its_own_prompts_and_answers(alone: Maft, brief: list[str
 
 def test_what_run_refuses_is_refused(alone: Maft, brief: list[str], tmp_path: Path) -> None:
     process = alone("preview", *brief, "--set", "answers.kind=choice", status=2)
-    assert "does not fit answers.kind choice" in process.stderr
+    assert re.search(r"problems.jsonl:1: the reference answer .* does not fit answers.kind choice", process.stderr)
     assert not (tmp_path / "home").exists()
-    process = alone("preview", "--problems", "0", status=2)
-    assert "--problems" in process.stderr
+    for count in ("0", "x", "1.5", "-1"):
+        process = alone("preview", "--problems", count, status=2)
+        assert f"'--problems': '{count}', but a whole number is needed, such as 20" in process.stderr
 
 
 def test_a_registered_generation_is_previewed(maft: Maft, brief: list[str], tmp_path: Path) -> None:
@@ -90,3 +92,17 @@ def test_the_flow_makes_an_artifact(maft: Maft, brief_folder: Path, brief_proble
     assert found.sample.problems == 3 and not any("champion" in note for note in found.notes)
     assert "time in all" in result["page"] and found.conversations[0].transcript[0].prompt in result["page"]
     assert not list((tmp_path / "artifacts").rglob("*.parquet")), "nothing is kept"
+
+
+def test_a_grader_that_fails_is_one_line(
+    alone: Maft, brief: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "boom.py").write_text(
+        "class Broken:\n    def extract(self, text): raise RuntimeError('boom')\n    def equivalent(self, a, b): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = ["--set", "answers.kind=custom", "--set", "answers.grader=boom:Broken", "--problems", "2"]
+    process = alone("preview", *brief, *own, status=2)
+    (line,) = (line for line in process.stderr.splitlines() if line.startswith("maft: "))
+    assert line.startswith("maft: grader boom:Broken raised RuntimeError: boom in extract on '")
+    assert "Traceback" not in process.stderr

@@ -29,6 +29,8 @@ def test_defaults_follow_the_paper() -> None:
     config = load_config(None, [])
     assert (config.agents, config.debate.rounds) == (3, 2)
     assert (config.sampling.temperature, config.sampling.top_p) == (1.0, 0.9)
+    assert config.in_words == "2 iterations from base"
+    assert Config(iterations=1, start_from="champion").in_words == "1 iteration from champion"
 
 
 def test_file_and_assignments_make_one_tree(tmp_path: Path) -> None:
@@ -53,7 +55,7 @@ def test_file_and_assignments_make_one_tree(tmp_path: Path) -> None:
             "debate.summarize=false",
         ],
         ["problems.question_field='null'", "encoder='#1: odd'"],
-        ["prompts.name=math", 'prompts.system="Be: {it}\\n"', "prompts.examples=[{question: '1?', response: '1'}]"],
+        ["prompts.name=math", 'prompts.system="Be: {{it}}\\n"', "prompts.examples=[{question: '1?', response: '1'}]"],
     ],
 )
 def test_assignments_make_the_same_config_again(given: list[str]) -> None:

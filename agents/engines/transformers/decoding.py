@@ -143,12 +143,17 @@ def _fault(decode: Decode, model: PreTrainedModel, rows: Rows, expected: Sequenc
     except Exception as error:  # The code of a model may raise anything; the warning shows it.
         return f"{FAILS} ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
     off = max(
-        float((torch.stack(own) - right).norm() / right.norm()) if len(own) == len(right) else float("inf")
+        relative_difference(torch.stack(own), right) if len(own) == len(right) else float("inf")
         for own, right in zip(seen, expected, strict=True)
     )
     return "" if off <= tolerance(model.dtype) else f"gives other logits than a pass without a cache (off by {off:.1g})"
 
 
+def relative_difference(found: torch.Tensor, right: torch.Tensor) -> float:
+    """The norm of the difference by that of the right tensor; 0 for equal tensors, also if all is zero."""
+    return float((found - right).norm() / right.norm().clamp(min=torch.finfo(torch.float32).tiny))
+
+
 def tolerance(dtype: torch.dtype) -> float:
     """Largest relative difference of logits that rounding explains; a token read wrongly makes far more."""
-    return 1e-4 if dtype == torch.float32 else 5e-2
+    return 1e-4 if dtype in (torch.float32, torch.float64) else 5e-2

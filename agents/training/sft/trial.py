@@ -9,6 +9,7 @@ from peft import LoraConfig
 from transformers import PreTrainedModel
 
 from agents.engines.transformers.decode_attention import NAME as DECODE
+from agents.engines.transformers.decoding import relative_difference, tolerance
 from agents.training.adapters import attach
 from agents.training.examples import Encoded
 from agents.training.sft.lora import PackingError
@@ -73,15 +74,10 @@ def _fault(model: PreTrainedModel, tuned: Any) -> str | None:
         return str(error)
     except Exception as error:  # A model may refuse packed rows in any way.
         return f"it cannot read packed rows ({type(error).__name__}: {error})"
-    off = float((together.detach() - alone).float().norm() / alone.float().norm())
-    return f"packed rows give other logits (off by {off:.1g})" if not off <= _tolerance(alone.dtype) else None
+    off = relative_difference(together.detach().float(), alone.float())
+    return f"packed rows give other logits (off by {off:.1g})" if not off <= tolerance(alone.dtype) else None
 
 
 def _random_state(device: torch.device) -> torch.Tensor:
     """The state of the generator from which a model on this device draws."""
     return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.random.get_rng_state()
-
-
-def _tolerance(dtype: torch.dtype) -> float:
-    """Largest relative difference that rounding explains; if rows see each other, the difference is far larger."""
-    return 1e-4 if dtype in (torch.float32, torch.float64) else 5e-2

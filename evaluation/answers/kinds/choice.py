@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from evaluation.answers.extract import extract_answer, marked_answer
 from evaluation.answers.grader import GRADERS, Grader
@@ -30,14 +30,15 @@ class Choice(Grader):
         "letters A to J.",
     )
 
-    @model_validator(mode="after")
-    def _different(self) -> "Choice":
+    @field_validator("labels")
+    @classmethod
+    def _different(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
         seen: dict[str, str] = {}
-        for label in self.labels:
+        for label in labels:
             other = seen.setdefault(normalized(label), label)
             if other is not label:
                 raise ValueError(f"the labels {other!r} and {label!r} are the same but for case and punctuation")
-        return self
+        return labels
 
     def extract(self, text: str) -> str | None:
         """The label that the marked answer is, or the only one that it names; else the only one in the last line."""

@@ -2,8 +2,7 @@
 
 import pytest
 
-from infra.config.job import Config
-from infra.operation.preview import usual_problems
+from agents.preview.forecast import usual_problems
 
 
 @pytest.mark.parametrize(
@@ -11,4 +10,4 @@ from infra.operation.preview import usual_problems
     [(300, 3, 66), (300, 2, 100), (40, 3, 20), (10, 3, 10), (300, 64, 20), (100, 3, 33)],
 )
 def test_a_batch_of_one_agent(training: int, agents: int, expected: int) -> None:
-    assert usual_problems(Config(agents=agents), training) == expected
+    assert usual_problems(training, agents=agents, batch_rows=200) == expected

@@ -61,7 +61,6 @@ def try_bases(run: Run, *, finetune: FinetuneSettings, agents: int) -> list[Trie
         BaseModelError: a base model cannot be loaded or decoded, or its chat template cannot hold a debate.
         TrainingError: a base model lacks a layer that `finetune.target_modules` names, or the adapters do not fit into
             memory.
-        EngineError: the engine cannot be used, or cannot speak with an adapter.
     """
     # Imported here, since it imports torch, which takes seconds and is not needed by a job served from cache.
     from agents.training.adapters import untrained_adapter
@@ -75,9 +74,23 @@ def try_bases(run: Run, *, finetune: FinetuneSettings, agents: int) -> list[Trie
         adapter = untrained_adapter(engine.model, finetune)
         own = sum(run.bases.of(other) == base for other in range(agents))
         check_training_room(adapter, 2 * own, finetune.rank, free_bytes(str(engine.model.device)))
-        if not run.engine.reads_likelihoods:
-            _speak(run, run.store.put_folder(adapter.save, rows=0).sha256, index)
     return tried
+
+
+def try_engine(run: Run, *, finetune: FinetuneSettings) -> None:
+    """Let an engine whose model is in another program speak one token with an untrained adapter, which it has to load.
+
+    Raises:
+        EngineError: it cannot; the message says what to change.
+    """
+    # Imported here, since it imports torch, which takes seconds and is not needed by a job served from cache.
+    from agents.training.adapters import untrained_adapter
+
+    model = resident(run.bases, run.runner, run.store.folders).of(0).model
+    adapter = run.store.put_folder(untrained_adapter(model, finetune).save, rows=0)
+    request = Request([{"role": "user", "content": "Hello!"}], adapter.sha256, seed=0, max_new_tokens=1)
+    with silent("") as nobody:
+        run.complete([request], Sampling(), nobody)
 
 
 def check_training_room(adapter: "Trained", learners: int, rank: int, free: int) -> None:
@@ -132,10 +145,3 @@ def tried_base(engine: "TransformersEngine", name: str, finetune: FinetuneSettin
 def _layer(weight: str) -> str:
     """The layer of an adapter's weight, such as q_proj."""
     return weight.partition(".lora_")[0].removesuffix(".base_layer").rpartition(".")[2]
-
-
-def _speak(run: Run, adapter: str, index: int) -> None:
-    """Let the engine speak one token with an adapter, which its program has to load."""
-    request = Request([{"role": "user", "content": "Hello!"}], adapter, seed=0, max_new_tokens=1, agent=index)
-    with silent("") as nobody:
-        run.complete([request], Sampling(), nobody)

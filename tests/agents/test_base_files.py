@@ -181,7 +181,7 @@ def test_weights_that_do_not_fit_into_memory_are_refused_before_they_are_loaded(
         file.truncate(8 + len(header) + size)
     for dtype, needed, remedy in (
         ("auto", "8,796.09 GB (runner.dtype float32)", "set runner.dtype to bfloat16, end other programs"),
-        ("bfloat16", "4,398.05 GB (runner.dtype bfloat16)", "end other programs"),
+        ("bfloat16", "4,398.05 GB (runner.dtype bfloat16)", "set runner.dtype to nf4, end other programs"),
     ):
         with pytest.raises(BaseModelError, match=re.escape(needed)) as error:
             base_model.load(str(folder), "cpu", dtype=dtype)

@@ -104,7 +104,7 @@ def test_a_run_started_from_its_form_completes_and_tells_its_story(
         artifact = api.post("/artifacts/filter", json=wanted).json()[0]["id"]
     page.goto(operated.page("").replace("/runs/flow-run/", f"/artifacts/artifact/{artifact}"))
     # Both tables: the accuracies, and the responses without an answer or cut short.
-    expect(page.get_by_role("columnheader", name="generation", exact=True)).to_have_count(2)
+    expect(page.get_by_role("columnheader", name="gen.", exact=True)).to_have_count(2)
     picture = page.locator("article img, .markdown-renderer img").first
     picture.wait_for()
     page.wait_for_function("picture => picture.naturalWidth > 500", arg=picture.element_handle())

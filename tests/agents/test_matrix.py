@@ -63,6 +63,7 @@ def learners() -> list[Learner]:
     return [Learner(said, seed=1), Learner(said[1:], seed=2)]
 
 
+@pytest.mark.slow
 def test_it_learns_as_plain_peft_does(engine: TransformersEngine, tmp_path: Path) -> None:
     model, tokenizer = engine.model, engine.tokenizer
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -62,18 +62,14 @@ def try_bases(run: Run, *, finetune: FinetuneSettings, agents: int) -> list[Trie
         TrainingError: a base model lacks a layer that `finetune.target_modules` names, or the adapters do not fit into
             memory.
     """
-    # Imported here, since it imports torch, which takes seconds and is not needed by a job served from cache.
-    from agents.training.adapters import untrained_adapter
-
     tried = []
     for index, base in enumerate(run.bases.each):
         if base in run.bases.each[:index]:
             continue
         engine = resident(run.bases, run.runner, run.store.folders).of(index)
-        tried.append(tried_base(engine, base.name, finetune, decodes=run.engine.reads_likelihoods))
-        adapter = untrained_adapter(engine.model, finetune)
-        own = sum(run.bases.of(other) == base for other in range(agents))
-        check_training_room(adapter, 2 * own, finetune.rank, free_bytes(str(engine.model.device)))
+        learners = 2 * sum(run.bases.of(other) == base for other in range(agents))
+        decodes = run.engine.reads_likelihoods
+        tried.append(tried_base(engine, base.name, finetune, learners=learners, decodes=decodes))
     return tried
 
 
@@ -113,13 +109,16 @@ def check_training_room(adapter: "Trained", learners: int, rank: int, free: int)
         )
 
 
-def tried_base(engine: "TransformersEngine", name: str, finetune: FinetuneSettings, *, decodes: bool) -> TriedBase:
+def tried_base(
+    engine: "TransformersEngine", name: str, finetune: FinetuneSettings, *, learners: int, decodes: bool
+) -> TriedBase:
     """Try one base model in memory, see `try_bases`.
 
     Args:
         engine: the engine on the model.
         name: the name of the base model.
         finetune: how agents will be trained.
+        learners: the number of agents that are trained on the model.
         decodes: whether this engine will sample the responses.
     """
     # Imported here, since they import torch, which takes seconds and is not needed by a job served from cache.
@@ -131,6 +130,7 @@ def tried_base(engine: "TransformersEngine", name: str, finetune: FinetuneSettin
     decoding = engine.decoding if decodes else None
     one_at_a_time = finetune.why_one_at_a_time(engine.model)
     adapter = untrained_adapter(engine.model, finetune)
+    check_training_room(adapter, learners, finetune.rank, free_bytes(str(engine.model.device)))
     return TriedBase(
         base=name,
         turn_end=turn_end(engine.tokenizer),

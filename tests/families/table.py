@@ -22,7 +22,7 @@ def row(name: str, engine: TransformersEngine) -> str:
         name: a key of FAMILIES.
         engine: the engine on a model of this family.
     """
-    family, found = FAMILIES[name], tried_base(engine, name, Sft(), decodes=True)
+    family, found = FAMILIES[name], tried_base(engine, name, Sft(), learners=2, decodes=True)
     forgone = sorted({layer.rpartition(".")[2] for layer in left_out(engine.model)})
     layers = ", ".join(f"`{layer}`" for layer in found.layers)
     cells = (

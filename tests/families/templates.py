@@ -10,8 +10,6 @@ class Template(NamedTuple):
     special: tuple[str, ...]
     """Its special tokens; the first is the tokenizer's eos_token, the last ends a turn."""
     bos: str | None = None
-    system: bool = True
-    """Whether it has a place for a system prompt."""
 
 
 def _by_role(before: str, after: str, generation: str, start: str = "") -> str:
@@ -36,26 +34,17 @@ THINKING = Template(
     ("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
 )
 """Qwen3's manner: thoughts of earlier turns are left out, and `enable_thinking: false` writes an empty thought."""
-LLAMA3 = Template(
-    _by_role(
-        "<|start_header_id|>{{ m['role'] }}<|end_header_id|>\n\n",
-        "<|eot_id|>",
-        "<|start_header_id|>assistant<|end_header_id|>\n\n",
-        start="{{ bos_token }}",
-    ),
-    ("<|end_of_text|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
-    bos="<|begin_of_text|>",
-)
-LLAMA4 = Template(
-    _by_role(
-        "<|header_start|>{{ m['role'] }}<|header_end|>\n\n",
-        "<|eot|>",
-        "<|header_start|>assistant<|header_end|>\n\n",
-        start="{{ bos_token }}",
-    ),
-    ("<|end_of_text|>", "<|begin_of_text|>", "<|header_start|>", "<|header_end|>", "<|eot|>"),
-    bos="<|begin_of_text|>",
-)
+
+
+def _llama(start: str, end: str, turn: str) -> Template:
+    """The manner of Llama 3 and 4: a header with the role, in tokens of its own."""
+    before, text = "{{ bos_token }}", f"{start}{{{{ m['role'] }}}}{end}\n\n"
+    special = ("<|end_of_text|>", "<|begin_of_text|>", start, end, turn)
+    return Template(_by_role(text, turn, f"{start}assistant{end}\n\n", before), special, bos="<|begin_of_text|>")
+
+
+LLAMA3 = _llama("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+LLAMA4 = _llama("<|header_start|>", "<|header_end|>", "<|eot|>")
 MISTRAL = Template(
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ m['content'] }}[/INST]"
     "{% elif m['role'] == 'assistant' %}"
@@ -64,7 +53,6 @@ MISTRAL = Template(
     "{% else %}{{ raise_exception('Only user and assistant roles are supported') }}{% endif %}{% endfor %}",
     ("</s>", "<s>", "[INST]", "[/INST]", "</s>"),
     bos="<s>",
-    system=False,
 )
 """The end of a turn is the tokenizer's own; an empty assistant turn is refused."""
 GEMMA = Template(
@@ -75,7 +63,6 @@ GEMMA = Template(
     "{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}",
     ("<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>"),
     bos="<bos>",
-    system=False,
 )
 PHI3 = Template(
     "{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}<|end|>\n{% endfor %}"

@@ -1,19 +1,19 @@
 """What a job's base models can do, tried before anything is sampled."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from agents.engines.base_model.room import free_bytes
-from agents.engines.chat import turn_end
+from agents.engines.chat import Message, prompt_ids, turn_end
 from agents.engines.debate_template import check_debate
 from agents.engines.protocol import Request, Sampling
 from agents.engines.transformers.resident import resident
 from agents.run import Run, silent
-from agents.training.settings import FinetuneSettings, TrainingError
+from agents.training.settings import FinetuneSettings
 from evaluation.record import Record
 
 if TYPE_CHECKING:
     from agents.engines.transformers.engine import TransformersEngine
-    from agents.training.adapters import Trained
 
 
 class TriedBase(Record):
@@ -45,10 +45,6 @@ class TriedBase(Record):
         return notes
 
 
-STATES = 4
-"""Tensors of the size of an adapter while it is trained: weights, gradients, and two moments of AdamW."""
-
-
 def try_bases(run: Run, *, finetune: FinetuneSettings, agents: int) -> list[TriedBase]:
     """Load the base models and refuse what a job would fail on later.
 
@@ -59,8 +55,8 @@ def try_bases(run: Run, *, finetune: FinetuneSettings, agents: int) -> list[Trie
 
     Raises:
         BaseModelError: a base model cannot be loaded or decoded, or its chat template cannot hold a debate.
-        TrainingError: a base model lacks a layer that `finetune.target_modules` names, or the adapters do not fit into
-            memory.
+        TrainingError: a base model lacks a layer that `finetune.target_modules` names, or the training does not fit
+            into memory.
     """
     tried = []
     for index, base in enumerate(run.bases.each):
@@ -68,8 +64,8 @@ def try_bases(run: Run, *, finetune: FinetuneSettings, agents: int) -> list[Trie
             continue
         engine = resident(run.bases, run.runner, run.store.folders).of(index)
         learners = 2 * sum(run.bases.of(other) == base for other in range(agents))
-        decodes = run.engine.reads_likelihoods
-        tried.append(tried_base(engine, base.name, finetune, learners=learners, decodes=decodes))
+        decodes, opening = run.engine.reads_likelihoods, run.prompts.opening("")
+        tried.append(tried_base(engine, base.name, finetune, opening=opening, learners=learners, decodes=decodes))
     return tried
 
 
@@ -80,37 +76,23 @@ def try_engine(run: Run, *, finetune: FinetuneSettings) -> None:
         EngineError: it cannot; the message says what to change.
     """
     # Imported here, since it imports torch, which takes seconds and is not needed by a job served from cache.
-    from agents.training.adapters import untrained_adapter
+    from agents.training.adapters import untrained, untrained_adapter
 
-    model = resident(run.bases, run.runner, run.store.folders).of(0).model
-    adapter = run.store.put_folder(untrained_adapter(model, finetune).save, rows=0)
+    with untrained(resident(run.bases, run.runner, run.store.folders).of(0).model, finetune) as tuned:
+        adapter = run.store.put_folder(untrained_adapter(tuned).save, rows=0)
     request = Request([{"role": "user", "content": "Hello!"}], adapter.sha256, seed=0, max_new_tokens=1)
     with silent("") as nobody:
         run.complete([request], Sampling(), nobody)
 
 
-def check_training_room(adapter: "Trained", learners: int, rank: int, free: int) -> None:
-    """Refuse a training whose adapters alone need more memory than there is.
-
-    Args:
-        adapter: an adapter of the base model.
-        learners: the number of agents that are trained together.
-        rank: `finetune.rank`.
-        free: free memory, in bytes.
-
-    Raises:
-        TrainingError: the message gives both numbers.
-    """
-    needed = STATES * learners * sum(weight.nbytes for weight in adapter.weights.values())
-    if needed > free:
-        raise TrainingError(
-            f"finetune.rank is {rank}: the adapters of {learners} agents take {needed / 1e9:,.2f} GB in training, but "
-            f"{free / 1e9:,.2f} GB are free; lower finetune.rank or agents, or name fewer finetune.target_modules"
-        )
-
-
-def tried_base(
-    engine: "TransformersEngine", name: str, finetune: FinetuneSettings, *, learners: int, decodes: bool
+def tried_base(  # noqa: PLR0913
+    engine: "TransformersEngine",
+    name: str,
+    finetune: FinetuneSettings,
+    *,
+    opening: Sequence[Message],
+    learners: int,
+    decodes: bool,
 ) -> TriedBase:
     """Try one base model in memory, see `try_bases`.
 
@@ -118,19 +100,24 @@ def tried_base(
         engine: the engine on the model.
         name: the name of the base model.
         finetune: how agents will be trained.
+        opening: the messages with which each conversation begins.
         learners: the number of agents that are trained on the model.
         decodes: whether this engine will sample the responses.
     """
     # Imported here, since they import torch, which takes seconds and is not needed by a job served from cache.
-    from agents.training.adapters import untrained_adapter
+    from agents.training.adapters import untrained, weights_of
     from agents.training.modules import check_modules
+    from agents.training.room import check_training_room, training_memory
 
     check_debate(engine.tokenizer, name)
     check_modules(engine.model, finetune)
     decoding = engine.decoding if decodes else None
     one_at_a_time = finetune.why_one_at_a_time(engine.model)
-    adapter = untrained_adapter(engine.model, finetune)
-    check_training_room(adapter, learners, finetune.rank, free_bytes(str(engine.model.device)))
+    with untrained(engine.model, finetune) as tuned:
+        needs, layers = training_memory(tuned, finetune), {_layer(weight) for weight in weights_of(tuned, "default")}
+    (shortest,) = prompt_ids(engine.tokenizer, [opening])
+    free = free_bytes(str(engine.model.device))
+    check_training_room(needs, finetune, learners=learners, prompt_tokens=len(shortest), free=free)
     return TriedBase(
         base=name,
         turn_end=turn_end(engine.tokenizer),
@@ -138,7 +125,7 @@ def tried_base(
         why_not_loop=decoding.reason if decoding else "",
         training="one at a time" if one_at_a_time else "together",
         why_one_at_a_time=one_at_a_time or "",
-        layers=tuple(sorted({_layer(weight) for weight in adapter.weights})),
+        layers=tuple(sorted(layers)),
     )
 
 

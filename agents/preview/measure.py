@@ -69,7 +69,7 @@ def take_sample(
         sampled_tokens=sampled,
         sampling_speed=sampled / sum(call.seconds for call in watched.calls),
         rows=min(run.runner.batch_rows, max(len(call.requests) for call in watched.calls)),
-        row_bytes=memory.row_bytes(run, max(each.prompt_tokens + each.sampled_tokens for each in said)),
+        row_bytes=memory.prompt_bytes(run, max(each.prompt_tokens + each.sampled_tokens for each in said)),
         examples={a.name: data.examples.rows for a, data in zip(society.agents, debated.datasets, strict=True)},
         load_seconds=load_seconds,
         **debated.measured,

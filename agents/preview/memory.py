@@ -6,9 +6,6 @@ from typing import Any
 from agents.engines.transformers.resident import resident
 from agents.run import Run
 
-LOGIT_BYTES = 40
-"""Bytes per entry of the vocabulary while a token is chosen: the logits, and copies of them that are sorted."""
-
 
 def process_peak_bytes() -> int:
     """The peak memory of this process.
@@ -33,11 +30,11 @@ def on_gpu(run: Run) -> bool:
     return bool(_model(run, 0).device.type == "cuda")
 
 
-def row_bytes(run: Run, longest: int) -> int:
-    """The memory of one prompt in a batch: keys and values of all its tokens, and the logits of the next token.
+def prompt_bytes(run: Run, longest: int) -> int:
+    """The memory of one prompt in a batch of agent 0's base model.
 
     Args:
-        run: the base models; the memory is that of agent 0's.
+        run: the base models and the engine.
         longest: tokens of the longest prompt and its response together.
 
     Returns:
@@ -45,12 +42,9 @@ def row_bytes(run: Run, longest: int) -> int:
     """
     if not run.engine.reads_likelihoods:
         return 0
-    model = _model(run, 0)
-    shape = model.config.get_text_config()
-    heads = getattr(shape, "num_key_value_heads", None) or shape.num_attention_heads
-    width = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
-    cached = 2 * shape.num_hidden_layers * heads * width * model.dtype.itemsize * longest
-    return int(cached + LOGIT_BYTES * shape.vocab_size)
+    from agents.engines.transformers.room import row_bytes
+
+    return row_bytes(_model(run, 0), longest)
 
 
 def _model(run: Run, index: int) -> Any:

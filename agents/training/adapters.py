@@ -1,7 +1,8 @@
 """LoRA adapters before and after training: what to learn, the trained weights, and PEFT folders on disk."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -119,22 +120,28 @@ def attach(onto: PreTrainedModel | PeftModel, name: str, config: LoraConfig) -> 
     return tuned
 
 
-def untrained_adapter(model: PreTrainedModel, settings: FinetuneSettings) -> Trained:
-    """A new adapter of the model, before any training; the model stays unchanged."""
+@contextmanager
+def untrained(model: PreTrainedModel, settings: FinetuneSettings) -> Iterator[PeftModel]:
+    """The model with a new adapter; the model is unchanged when the context ends."""
     tuned = add_adapter(model, "default", Learner([], seed=0), settings)
     try:
-        return Trained(
-            examples=0,
-            skipped=0,
-            tokens=0,
-            first_loss=None,
-            last_loss=None,
-            weights=weights_of(tuned, "default"),
-            config=cast(LoraConfig, tuned.peft_config["default"]),
-        )
+        yield tuned
     finally:
         tuned.unload()
         model.eval().requires_grad_(False)
+
+
+def untrained_adapter(tuned: PeftModel) -> Trained:
+    """The adapter of an `untrained` model, as if it had been trained with no example."""
+    return Trained(
+        examples=0,
+        skipped=0,
+        tokens=0,
+        first_loss=None,
+        last_loss=None,
+        weights=weights_of(tuned, "default"),
+        config=cast(LoraConfig, tuned.peft_config["default"]),
+    )
 
 
 def go_on(tuned: PeftModel, name: str, learner: Learner) -> None:

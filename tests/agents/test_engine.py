@@ -9,8 +9,9 @@ from peft import PeftModel
 
 from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
-from agents.engines.protocol import Completion, Request, Sampling
+from agents.engines.protocol import Completion, EngineError, Request, Sampling
 from agents.engines.transformers.engine import TransformersEngine, speaking_as
+from agents.engines.transformers.room import SHARE, row_bytes
 from agents.engines.transformers.sampler import choose, uniforms
 from tests.agents.engine_samples import GREEDY, questions, quiet, requests, save_adapters
 
@@ -93,6 +94,26 @@ def test_a_prompt_beyond_the_context_is_answered_by_nothing(engine: Transformers
     assert nothing == Completion("", nothing.prompt_tokens, 0, False)
     assert nothing.prompt_tokens > engine.context
     assert something.text
+
+
+def test_a_batch_takes_no_more_prompts_than_fit_into_the_free_memory(
+    engine: TransformersEngine, adapters: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = requests(20)
+    expected = engine.complete(asked, GREEDY, quiet)
+    row = row_bytes(engine.model, max(each.prompt_tokens for each in expected) + asked[0].max_new_tokens)
+    crowded = TransformersEngine(engine.model, engine.tokenizer, adapters, batch_rows=16)
+    monkeypatch.setattr("agents.engines.transformers.room.free_bytes", lambda device: round(7.5 * row / SHARE))
+    heard: list[int] = []
+    with caplog.at_level(logging.WARNING, "maft.engines"):
+        assert crowded.complete(asked, GREEDY, lambda done, total: heard.append(done)) == expected
+    assert [record.getMessage() for record in caplog.records] == [
+        "16 prompts at once do not fit into the free memory; going on with 7"
+    ]
+    assert heard == [7, 14, 20]
+    monkeypatch.setattr("agents.engines.transformers.room.free_bytes", lambda device: row // 2)
+    with pytest.raises(EngineError, match=r"no memory for one prompt: .* GB; lower sampling.max_new_tokens"):
+        crowded.complete(asked, GREEDY, quiet)
 
 
 def test_out_of_memory_halves_the_batch_and_says_so(adapters: Path, caplog: pytest.LogCaptureFixture) -> None:

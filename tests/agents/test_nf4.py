@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.engines.chat import prompt_ids
 from agents.engines.protocol import Request
@@ -89,5 +90,5 @@ def test_it_learns_as_the_plain_model_and_speaks_with_what_it_learned(
 
 
 def test_its_agents_are_trained_one_at_a_time(four_bits: TransformersEngine) -> None:
-    found = tried_base(four_bits, "base", SETTINGS, learners=2, decodes=True)
+    found = tried_base(four_bits, "base", SETTINGS, opening=DEFAULT.opening(""), learners=2, decodes=True)
     assert (found.decoding, found.training, found.layers) == ("loop", "one at a time", LINEAR)

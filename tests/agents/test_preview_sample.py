@@ -10,6 +10,7 @@ from agents import steps
 from agents.algorithm import hold_debate
 from agents.engines.base_model import identify_bases
 from agents.engines.transformers import TransformersSettings
+from agents.engines.transformers.room import LOGIT_BYTES
 from agents.frames import problems_frame, read_responses
 from agents.preview import memory
 from agents.preview.measure import Taken, take_sample
@@ -128,7 +129,7 @@ def test_agents_of_different_bases_read_different_prompts(run: Run, config: Conf
 
 def test_the_memory_of_a_row_is_that_of_its_cache_and_logits(run: Run) -> None:
     """One layer, two key heads, 16 numbers of 4 bytes, keys and values: 256 bytes a token; a vocabulary of 512."""
-    assert memory.row_bytes(run, 100) == 100 * 256 + 512 * memory.LOGIT_BYTES
+    assert memory.prompt_bytes(run, 100) == 100 * 256 + 512 * LOGIT_BYTES
 
 
 def test_a_training_is_timed_between_its_first_and_its_last_report(run: Run) -> None:

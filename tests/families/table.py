@@ -4,6 +4,7 @@ import re
 import tempfile
 from pathlib import Path
 
+from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.engines.transformers.engine import TransformersEngine
 from agents.training.layers import left_out
@@ -22,7 +23,8 @@ def row(name: str, engine: TransformersEngine) -> str:
         name: a key of FAMILIES.
         engine: the engine on a model of this family.
     """
-    family, found = FAMILIES[name], tried_base(engine, name, Sft(), learners=2, decodes=True)
+    opening = DEFAULT.opening("")
+    family, found = FAMILIES[name], tried_base(engine, name, Sft(), opening=opening, learners=2, decodes=True)
     forgone = sorted({layer.rpartition(".")[2] for layer in left_out(engine.model)})
     layers = ", ".join(f"`{layer}`" for layer in found.layers)
     cells = (

@@ -26,9 +26,6 @@ TRIAL = ((5, 4), (11, 7))
 """The rows of the trial: tokens of the prompt, and tokens after it. They differ, so one is padded and ends early."""
 
 
-FAILS = "fails"
-
-
 class Decode(Protocol):
     """Decodes a batch of prompts."""
 
@@ -82,16 +79,17 @@ def decoding_of(model: PreTrainedModel) -> Decoding:
         why = _fault(by_loop.decode, model, rows, expected)
     if not why:
         return Decoding(by_loop.decode, "loop", "")
-    reason = _state(model) or f"our loop {why}"
+    reason = _state(model) or f"our loop {why.text}"
     name, decode = "generate", by_generate.decode
     fault = _fault(decode, model, rows, expected)
     if fault:
         # In some models, padding reaches the state; without padding, only rounding is left.
         name, decode = "generate, prompts of one length at a time", by_generate.decode_unpadded
         fault = _fault(decode, model, rows, expected)
-    if fault.startswith(FAILS):
+    if fault and fault.fails:
         raise BaseModelError(
-            f"base_model: {type(model).__name__} cannot be decoded: transformers' generate {fault}; use another model"
+            f"base_model: {type(model).__name__} cannot be decoded: transformers' generate {fault.text}; "
+            "use another model"
         )
     log.warning("%s is decoded by transformers' %s: %s", type(model).__name__, name, reason)
     return Decoding(decode, name, reason)
@@ -121,8 +119,17 @@ def _trial_rows(model: Any) -> tuple[Rows, list[torch.Tensor]]:
     return rows, expected
 
 
-def _fault(decode: Decode, model: PreTrainedModel, rows: Rows, expected: Sequence[torch.Tensor]) -> str:
-    """Why this way of decoding is not exact for the model; empty if it is."""
+@dataclass(frozen=True)
+class _Fault:
+    """Why a way of decoding is not exact for a model."""
+
+    text: str
+    fails: bool
+    """Whether it raises an error, so that it gives nothing at all."""
+
+
+def _fault(decode: Decode, model: PreTrainedModel, rows: Rows, expected: Sequence[torch.Tensor]) -> _Fault | None:
+    """Try a way of decoding; None if it is exact for the model."""
     seen: list[list[torch.Tensor]] = [[] for _ in rows]
 
     def follow(logits: torch.Tensor, of_rows: torch.Tensor, step: int) -> torch.Tensor:
@@ -141,12 +148,14 @@ def _fault(decode: Decode, model: PreTrainedModel, rows: Rows, expected: Sequenc
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # The code of a model may raise anything; the warning shows it.
-        return f"{FAILS} ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        return _Fault(f"fails ({type(error).__name__}: {' '.join(str(error).split())[:200]})", fails=True)
     off = max(
         relative_difference(torch.stack(own), right) if len(own) == len(right) else float("inf")
         for own, right in zip(seen, expected, strict=True)
     )
-    return "" if off <= tolerance(model.dtype) else f"gives other logits than a pass without a cache (off by {off:.1g})"
+    if off <= tolerance(model.dtype):
+        return None
+    return _Fault(f"gives other logits than a pass without a cache (off by {off:.1g})", fails=False)
 
 
 def relative_difference(found: torch.Tensor, right: torch.Tensor) -> float:

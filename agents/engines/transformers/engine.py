@@ -17,9 +17,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agents.engines.base_model.nf4 import is_quantized
 from agents.engines.chat import prompt_ids, turn_end_ids
-from agents.engines.protocol import Completion, OnProgress, Request, Sampling
+from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
 from agents.engines.response_text import response_texts
 from agents.engines.transformers.decoding import Decode, Decoding, decoding_of
+from agents.engines.transformers.room import row_bytes, rows_that_fit
 from agents.engines.transformers.sampler import choose, uniforms
 
 log = logging.getLogger("maft.engines")
@@ -73,6 +74,7 @@ class TransformersEngine:
                 start = 0
                 while start < len(places):
                     batch = places[start : start + self.batch_rows]
+                    batch = batch[: self._room([prompts[p] for p in batch], [requests[p] for p in batch])]
                     rows = self._fitting(decode, [prompts[p] for p in batch], [requests[p] for p in batch], sampling)
                     for place, row in zip(batch, rows, strict=False):
                         completions[place] = row
@@ -80,6 +82,26 @@ class TransformersEngine:
                     done += len(rows)
                     on_progress(done, len(requests))
         return [completion for completion in completions if completion is not None]
+
+    def _room(self, prompts: list[list[int]], requests: list[Request]) -> int:
+        """How many of the first prompts of a batch fit into the free memory, if that is known; lowers `batch_rows`.
+
+        Raises:
+            EngineError: a single prompt does not fit.
+        """
+        longest = max(len(prompt) + request.max_new_tokens for prompt, request in zip(prompts, requests, strict=True))
+        longest = min(longest, self.context)
+        most = rows_that_fit(self.model, longest)
+        if most is None or most >= len(prompts):
+            return len(prompts)
+        if most == 0:
+            raise EngineError(
+                f"there is no memory for one prompt: {longest:,} tokens take "
+                f"{row_bytes(self.model, longest) / 1e9:,.2f} GB; lower sampling.max_new_tokens, or end other programs"
+            )
+        log.warning("%d prompts at once do not fit into the free memory; going on with %d", len(prompts), most)
+        self.batch_rows = most
+        return most
 
     def _fitting(
         self, decode: Decode, prompts: list[list[int]], requests: list[Request], sampling: Sampling

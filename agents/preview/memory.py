@@ -1,7 +1,6 @@
 """Memory that this process and its GPU have taken, and what a prompt in a batch takes."""
 
 from pathlib import Path
-from typing import Any
 
 from agents.engines.transformers.resident import resident
 from agents.run import Run
@@ -27,7 +26,7 @@ def peak_bytes(run: Run) -> int:
 
 def on_gpu(run: Run) -> bool:
     """Whether the base models of this process are on a GPU."""
-    return bool(_model(run, 0).device.type == "cuda")
+    return resident(run.bases, run.runner, run.store.folders).of(0).model.device.type == "cuda"
 
 
 def prompt_bytes(run: Run, longest: int) -> int:
@@ -42,10 +41,4 @@ def prompt_bytes(run: Run, longest: int) -> int:
     """
     if not run.engine.reads_likelihoods:
         return 0
-    from agents.engines.transformers.room import row_bytes
-
-    return row_bytes(_model(run, 0), longest)
-
-
-def _model(run: Run, index: int) -> Any:
-    return resident(run.bases, run.runner, run.store.folders).of(index).model
+    return resident(run.bases, run.runner, run.store.folders).of(0).memory.of(longest)

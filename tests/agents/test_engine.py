@@ -11,7 +11,7 @@ from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.engines.protocol import Completion, EngineError, Request, Sampling
 from agents.engines.transformers.engine import TransformersEngine, speaking_as
-from agents.engines.transformers.room import SHARE, row_bytes
+from agents.engines.transformers.room import SHARE
 from agents.engines.transformers.sampler import choose, uniforms
 from tests.agents.engine_samples import GREEDY, questions, quiet, requests, save_adapters
 
@@ -101,7 +101,7 @@ def test_a_batch_takes_no_more_prompts_than_fit_into_the_free_memory(
 ) -> None:
     asked = requests(20)
     expected = engine.complete(asked, GREEDY, quiet)
-    row = row_bytes(engine.model, max(each.prompt_tokens for each in expected) + asked[0].max_new_tokens)
+    row = engine.memory.of(max(each.prompt_tokens for each in expected) + asked[0].max_new_tokens)
     crowded = TransformersEngine(engine.model, engine.tokenizer, adapters, batch_rows=16)
     monkeypatch.setattr("agents.engines.transformers.room.free_bytes", lambda device: round(7.5 * row / SHARE))
     heard: list[int] = []

@@ -20,7 +20,7 @@ from agents.engines.chat import prompt_ids, turn_end_ids
 from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
 from agents.engines.response_text import response_texts
 from agents.engines.transformers.decoding import Decode, Decoding, decoding_of
-from agents.engines.transformers.room import row_bytes, rows_that_fit
+from agents.engines.transformers.room import PromptMemory, prompt_memory
 from agents.engines.transformers.sampler import choose, uniforms
 
 log = logging.getLogger("maft.engines")
@@ -54,6 +54,11 @@ class TransformersEngine:
     def decoding(self) -> Decoding:
         """The way in which the model is decoded; a short trial decides it, see `decoding_of`."""
         return decoding_of(self.model)
+
+    @functools.cached_property
+    def memory(self) -> PromptMemory:
+        """The memory that a prompt takes while it is decoded."""
+        return prompt_memory(self.model)
 
     def of(self, index: int) -> "TransformersEngine":
         """This engine: all agents share its base. `MixedEngine.of` picks the engine of an agent's base."""
@@ -91,13 +96,13 @@ class TransformersEngine:
         """
         longest = max(len(prompt) + request.max_new_tokens for prompt, request in zip(prompts, requests, strict=True))
         longest = min(longest, self.context)
-        most = rows_that_fit(self.model, longest)
+        most = self.memory.rows_that_fit(longest, self.model.device.type)
         if most is None or most >= len(prompts):
             return len(prompts)
         if most == 0:
             raise EngineError(
                 f"there is no memory for one prompt: {longest:,} tokens take "
-                f"{row_bytes(self.model, longest) / 1e9:,.2f} GB; lower sampling.max_new_tokens, or end other programs"
+                f"{self.memory.of(longest) / 1e9:,.2f} GB; lower sampling.max_new_tokens, or end other programs"
             )
         log.warning("%d prompts at once do not fit into the free memory; going on with %d", len(prompts), most)
         self.batch_rows = most

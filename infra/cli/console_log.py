@@ -13,7 +13,7 @@ FAILURES = "Finished in state Failed", "Encountered exception during execution"
 
 
 class BriefConsoleHandler(PrefectConsoleHandler):
-    """Prefect's handler without what `maft` prints itself: the error that ends a run, and lines that are shown at the end.
+    """Prefect's handler without what `maft` prints itself: the error that ends a run, and lines that belong at the end.
 
     Prefect's pages have all of it.
     """

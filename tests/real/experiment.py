@@ -16,8 +16,8 @@ from tests.real.questions import write_questions
 
 SETTINGS = (
     "society=real",
-    "problems.train_size=100",
-    "problems.evaluation_size=100",
+    "problems.train_size=80",
+    "problems.evaluation_size=60",
     "sampling.max_new_tokens=64",
     "sampling.max_summary_tokens=64",
     "sampling.temperature=0.7",

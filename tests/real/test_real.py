@@ -2,10 +2,12 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 import torch
 
@@ -23,6 +25,7 @@ from tests.real.questions import write_questions
 
 pytestmark = pytest.mark.skipif(VARIABLE not in os.environ, reason="it takes long; see `make test-real`")
 
+QUESTION = "What is 3 * 4?"
 JOB = (
     "society=real", "iterations=1", "agents=2", "problems.train_size=24", "problems.evaluation_size=12",
     "sampling.max_new_tokens=48", "sampling.max_summary_tokens=48", "sampling.temperature=0.7",
@@ -68,7 +71,7 @@ def maft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Maft]:
     maft("down")
 
 
-def test_a_job_is_killed_resumed_and_answers(maft: Maft, tmp_path: Path) -> None:
+def test_a_job_is_killed_resumed_asked_and_served(maft: Maft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     questions = write_questions(tmp_path / "products.jsonl")
     options = [f"--set={each}" for each in (*JOB, f"base_model={MODEL}", f"problems.train={questions}")]
     process = maft.start("run", *options)
@@ -84,5 +87,10 @@ def test_a_job_is_killed_resumed_and_answers(maft: Maft, tmp_path: Path) -> None
     assert report["cached"] >= 4, "what was done before the kill is not done again"
     before, after = report["generations"]
     assert before["sampled_tokens"] > 0 and sum(after["dataset_sizes"].values()) > 0
-    asked = maft.json("ask", "What is 3 * 4?", "--society", "real", "--version", "candidate")
+    asked = maft.json("ask", QUESTION, "--society", "real", "--version", "1")
     assert {turn["agent"] for turn in asked["transcript"]} >= {"generator-0", "critic-1"}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", report["mlflow"]["tracking_uri"])
+    # Loading a model puts its copy of the code on the path and leaves it there.
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (row,) = mlflow.pyfunc.load_model("models:/real/1").predict([QUESTION]).to_dict("records")
+    assert row == {field: asked[field] for field in row}

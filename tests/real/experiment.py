@@ -16,6 +16,7 @@ from tests.real.questions import write_questions
 
 SETTINGS = (
     "society=real",
+    "runner.dtype=bfloat16",
     "problems.train_size=80",
     "problems.evaluation_size=60",
     "sampling.max_new_tokens=64",

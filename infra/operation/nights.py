@@ -29,6 +29,9 @@ LATE = timedelta(minutes=15)
 DISK = "maft.home_bytes"
 """The tag of a job's run in MLflow with the size of the home folder at the end of the night."""
 
+NOTHING_LEARNED = "nothing was learned"
+"""The start of the verdict on a generation with the adapters of the champion."""
+
 _OUTCOMES = {"gain": "better", "tie": "no better", "loss": "worse"}
 _ENDS = {"FAILED": "failed", "CRASHED": "killed", "CANCELLED": "cancelled", "CANCELLING": "cancelled"}
 _PAGE = 200
@@ -58,6 +61,7 @@ class Night:
     """The time when it was due."""
     outcome: str
     why: str
+    """What went wrong, if anything did."""
     flow_run_id: str | None = None
     made: Made | None = None
     seconds: float | None = None
@@ -167,15 +171,15 @@ def _night(run: dict[str, Any], made: Made | None, skipped: str | None) -> Night
     elif state in _ENDS:
         outcome, notes = _ENDS[state], [*notes, message]
     elif made and made.verdict:
-        outcome, notes = _OUTCOMES[made.verdict], [made.text.partition(":")[0], *notes]
+        outcome = NOTHING_LEARNED if made.text.startswith(NOTHING_LEARNED) else _OUTCOMES[made.verdict]
     elif begun is None:
-        outcome, notes = "waits", ["no worker is up" if run["state_name"] == "Late" else message]
+        outcome, notes = "waits", ["no worker begins it" if run["state_name"] == "Late" else message]
     else:
-        outcome = "at work"
+        outcome, notes = "at work", []
     return Night(
         at=at,
         outcome=outcome,
-        why="; ".join(note for note in notes if note),
+        why="; ".join(note.removesuffix(".") for note in notes if note),
         flow_run_id=run["id"],
         made=made,
         seconds=run["estimated_run_time"] if begun else None,

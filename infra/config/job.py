@@ -76,8 +76,8 @@ class Promotion(BaseModel):
         default=30,
         ge=1,
         title="Generations to keep",
-        description="After a night, the files of all but the newest generations are deleted, as many as this are kept; "
-        "their records stay. The champion, the one before it, and versions with an alias are always kept. None: all.",
+        description="How many generations keep their files; a night deletes those of older ones, but no records. The "
+        "champion, the one before it, and versions with an alias always keep theirs. None: all do.",
     )
 
 

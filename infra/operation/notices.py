@@ -42,6 +42,10 @@ FAILURE, SKIPPED, LATE_NIGHT, SOCIETY = (
 NAMES = {FAILURE, SKIPPED, LATE_NIGHT, SOCIETY}
 
 
+HAPPENED = '{{ event.event.split(".")[-1] | lower }}'
+"""A template: the last word of the event's name, such as failed or promoted."""
+
+
 @dataclass(frozen=True)
 class Channels:
     """Who is told: the id of the webhook's block, if there is one, and the ids of notification blocks."""
@@ -79,6 +83,10 @@ def notices(channels: Channels, ui_url: str, late: timedelta = LATE) -> "list[Au
         ui_url: address of the Prefect UI, for the link to the run.
         late: the time after which a night that does not begin is told of.
     """
+    return [*_about_runs(channels, ui_url, late), _about_societies(channels, ui_url)]
+
+
+def _about_runs(channels: Channels, ui_url: str, late: timedelta) -> "list[AutomationCore]":
     from prefect.events.schemas.automations import AutomationCore, CompoundTrigger, EventTrigger, Posture
 
     def tell(what: str, text: str) -> list[Any]:
@@ -88,7 +96,6 @@ def notices(channels: Channels, ui_url: str, late: timedelta = LATE) -> "list[Au
         return _actions(channels, payload, "maft: {{ flow_run.name }}: " + what, f"{text}\n{page}")
 
     page = ui_url + "/runs/flow-run/{{ flow_run.id }}"
-    happened = '{{ event.event.split(".")[-1] | lower }}'
     message = '{{ flow_run.state.message or "" }}'
     failed = [
         ({"prefect.flow-run.Failed", "prefect.flow-run.TimedOut"}, {}),
@@ -103,7 +110,7 @@ def notices(channels: Channels, ui_url: str, late: timedelta = LATE) -> "list[Au
                 triggers=[_of_run(events, OURS, **labels) for events, labels in failed],
                 within=None,
             ),
-            actions=tell(happened, message),
+            actions=tell(HAPPENED, message),
         ),
         AutomationCore(
             name=SKIPPED,
@@ -126,25 +133,30 @@ def notices(channels: Channels, ui_url: str, late: timedelta = LATE) -> "list[Au
             ),
             actions=tell("late", "It is due, but no worker begins it; `maft up` starts one."),
         ),
-        AutomationCore(
-            name=SOCIETY,
-            description="The champion of a society moved, or a night made it worse.",
-            trigger=EventTrigger(
-                posture=Posture.Reactive,
-                match={"prefect.resource.id": "maft.society.*"},
-                expect={"maft.promoted", "maft.regressed"},
-            ),
-            actions=_actions(
-                channels,
-                '{"what": {{ event.event.split(".")[-1] | tojson }}, '
-                '"society": {{ event.resource.id.split(".")[-1] | tojson }}, '
-                '"generation": {{ event.payload.generation | tojson }}, '
-                '"version": {{ event.payload.version | tojson }}, "text": {{ event.payload.text | tojson }}}',
-                'maft: {{ event.resource.id.split(".")[-1] }}: ' + happened,
-                "{{ event.payload.text }}\n" + ui_url + "/artifacts",
-            ),
-        ),
     ]
+
+
+def _about_societies(channels: Channels, ui_url: str) -> "AutomationCore":
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+    return AutomationCore(
+        name=SOCIETY,
+        description="The champion of a society moved, or a night made it worse.",
+        trigger=EventTrigger(
+            posture=Posture.Reactive,
+            match={"prefect.resource.id": "maft.society.*"},
+            expect={"maft.promoted", "maft.regressed"},
+        ),
+        actions=_actions(
+            channels,
+            '{"what": {{ event.event.split(".")[-1] | tojson }}, '
+            '"society": {{ event.resource.id.split(".")[-1] | tojson }}, '
+            '"generation": {{ event.payload.generation | tojson }}, '
+            '"version": {{ event.payload.version | tojson }}, "text": {{ event.payload.text | tojson }}}',
+            'maft: {{ event.resource.id.split(".")[-1] }}: ' + HAPPENED,
+            "{{ event.payload.text }}\n" + ui_url + "/artifacts",
+        ),
+    )
 
 
 def _of_run(events: set[str], related: dict[str, str], **labels: Any) -> "TriggerTypes":

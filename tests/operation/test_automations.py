@@ -132,13 +132,18 @@ def test_blocks_named_maft_tell_by_chat_and_by_mail(
     make_block(operated, "maft-apprise", {"url": address})
     assert "deploying" in operated.operate()
     shorter = """if True:
+        import os
         from datetime import timedelta
+        from uuid import UUID
         from infra.operation import automations, notices
+        from infra.operation.prefect_api import connect
         from prefect.client.orchestration import get_client
+        url = os.environ["PREFECT_API_URL"]
+        with connect(url) as api:
+            channels = notices.Channels(None, [UUID(block) for block in notices.notification_blocks(api)])
         with get_client(sync_client=True) as client:
-            (there,) = client.read_automations_by_name(notices.LATE_NIGHT)
-            there.trigger.within = timedelta(seconds=10)
-            automations.put(client, there)
+            for notice in notices.notices(channels, url.removesuffix("/api"), timedelta(seconds=10)):
+                automations.put(client, notice)
     """
     operated.python("-c", shorter, client=True)
 

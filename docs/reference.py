@@ -36,7 +36,10 @@ VARIABLES = {
         "Modules, separated by commas, that add entries to the registries; imported first.",
     ),
     "MAFT_TIMEZONE": ("UTC", "Time zone of the nightly schedule, such as Europe/Paris."),
-    "MAFT_WEBHOOK_URL": ("none", "URL that gets JSON after a failed run, promotion or regression. It is kept secret."),
+    "MAFT_WEBHOOK_URL": (
+        "none",
+        "URL that gets JSON when something happens (manual, Being told). It is secret.",
+    ),
     "MAFT_PREFECT_PORT": ("4200, or the next free one", "Port of the Prefect server."),
     "MAFT_MLFLOW_PORT": ("5000, or the next free one", "Port of the MLflow server."),
     "PREFECT_API_URL": ("none", "Your own Prefect server, instead of the one that maft starts."),

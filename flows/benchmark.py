@@ -10,6 +10,7 @@ from flows.method import Questions, match, run_method
 from infra.config.benchmark import Benchmark
 from infra.lineage.records import JobRun
 from infra.lineage.system_metrics import watched
+from infra.operation.flow_run import society_tag, tag_run
 from tasks.benchmark.report import compare_methods, log_method, open_benchmark, report, warnings_of
 from tasks.identify_bases import identify_bases, identify_encoder
 from tasks.prepare import prepare, prepare_transfer
@@ -37,6 +38,7 @@ def benchmark(config: Benchmark) -> Compared:
 
     Started again after an interruption, the flow resumes where it stopped.
     """
+    tag_run(society_tag(config.society))
     bases = identify_bases(config, [config.base_model])
     mixed = identify_bases(config, config.base_models) if config.base_models else None
     for each in [bases, *([mixed] if mixed else [])]:

@@ -7,6 +7,7 @@ from evaluation.record import Record
 from evaluation.scores import GenerationScores
 from infra.config.job import Measurement
 from infra.lineage.records import JobRun
+from infra.operation.flow_run import society_tag, tag_run
 from tasks.lineage.announce import warn
 from tasks.lineage.evaluation_run import file_scores, find_measured
 from tasks.prepare import prepare_held_out
@@ -25,7 +26,9 @@ class Evaluation(Record):
 @flow(name="evaluate", flow_run_name="{config.society} · evaluate {config.generation}")
 def evaluate(config: Measurement) -> Evaluation:
     """Measure one generation on other problems, with the settings that it was made with."""
+    tag_run(society_tag(config.society))
     found = find_measured(config)
+    tag_run(f"generation:{found.society.generation}")
     problems = prepare_held_out(config.held_out, grader=found.config.answers, seed=config.seed)
     run = run_of(found.config, found.bases)
     run = run.labelled(f"evaluate generation {found.society.generation}")

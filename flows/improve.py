@@ -1,6 +1,9 @@
 """Improve: L iterations from the untuned base or from a generation (`maft run`, and a deployment)."""
 
+from typing import Any
+
 from prefect import flow
+from prefect.client.schemas.objects import FlowRun, State
 
 from agents.algorithm import assess
 from agents.society import Society
@@ -11,9 +14,11 @@ from flows.iterate import iterate
 from infra.config.job import Config
 from infra.lineage.records import JobRun
 from infra.lineage.system_metrics import watched
+from infra.operation.flow_run import society_of
 from infra.operation.one_run_per_society import one_run_per_society
 from tasks.identify_bases import identify_bases
 from tasks.lineage.announce import announce, publish, warn
+from tasks.lineage.cancel import tidy
 from tasks.lineage.promote import Verdict, champion_of, gate
 from tasks.lineage.register import Filed, open_lineage, record, register
 from tasks.lineage.start import resolve_start
@@ -34,7 +39,12 @@ class Improvement(Record):
     flow_run_id: str
 
 
-@flow(name="improve", flow_run_name="{config.society} · {config.in_words}")
+def tidy_up(flow: Any, flow_run: FlowRun, state: State) -> None:
+    """Leave nothing behind that looks as if the run were at work; Prefect calls this after a cancellation."""
+    tidy(society_of(flow_run.parameters), flow_run)
+
+
+@flow(name="improve", flow_run_name="{config.society} · {config.in_words}", on_cancellation=[tidy_up])
 def improve(config: Config) -> Improvement:
     """Finetune a society for some iterations; every generation is measured and registered, the last may be promoted.
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from agents.preview.records import Preview
 from infra.config.job import Config
+from infra.operation.flow_run import society_tag, tag_run
 from tasks.preview import look_ahead, publish_preview
 
 
@@ -16,6 +17,7 @@ def preview(config: Config, problems: Annotated[int, Field(ge=1)] | None = None)
 
     Nothing is trained for good, registered or promoted.
     """
+    tag_run(society_tag(config.society))
     found = look_ahead(config, problems)
     publish_preview(found)
     return found

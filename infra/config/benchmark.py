@@ -12,9 +12,6 @@ from agents.engines.base_model import (
     BASE_MODELS,
     CHAT_TEMPLATE,
     TRUST_REMOTE_CODE,
-    BaseModelName,
-    Scalar,
-    VariableName,
 )
 from agents.engines.protocol import Sampling
 from agents.engines.registry import ENGINES
@@ -25,7 +22,7 @@ from agents.training.methods import METHODS as TRAINING
 from agents.training.settings import FinetuneSettings
 from evaluation.answers.grader import GRADERS, Grader
 from evaluation.benchmark.methods import METHODS, REFERENCE, Method, MethodName
-from evaluation.problems.settings import Problems, Transfer
+from evaluation.problems.settings import Transfer
 from infra.config.job import (
     AGENTS,
     ANSWERS,
@@ -37,7 +34,10 @@ from infra.config.job import (
     RUNNER,
     SAMPLING,
     SOCIETY,
+    ClosedBaseModels,
+    ClosedTemplate,
     Config,
+    NamedProblems,
     check_engine,
     check_votes,
 )
@@ -69,9 +69,7 @@ class Benchmark(BaseModel):
         default=5, ge=1, le=100, title="Iterations", description="L, the number of finetuning iterations (paper: 5)."
     )
     base_model: str = BASE_MODEL
-    base_models: list[BaseModelName] = BASE_MODELS
-    chat_template: dict[VariableName, Scalar] = CHAT_TEMPLATE
-    problems: Problems = PROBLEMS
+    problems: NamedProblems = PROBLEMS
     transfer: Transfer | None = Field(
         default=None,
         title="Transfer",
@@ -79,6 +77,8 @@ class Benchmark(BaseModel):
         "no such measurement.",
     )
     agents: int = AGENTS
+    base_models: ClosedBaseModels = BASE_MODELS
+    chat_template: ClosedTemplate = CHAT_TEMPLATE
     debate: Annotated[DebateSettings, folded(DebateSettings)] = DEBATE
     prompts: Annotated[PromptSettings, folded(PromptSettings)] = PROMPTS
     answers: Annotated[Grader, Kinds(GRADERS, tag="kind", default="math")] = ANSWERS

@@ -1,11 +1,11 @@
 """The config of a job and of an evaluation, read from YAML, the command line (`--set key.path=value`) or Prefect.
 
-The Prefect UI makes its run form from these classes and shows the fields in the order written here. Fields that people
-change often come first.
+The Prefect UI makes its run form from these classes and shows the fields in the order written here: on its first screen
+the five that people change, and then sections that come closed.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -45,7 +45,7 @@ from evaluation.problems.settings import (
     Subjects,
 )
 from evaluation.problems.source import forms
-from infra.config.sections import Kinds, folded
+from infra.config.sections import Kinds, folded, named
 
 SOCIETY = Field(
     default="arith",
@@ -58,9 +58,11 @@ WHICH = r"^(base|champion|candidate|[1-9][0-9]{0,8})$"
 
 
 class Promotion(BaseModel):
-    """When a new generation becomes the champion."""
+    """When a new generation becomes the champion, and how many generations are kept."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Promotion")
+
+    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"keep"})
 
     level: float = Field(
         default=0.05,
@@ -70,11 +72,28 @@ class Promotion(BaseModel):
         description="The champion changes when the newest generation wins on the held-out problems at this level "
         "(exact McNemar test, two-sided).",
     )
+    keep: int | None = Field(
+        default=30,
+        ge=1,
+        title="Generations to keep",
+        description="How many generations keep their files; a night deletes those of older ones, but no records. The "
+        "champion, the one before it, and versions with an alias always keep theirs. None: all do.",
+    )
 
 
 CLOSED: dict[str, JsonValue] = {"default": None}
-# Fields that several configs have.
-PROBLEMS: Any = Field(default_factory=Problems, title="Problems", description="Where questions and answers come from.")
+# Fields that several configs have. The run form shows those of the type `Closed...` closed.
+ClosedBaseModels = Annotated[list[BaseModelName], folded(list[BaseModelName], list), Field(json_schema_extra=CLOSED)]
+ClosedTemplate = Annotated[
+    dict[VariableName, Scalar], folded(dict[VariableName, Scalar]), Field(json_schema_extra=CLOSED)
+]
+NamedProblems = Annotated[Problems, named(Problems, "train")]
+PROBLEMS: Any = Field(
+    default_factory=Problems,
+    title="Problems",
+    description=f"Where questions and answers come from: {forms()}. Or, as a section, with their number and more.",
+    json_schema_extra={"default": ARITHMETIC},
+)
 AGENTS = Field(
     default=3, ge=1, le=64, title="Agents", description="N generation agents and N critic agents (paper: 3)."
 )
@@ -185,12 +204,12 @@ class Config(BaseModel):
     iterations: int = Field(
         default=2, ge=1, le=100, title="Iterations", description="L, the number of finetuning iterations."
     )
-    seed: int = Field(default=1, ge=0, lt=2**31, title="Seed", description="Decides every random choice of the run.")
     base_model: str = BASE_MODEL
-    base_models: list[BaseModelName] = BASE_MODELS
-    chat_template: dict[VariableName, Scalar] = CHAT_TEMPLATE
-    problems: Problems = PROBLEMS
+    problems: NamedProblems = PROBLEMS
     agents: int = AGENTS
+    seed: int = Field(default=1, ge=0, lt=2**31, title="Seed", description="Decides every random choice of the run.")
+    base_models: ClosedBaseModels = BASE_MODELS
+    chat_template: ClosedTemplate = CHAT_TEMPLATE
     debate: Annotated[DebateSettings, folded(DebateSettings)] = DEBATE
     prompts: Annotated[PromptSettings, folded(PromptSettings)] = PROMPTS
     answers: Annotated[Grader, Kinds(GRADERS, tag="kind", default="math")] = ANSWERS
@@ -199,7 +218,7 @@ class Config(BaseModel):
     promotion: Annotated[Promotion, folded(Promotion)] = Field(
         default_factory=Promotion,
         title="Promotion",
-        description="When a new generation becomes the champion. None: the defaults.",
+        description="When a new generation becomes the champion, and how many are kept. None: the defaults.",
         json_schema_extra=CLOSED,
     )
     engine: Annotated[EngineSettings, Kinds(ENGINES, tag="name", default="transformers")] = ENGINE

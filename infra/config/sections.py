@@ -1,17 +1,30 @@
 """Sections of a config: the run form shows them closed, and some of them have one of several kinds."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Union
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, GetCoreSchemaHandler, JsonValue, Tag
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, GetCoreSchemaHandler, JsonValue, Tag
 from pydantic_core import CoreSchema
 
 from evaluation.registry import Registry
 
 
-def folded(model: Any) -> BeforeValidator:
-    """Let a section be None, which means its defaults; the run form then shows it closed."""
-    return BeforeValidator(lambda value: {} if value is None else value, json_schema_input_type=model | None)
+def folded(model: Any, empty: Callable[[], Any] = dict) -> BeforeValidator:
+    """Let a section be None, which means its defaults; the run form then shows it closed.
+
+    Args:
+        model: the type of the section.
+        empty: makes the value that None stands for.
+    """
+    return BeforeValidator(lambda value: empty() if value is None else value, json_schema_input_type=model | None)
+
+
+def named(model: type[BaseModel], field: str) -> BeforeValidator:
+    """Let a text stand for a section in which only `field` is set; the run form then shows a line for the text."""
+    text = Annotated[str, Field(min_length=1, title="Source")]
+    return BeforeValidator(
+        lambda value: {field: value} if isinstance(value, str) else value, json_schema_input_type=text | model
+    )
 
 
 class Kinds:

@@ -3,8 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.artifacts import update_progress_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.context import TaskRunContext
 
 UI_SECONDS = 3.0
@@ -34,12 +37,13 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         for listener in listeners:
             listener(label, done, total)
         now = time.monotonic()
-        if now - heard < UI_SECONDS or TaskRunContext.get() is None:
+        task = TaskRunContext.get()
+        if now - heard < UI_SECONDS or task is None or task.task_run.flow_run_id is None:
             return
         heard = now
         percent = 100.0 * done / max(1, total)
         if artifact is None:
-            artifact = create_progress_artifact(percent, description=label)
+            artifact = _show(percent, label, task.task_run.flow_run_id)
         else:
             update_progress_artifact(artifact, percent)
 
@@ -48,4 +52,15 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     if state[0] < state[1]:
         tell(state[1], state[1])
     if artifact is not None:
-        update_progress_artifact(artifact, 100.0, f"{label}: {time.monotonic() - started:.0f} s")  # type: ignore[arg-type]
+        update_progress_artifact(artifact, 100.0, f"{label}: {time.monotonic() - started:.0f} s")
+
+
+def _show(percent: float, label: str, flow_run_id: UUID) -> UUID:
+    """Make a progress artifact of the outermost flow run, so that the page of a job shows all its stages."""
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(flow_run_id)
+        while run.parent_task_run_id:
+            parent = client.read_task_run(run.parent_task_run_id)
+            run = client.read_flow_run(UUID(str(parent.flow_run_id)))
+        made = ArtifactCreate(type="progress", description=label, data=percent, flow_run_id=run.id)
+        return client.create_artifact(made).id

@@ -165,7 +165,7 @@ def generation(society_name: str, which: str) -> SocietyVersion | None:
         society_name: Name of the society.
         which: base, champion (the base until a generation is promoted), candidate or the number of a version.
     Raises:
-        UserError: there is no such generation.
+        UserError: there is no such generation, or it was pruned.
     """
     if which == "base":
         return None
@@ -176,6 +176,7 @@ def generation(society_name: str, which: str) -> SocietyVersion | None:
         wanted = which if which == "candidate" else f"version {which}"
         require_society(society_name)
         raise UserError(f"there is no {wanted}, but {_known(society_name)}")
+    _require_files(found)
     return found
 
 
@@ -195,6 +196,11 @@ def history(society_name: str) -> list[Move]:
     tags = model.tags if model else {}
     moves = [Move.model_validate_json(value) for key, value in tags.items() if key.startswith(MOVE)]
     return sorted(moves, key=lambda move: move.number)
+
+
+def previous_champion(society_name: str) -> str | None:
+    """The version that `rollback` makes the champion; None for the untuned base."""
+    return _before(history(society_name))
 
 
 def _number(moves: Sequence[Move]) -> int:
@@ -244,7 +250,16 @@ def _before(moves: Sequence[Move]) -> str | None:
     return sources[-1] if sources else None
 
 
+def _require_files(version: SocietyVersion) -> None:
+    if version.pruned:
+        raise UserError(
+            f"version {version.version} of society {version.name!r} was pruned: its record stays, but its adapters are "
+            f"deleted; {_known(version.name)}"
+        )
+
+
 def _require_agents(version: SocietyVersion) -> None:
+    _require_files(version)
     for agent, number in version.agent_versions.items():
         name = model_name(version.name, agent)
         if find(client().get_model_version, name, number) is None:
@@ -273,9 +288,10 @@ def _stuck(move: Move, reason: str) -> UserError:
 
 def _known(name: str) -> str:
     """A sentence that lists the society's versions, or names the nearest society if it has none."""
-    versions = [version.version for version in list_societies(name)]
-    if not versions:
+    found = list_societies(name)
+    if not found:
         return f"no society {name!r} is registered at {client().tracking_uri}{nearest(name)}"
+    versions = [version.version for version in found if not version.pruned]
     return f"society {name!r} has {'version' if len(versions) == 1 else 'versions'} {', '.join(versions)}"
 
 

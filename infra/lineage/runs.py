@@ -105,6 +105,14 @@ def find_job(society: str, tags: Mapping[str, str]) -> "Run | None":
     return find_run(experiment.experiment_id, {"maft.kind": "job", **tags}, newest=True) if experiment else None
 
 
+def all_jobs(society: str) -> "list[Run]":
+    """The runs of all jobs of the society, the newest first."""
+    experiment = get_experiment(society)
+    if experiment is None:
+        return []
+    return list(client().search_runs([experiment.experiment_id], "tags.`maft.kind` = 'job'", max_results=10_000))
+
+
 def newest_job(society: str) -> "Run":
     """The run of the society's newest job.
 

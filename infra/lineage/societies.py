@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from agents.engines.base_model import Base, Bases
 from agents.society import Agent, Society
@@ -49,8 +49,14 @@ BASES = "bases"
 """The tag with the base models of a version: JSON, as `Bases` reads it."""
 
 
+PRUNED = "pruned"
+"""The tag of a version whose files `infra.lineage.prune` has deleted, or is deleting; its records stay."""
+
+
 class SocietyVersion(Record):
     """One generation of a society in the registry."""
+
+    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"pruned"})
 
     name: str
     version: str
@@ -62,6 +68,8 @@ class SocietyVersion(Record):
     """Whether a base may run its own code is not registered, but a matter of the config."""
     model_id: str
     run_id: str
+    pruned: bool = False
+    """Whether its files were deleted."""
 
 
 def register_society(
@@ -137,10 +145,15 @@ def find_society(name: str, which: str) -> SocietyVersion | None:
 
 def list_societies(name: str) -> list[SocietyVersion]:
     """All generations of a society in the order of versions; empty if the society does not exist."""
+    return [_read(version) for version in registered_versions(name)]
+
+
+def registered_versions(name: str) -> "list[ModelVersion]":
+    """All generations of a society as MLflow has them, with their tags, in the order of versions."""
     if find_model(name) is None:
         return []
     versions = client().search_model_versions(f"name = '{name}'", order_by=["version_number ASC"])
-    return [_read(version) for version in versions if AGENTS in version.tags]
+    return [version for version in versions if AGENTS in version.tags]
 
 
 def next_generation(name: str) -> int:
@@ -220,6 +233,7 @@ def _read(version: "ModelVersion") -> SocietyVersion:
         bases=_bases(version.tags),
         model_id=model_id(version),
         run_id=str(version.run_id),
+        pruned=PRUNED in version.tags,
     )
 
 

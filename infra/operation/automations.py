@@ -1,24 +1,21 @@
-"""Automations of the Prefect server: they start lost runs again, once, and report failures, promotions, regressions.
+"""Automations of the Prefect server: they start lost runs again, once; `infra.operation.notices` has those that tell.
 
 python -m infra.operation.automations       # registers them with the server at PREFECT_API_URL
 """
 
-import os
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from infra.errors import UserError
+from infra.operation import notices
 from infra.operation.environment import HEARTBEAT_SECONDS
+from infra.operation.notices import OURS
+from infra.operation.prefect_api import connect
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.events.schemas.automations import AutomationCore
-
-POOL = "maft"
-"""The work pool of maft's runs."""
-
-OURS = {"prefect.resource.role": "work-pool", "prefect.resource.name": POOL}
 
 FLOWS = ["improve", "iterate", "nightly", "evaluate", "pretrain", "benchmark", "method", "match"]
 """The flows that send heartbeats: the deployed flows and their subflows."""
@@ -41,34 +38,20 @@ would mark the new attempt as crashed.
 MEMORY = timedelta(days=7)
 """The period in which the crashes of a run are counted."""
 
-WEBHOOK_VARIABLE = "MAFT_WEBHOOK_URL"
-WEBHOOK_BLOCK = "maft-webhook"
-
-SILENT, AGAIN, HOPELESS, FAILURE, SOCIETY = (
+SILENT, AGAIN, HOPELESS = (
     "maft: a silent run has crashed",
     "maft: a crashed run starts again, once",
     "maft: a run that crashes before it runs has failed",
-    "maft: tell of a failure",
-    "maft: tell of a promotion or a regression",
 )
 
 
-def names() -> set[str]:
-    """The names of the automations to register; two of them only if MAFT_WEBHOOK_URL is set."""
-    lost = {SILENT, AGAIN, HOPELESS}
-    return {*lost, FAILURE, SOCIETY} if webhook_url() else lost
+def names(told: bool) -> set[str]:
+    """The names of the automations to register.
 
-
-def webhook_url() -> str | None:
-    """MAFT_WEBHOOK_URL; None if unset or empty.
-
-    Raises:
-        UserError: it is not an http:// or https:// address. The message leaves out the value, which is a secret.
+    Args:
+        told: whether anybody is to be told of what happens.
     """
-    url = os.environ.get(WEBHOOK_VARIABLE, "").strip()
-    if url and not url.startswith(("http://", "https://")):
-        raise UserError(f"{WEBHOOK_VARIABLE} is not an http:// or https:// address; set it to one, or unset it")
-    return url or None
+    return {SILENT, AGAIN, HOPELESS} | (notices.NAMES if told else set())
 
 
 def lost_runs(silence: timedelta = SILENCE) -> "list[AutomationCore]":
@@ -157,62 +140,6 @@ def _give_up() -> "AutomationCore":
     )
 
 
-def notifications(block: UUID, ui_url: str) -> "list[AutomationCore]":
-    """The automations that POST a JSON object to the webhook: on a failure, second crash, promotion or regression.
-
-    Args:
-        block: the Webhook block that holds the address.
-        ui_url: address of the Prefect UI, for the link to the run.
-    """
-    from prefect.events.actions import CallWebhook
-    from prefect.events.schemas.automations import AutomationCore, CompoundTrigger, EventTrigger, Posture
-
-    run = (
-        '{"what": {{ event.event.split(".")[-1] | lower | tojson }}, '
-        '"run": {"name": {{ flow_run.name | tojson }}, "url": "' + ui_url + '/runs/flow-run/{{ flow_run.id }}"}, '
-        '"text": {{ (flow_run.state.message or "") | string | tojson }}}'
-    )
-    society = (
-        '{"what": {{ event.event.split(".")[-1] | tojson }}, '
-        '"society": {{ event.resource.id.split(".")[-1] | tojson }}, '
-        '"generation": {{ event.payload.generation | tojson }}, "version": {{ event.payload.version | tojson }}, '
-        '"text": {{ event.payload.text | tojson }}}'
-    )
-    return [
-        AutomationCore(
-            name=FAILURE,
-            description="A run failed, or crashed for the second time.",
-            trigger=CompoundTrigger(
-                require="any",
-                triggers=[
-                    EventTrigger(
-                        posture=Posture.Reactive,
-                        match={"prefect.resource.id": "prefect.flow-run.*", **labels},
-                        match_related=OURS,
-                        expect=events,
-                    )
-                    for events, labels in [
-                        ({"prefect.flow-run.Failed", "prefect.flow-run.TimedOut"}, {}),
-                        ({"prefect.flow-run.Crashed"}, {"prefect.run-count": ["[2-9]", "[1-9]*[0-9]"]}),
-                    ]
-                ],
-                within=None,
-            ),
-            actions=[CallWebhook(block_document_id=block, payload=run)],
-        ),
-        AutomationCore(
-            name=SOCIETY,
-            description="The champion of a society moved, or a night made it worse.",
-            trigger=EventTrigger(
-                posture=Posture.Reactive,
-                match={"prefect.resource.id": "maft.society.*"},
-                expect={"maft.promoted", "maft.regressed"},
-            ),
-            actions=[CallWebhook(block_document_id=block, payload=society)],
-        ),
-    ]
-
-
 def put(client: "SyncPrefectClient", automation: "AutomationCore") -> None:
     """Create the automation, or update the one of the same name if it differs; one that is switched off stays off."""
     existing = client.read_automations_by_name(automation.name)
@@ -228,32 +155,41 @@ def put(client: "SyncPrefectClient", automation: "AutomationCore") -> None:
 
 
 def main() -> None:
-    """Bring the automations of the server in line with this module and with MAFT_WEBHOOK_URL."""
-    from prefect.blocks.webhook import Webhook
+    """Bring the server's automations in line with this project, MAFT_WEBHOOK_URL and the notification blocks."""
     from prefect.client.orchestration import get_client
-    from prefect.exceptions import ObjectNotFound
     from prefect.settings import get_current_settings
-    from pydantic import SecretStr
 
-    url = webhook_url()
+    from infra.operation.apprise_block import AppriseAddress
+
+    api_url = str(get_current_settings().api.url)
+    AppriseAddress.register_type_and_schema()
+    with connect(api_url) as api:
+        blocks = [UUID(block) for block in notices.notification_blocks(api)]
     with get_client(sync_client=True) as client:
-        for automation in lost_runs():
+        channels = notices.Channels(_webhook(client), blocks)
+        told = notices.notices(channels, api_url.removesuffix("/api")) if channels.webhook or blocks else []
+        for automation in [*lost_runs(), *told]:
             put(client, automation)
-        if url:
-            headers: Any = {"Content-Type": "application/json"}
-            block = Webhook(method="POST", url=SecretStr(url), headers=headers)
-            ui_url = (get_current_settings().api.url or "").removesuffix("/api")
-            for automation in notifications(block.save(WEBHOOK_BLOCK, overwrite=True), ui_url):  # type: ignore[arg-type]
-                put(client, automation)
-            return
-        for name in (FAILURE, SOCIETY):
+        for name in notices.NAMES - {automation.name for automation in told}:
             for left in client.read_automations_by_name(name):
                 client.delete_automation(left.id)
-        try:
-            document = client.read_block_document_by_name(WEBHOOK_BLOCK, "webhook")
-            client.delete_block_document(document.id)
-        except ObjectNotFound:
-            pass
+
+
+def _webhook(client: "SyncPrefectClient") -> UUID | None:
+    """Bring the block with the secret address in line with MAFT_WEBHOOK_URL; its id, if there is an address."""
+    from prefect.blocks.webhook import Webhook
+    from prefect.exceptions import ObjectNotFound
+    from pydantic import SecretStr
+
+    if url := notices.webhook_url():
+        headers: Any = {"Content-Type": "application/json"}
+        block = Webhook(method="POST", url=SecretStr(url), headers=headers)
+        saved: Any = block.save(notices.WEBHOOK_BLOCK, overwrite=True)
+        return UUID(str(saved))
+    with suppress(ObjectNotFound):
+        document = client.read_block_document_by_name(notices.WEBHOOK_BLOCK, "webhook")
+        client.delete_block_document(document.id)
+    return None
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ import yaml
 from evaluation.registry import PLUGINS
 from infra.errors import UserError
 from infra.home.home import Home
-from infra.operation import automations
-from infra.operation.automations import POOL
+from infra.operation import automations, notices
 from infra.operation.environment import client_environment
+from infra.operation.notices import POOL
 from infra.operation.prefect_api import connect
 from infra.operation.servers import Servers
 
@@ -57,8 +57,9 @@ def deploy(home: Home, servers: Servers, say: Callable[[str], None]) -> bool:
         "PREFECT_CLI_COLORS": "false",
         "COLUMNS": "200",
     }
-    wanted, kept = _digest(servers), home.prefect / "deployed"
+    kept = home.prefect / "deployed"
     with connect(servers.prefect_api_url) as api:
+        wanted = _digest(servers, notices.notification_blocks(api))
         if kept.is_file() and kept.read_text() == wanted and _all_there(api):
             return False
         say(f"deploying {', '.join(_names())} (work pool {POOL})")
@@ -80,19 +81,22 @@ def _names() -> list[str]:
 def _all_there(api: httpx.Client) -> bool:
     """Whether the server has all deployments and automations; not so if some were deleted or the server is new."""
     deployed = api.post("/deployments/filter", json={"work_pools": {"name": {"any_": [POOL]}}}).json()
-    wanted = automations.names()
+    wanted = automations.names(bool(notices.webhook_url() or notices.notification_blocks(api)))
     found = api.post("/automations/filter", json={"automations": {"name": {"any_": sorted(wanted)}}}).json()
     return {each["name"] for each in deployed} >= set(_names()) and {each["name"] for each in found} == wanted
 
 
-def _digest(servers: Servers) -> str:
-    """SHA-256 of the server's URL, the settings and all code, since parameter schemas depend on the whole project."""
+def _digest(servers: Servers, blocks: Sequence[str]) -> str:
+    """SHA-256 of the server's URL, the settings, the notification blocks and all code.
+
+    All code counts, since parameter schemas depend on the whole project.
+    """
     digest = hashlib.sha256()
     rooms = ("flows", "tasks", "infra", "agents", "evaluation")
     for path in [ROOT / "prefect.yaml", *(source for room in rooms for source in sorted((ROOT / room).rglob("*.py")))]:
         digest.update(f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     plugins = os.environ.get(PLUGINS, "")
-    digest.update(f"{servers.prefect_api_url} {_timezone()} {automations.webhook_url()} {plugins}".encode())
+    digest.update(f"{servers.prefect_api_url} {_timezone()} {notices.webhook_url()} {blocks} {plugins}".encode())
     return digest.hexdigest()
 
 

@@ -19,15 +19,13 @@ import psutil
 
 from evaluation.files import write_whole
 from infra.home.home import current_home
+from infra.operation.flow_run import WAITS, at_work, page, present_run, rename, society_tag, tag_run
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 LEASE_SECONDS = 60.0
 """Duration of a lease, the shortest that Prefect allows. Prefect renews it in a thread after three quarters of this."""
-
-WAITS = " · waits for its turn"
-"""Added to the name of a flow run while it waits."""
 
 
 class SocietyBusy(Exception):
@@ -40,14 +38,15 @@ def one_run_per_society(society: str, wait: bool) -> Iterator[None]:
 
     Args:
         society: the society's name.
-        wait: whether to wait for another run, without limit; the log and the flow run's name then say that it waits.
+        wait: whether to wait for another run, without limit; the log and the flow run's name then say for which.
 
     Raises:
         SocietyBusy: another run is running, and `wait` is false. A run that was killed and started again first waits
             1.5 LEASE_SECONDS even then, since the lease may be its own.
         prefect.concurrency.asyncio.ConcurrencySlotAcquisitionError: the Prefect server refused.
     """
-    name, run = f"society-{society}", _flow_run()
+    name, run = f"society-{society}", present_run()
+    tag_run(society_tag(society))
     note = current_home().slots / f"{society}.json"
     _give_back(note)
     killed_before = run is not None and run.run_count > 1
@@ -55,10 +54,10 @@ def one_run_per_society(society: str, wait: bool) -> Iterator[None]:
         # Prefect logs an error for each refused attempt, so look first; only the attempt itself is certain.
         if _slots_taken(name) or not _take(held, name, max_retries=0):
             if not (wait or killed_before):
-                raise SocietyBusy(f"another run of society {society!r} is at work")
+                raise SocietyBusy(_busy(society))
             with _waiting(society, run):
                 if not _take(held, name, timeout_seconds=None if wait else 1.5 * LEASE_SECONDS):
-                    raise SocietyBusy(f"another run of society {society!r} is at work")
+                    raise SocietyBusy(_busy(society))
         _write(note)
         try:
             yield
@@ -134,28 +133,26 @@ def _slots_taken(name: str) -> int:
         return client.read_global_concurrency_limit_by_name(name).active_slots
 
 
-def _flow_run() -> "FlowRun | None":
-    from prefect.context import FlowRunContext
-
-    context = FlowRunContext.get()
-    return context.flow_run if context else None
+def _busy(society: str) -> str:
+    """Which run of the society is at work, as a sentence."""
+    other = at_work(society)
+    which = f": {other['name']}, {page(other['id'])}" if other else ""
+    return f"another run of society {society!r} is at work{which}"
 
 
 @contextmanager
 def _waiting(society: str, run: "FlowRun | None") -> Iterator[None]:
-    """Say in the log and in the flow run's name, which lists of runs show, that the run waits."""
-    from prefect.client.orchestration import get_client
+    """Say in the log and in the flow run's name, which lists of runs show, for which run this one waits."""
     from prefect.logging import get_run_logger
 
     if run is None:
         yield
         return
-    name, logger = run.name.removesuffix(WAITS), get_run_logger()
-    logger.warning("waiting: another run of society %r is at work", society)
-    with get_client(sync_client=True) as client:
-        client.update_flow_run(run.id, name=name + WAITS)
-        try:
-            yield
-        finally:
-            client.update_flow_run(run.id, name=name)
+    name, logger, other = run.name.partition(WAITS)[0], get_run_logger(), at_work(society)
+    logger.warning("waiting: %s", _busy(society))
+    rename(run.id, f"{name}{WAITS}{other['name'] if other else 'another run'}")
+    try:
+        yield
+    finally:
+        rename(run.id, name)
     logger.info("its turn: no other run of society %r is at work", society)

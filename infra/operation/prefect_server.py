@@ -1,5 +1,7 @@
 """The Prefect command with two fixes for a server on SQLite: automations act once per event, and no 60 s standstills.
 
+It also knows the block of `infra.operation.apprise_block`, by which the server sends e-mails.
+
     python -m infra.operation.prefect_server server start
 
 Prefect evaluates a trigger in a transaction that reads before it writes. If another transaction writes in between, it
@@ -24,6 +26,8 @@ from prefect.cli import app
 from prefect.server.database import provide_database_interface
 from prefect.server.events import triggers
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from infra.operation.apprise_block import AppriseAddress
 
 FULL_SECONDS = 30
 """Seconds between full garbage collections; only the younger generations are collected every second."""
@@ -51,6 +55,7 @@ def _collect() -> None:
 def main() -> None:
     """Run the Prefect command with this command's arguments."""
     collect_garbage_aside()
+    AppriseAddress.get_block_type_slug()  # The class is known once its module is imported.
     triggers.automations_session = _writing_session  # type: ignore[assignment, attr-defined]
     app()
 

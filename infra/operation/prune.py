@@ -4,8 +4,9 @@ Results and artifacts are named by a SHA-256, and each of these places that hold
 the tags, params and data sets of a society's runs, and the tags of registered versions; in Prefect, the parameters of a
 flow run that has not ended well, and the results that its tasks made or took from the cache. So registered generations
 keep their adapters and data sets, and an unfinished job keeps everything that it resumes from. A completed job does not
-keep its results; when it is run again, it computes the missing ones again. A flow run that was killed or failed counts
-as completed once the same job, started again in a flow run of its own, has completed.
+keep its results; when it is run again, it computes the missing ones again. A pruned generation
+(`infra.lineage.prune`) keeps only its records. A flow run that was killed or failed counts as completed once the same
+job, started again in a flow run of its own, has completed.
 
 Anything younger than a day, or younger than the oldest flow run still at work, is kept, since a reference to it may
 be about to be written.
@@ -16,7 +17,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +29,9 @@ from evaluation.record import Record
 from infra.errors import UserError
 from infra.home.home import Home
 from infra.lineage.client import client
+from infra.lineage.prune import BEGUN, DONE, RUN_PRUNED, mark, prune_generations
 from infra.lineage.runs import experiment_name
+from infra.lineage.societies import PRUNED
 from infra.operation.prefect_api import connect
 
 GRACE_SECONDS = 24 * 3600.0
@@ -67,11 +70,14 @@ class Plan(Record):
         return sum(item.bytes for item in self.garbage)
 
 
-def plan(home: Home) -> Plan:
+def plan(home: Home, among: Set[str] | None = None) -> Plan:
     """List what nothing refers to, in the order of deletion: results come before the artifacts that they refer to.
 
     Several societies may share a home. Both servers, at PREFECT_API_URL and MLFLOW_TRACKING_URI, must answer, since
     anything that they do not refer to counts as garbage.
+
+    Args:
+        among: the digests to look at; None for all.
 
     Raises:
         UserError: a folder of the home is a symbolic link; prune deletes nothing behind a link.
@@ -80,15 +86,15 @@ def plan(home: Home) -> Plan:
     versions, needed = _registered()
     needed |= _read_by_runs()
     flow_runs, resumed = _unfinished()
-    for name in resumed:
-        if (home.results / name).is_file():
-            needed |= _digests([(home.results / name).read_text("utf-8", errors="replace")])
-    needed |= resumed
+    needed |= resumed | _held_by(home, resumed)
     starts = [_seconds(run["start_time"]) for run in flow_runs if run["state_type"] in _AT_WORK]
     cut = min([time.time() - GRACE_SECONDS, *starts])
     kept, garbage = 0, []
     for kind, path in _entries(home):
-        if path.name.split(".")[0] in needed or path.lstat().st_mtime > cut or (path / "config.json").exists():
+        named = path.name.split(".")[0]
+        if among is not None and named not in among:
+            continue
+        if named in needed or path.lstat().st_mtime > cut or (path / "config.json").exists():
             kept += kind != "leftover"  # A folder with config.json is a base model of `maft pretrain`: always kept.
         else:
             garbage.append(Garbage(kind=kind, path=path.relative_to(home.path).as_posix(), bytes=_size(path)))
@@ -122,14 +128,41 @@ def carry_out(planned: Plan) -> list[Garbage]:
     return deleted
 
 
+def prune_society(home: Home, society: str, keep: int) -> tuple[int, int]:
+    """Delete the files of all but the newest generations of a society, and what only their jobs needed in the home.
+
+    Args:
+        keep: as for `infra.lineage.prune.prune_generations`.
+
+    Returns:
+        The number of jobs whose generations are all pruned now, and the bytes that this freed in the home.
+
+    Raises:
+        UserError, httpx.HTTPError, MlflowException: as in `plan`.
+    """
+    jobs = prune_generations(society, keep)
+    if not jobs:
+        return 0, 0
+    with connect(os.environ["PREFECT_API_URL"]) as prefect:
+        made = _of_tasks(prefect, [job.data.tags["prefect.flow_run_id"] for job in jobs])
+    made |= _held_by(home, made)
+    for job in jobs:
+        mark(job, BEGUN)
+    deleted = carry_out(plan(home, made))
+    for job in jobs:
+        mark(job, DONE)
+    return len(jobs), sum(item.bytes for item in deleted)
+
+
 def _registered() -> tuple[int, set[str]]:
-    """The number of registered versions, and the digests that they refer to."""
+    """The number of registered versions that are not pruned, and the digests that they refer to."""
     mlflow = client()
     count, needed, token = 0, set[str](), None
     while True:
         page = mlflow.search_model_versions(max_results=_PAGE, page_token=token)
-        count += len(page)
-        needed |= _digests(value for version in page for value in version.tags.values())
+        whole = [version for version in page if PRUNED not in version.tags]
+        count += len(whole)
+        needed |= _digests(value for version in whole for value in version.tags.values())
         token = page.token
         if not token:
             return count, needed
@@ -144,6 +177,8 @@ def _read_by_runs() -> set[str]:
         ids = [society.experiment_id for society in societies]
         page = mlflow.search_runs(ids, max_results=_PAGE, page_token=token)
         for run in page:
+            if RUN_PRUNED in run.data.tags:
+                continue
             inputs = run.inputs.dataset_inputs if run.inputs else []
             needed |= _digests(tag.value for data in inputs for tag in data.tags)
             needed |= _digests([*run.data.tags.values(), *run.data.params.values()])
@@ -160,15 +195,26 @@ def _unfinished() -> tuple[list[dict[str, Any]], set[str]]:
         roots = {"parent_task_run_id": {"is_null_": True}, "state": {"type": ended_well}}
         found = [run for run in _pages(prefect, "/flow_runs/filter", roots) if not _done_by_another(prefect, run)]
         needed = _digests(str(run["parameters"]) for run in found)
-        ids = [run["id"] for run in found]
-        while ids:
-            for start in range(0, len(ids), _PAGE):
-                some = {"id": {"any_": ids[start : start + _PAGE]}}
-                tasks = _pages(prefect, "/task_runs/filter", some)
-                needed |= _digests(str(task["state"]) for task in tasks)
-            # A completed subflow of an unfinished flow runs again too, from the cache, so it needs its results.
-            ids = [run["id"] for run in _pages(prefect, "/flow_runs/filter", {"parent_flow_run_id": {"any_": ids}})]
+        # A completed subflow of an unfinished flow runs again too, from the cache, so it needs its results.
+        needed |= _of_tasks(prefect, [run["id"] for run in found])
     return [run for run in found if run["start_time"]], needed
+
+
+def _of_tasks(prefect: httpx.Client, ids: list[str]) -> set[str]:
+    """The digests in the states of the tasks of flow runs and of their subflows: the names of their results."""
+    found = set[str]()
+    while ids:
+        for start in range(0, len(ids), _PAGE):
+            some = {"id": {"any_": ids[start : start + _PAGE]}}
+            found |= _digests(str(task["state"]) for task in _pages(prefect, "/task_runs/filter", some))
+        ids = [run["id"] for run in _pages(prefect, "/flow_runs/filter", {"parent_flow_run_id": {"any_": ids}})]
+    return found
+
+
+def _held_by(home: Home, results: Iterable[str]) -> set[str]:
+    """The digests in these results, as far as they are in the home."""
+    files = [home.results / name for name in results]
+    return _digests(file.read_text("utf-8", errors="replace") for file in files if file.is_file())
 
 
 def _done_by_another(prefect: httpx.Client, run: dict[str, Any]) -> bool:

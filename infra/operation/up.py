@@ -16,9 +16,9 @@ import httpx
 from infra.errors import UserError
 from infra.home.home import Home
 from infra.operation import processes, servers
-from infra.operation.automations import POOL, WEBHOOK_VARIABLE
 from infra.operation.deployments import deploy
 from infra.operation.environment import client_environment
+from infra.operation.notices import POOL, WEBHOOK_VARIABLE
 from infra.operation.prefect_api import connect
 from infra.operation.servers import WORKER, Servers
 from infra.operation.worker import worker_name

@@ -26,8 +26,8 @@ import psutil
 
 from infra.home.home import Home, current_home
 from infra.operation import processes
-from infra.operation.automations import POOL
 from infra.operation.environment import RECORD_SECONDS
+from infra.operation.notices import POOL
 from infra.operation.prefect_api import connect
 from infra.operation.servers import WORKER
 

@@ -1,11 +1,9 @@
 """Announce: show a job on the pages of Prefect and MLflow, each with a link to the other."""
 
 import json
-from uuid import UUID
 
 from prefect import task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
-from prefect.client.orchestration import get_client
 from prefect.logging import get_run_logger
 from prefect.utilities.urls import url_for
 
@@ -20,6 +18,7 @@ from infra.config.job import Config
 from infra.home.home import current_home
 from infra.lineage import contents, runs
 from infra.lineage.records import JobRun
+from infra.operation.flow_run import name_run
 from tasks.lineage.promote import Verdict
 from tasks.lineage.start import Start, current_flow_run_id
 
@@ -36,9 +35,7 @@ def announce(config: Config, job: JobRun, *, start: Start, tried: list[TriedBase
     described = [base.model_dump(mode="json") for base in tried]
     contents.log_text(job.run_id, json.dumps(described, indent=2, ensure_ascii=False), "base_models.json")
     made = start.made(config.iterations)
-    if start.flow_run_id:
-        with get_client(sync_client=True) as client:
-            client.update_flow_run(UUID(start.flow_run_id), name=f"{job.society} · {made}")
+    name_run(job.society, made, range(start.first_generation, start.first_generation + config.iterations))
     create_link_artifact(
         link=runs.run_url(job), link_text="the run in MLflow", key="mlflow-run", description=f"{job.society}, {made}"
     )

@@ -17,6 +17,7 @@ from infra.home.home import current_home
 from infra.lineage import champion as moves
 from infra.lineage.origin import fetch_adapters
 from infra.lineage.societies import SocietyVersion, find_society
+from infra.operation.nights import NOTHING_LEARNED
 
 
 class Champion(Record):
@@ -66,7 +67,7 @@ def judge(comparison: Comparison, candidate: str, champion: str, *, same: bool) 
     if not same:
         return comparison, comparison.describe(candidate, champion)
     text = (
-        f"nothing was learned: {candidate} has the same adapters as {champion}, so only the sampling differs: "
+        f"{NOTHING_LEARNED}: {candidate} has the same adapters as {champion}, so only the sampling differs: "
         f"{candidate} was measured at {100 * comparison.candidate_accuracy:.1f} %, "
         f"{champion} at {100 * comparison.champion_accuracy:.1f} %"
     )

@@ -42,6 +42,16 @@ def test_file_and_assignments_make_one_tree(tmp_path: Path) -> None:
     assert Config.model_validate(config.model_dump()) == config
 
 
+def test_problems_may_be_named_alone() -> None:
+    named = load_config(None, ["problems=my.jsonl"])
+    assert named == load_config(None, ["problems.train=my.jsonl"]) != load_config(None, [])
+    assert "train_size" not in named.problems.model_fields_set, "a shorter file gives all its problems"
+    closed = Config.model_validate({"base_models": None, "chat_template": None, "promotion": None})
+    assert closed == Config()
+    with pytest.raises(UserError, match=r"--set problems.train_size=5: problems is a value, not a section"):
+        load_config(None, ["problems=my.jsonl", "problems.train_size=5"])
+
+
 @pytest.mark.parametrize(
     "given",
     [

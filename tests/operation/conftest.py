@@ -19,7 +19,7 @@ from operating import ENDED, HERE, TIMEZONE, Killed, Operated, wait_for
 
 from infra.home.home import Home
 from infra.operation import processes, servers
-from infra.operation.one_run_per_society import WAITS
+from infra.operation.flow_run import WAITS
 from infra.operation.servers import WORKER
 from tests.conftest import ROOT, free_port, plain_environment
 
@@ -42,12 +42,14 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         # The scheduler must look often, or it misses a scheduled time that is a few seconds ahead.
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
+        # A run that nobody begins is called late after 15 s by default.
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "4",
         "MAFT_PREFECT_PORT": str(free_port()),
         "MAFT_MLFLOW_PORT": str(free_port()),
         "MAFT_TIMEZONE": TIMEZONE,
         "MAFT_WEBHOOK_URL": f"http://127.0.0.1:{listener.server_port}/secret-path",
     }
-    found = Operated(home, environment, heard)
+    found = Operated(home, environment, heard, environment["MAFT_WEBHOOK_URL"])
     try:
         begin = time.monotonic()
         found.operate()
@@ -107,7 +109,7 @@ def killed(operated: Operated, tmp_path_factory: pytest.TempPathFactory) -> Kill
     run["first"] = operated.nap(journal["first"], 600, society="shared")
     run["second"] = operated.nap(journal["second"], 600, society="shared")
     rivals = (run["first"], run["second"])
-    wait_for(lambda: any(operated.run(each)["name"].endswith(WAITS) for each in rivals), "run that waits")
+    wait_for(lambda: any(WAITS in operated.run(each)["name"] for each in rivals), "run that waits")
     for name in ("first", "second"):
         woken(journal[name]).touch()
     return Killed(journal, run, record.pid, family)

@@ -36,6 +36,8 @@ class Operated:
     home: Home
     environment: dict[str, str]
     heard: list[dict[str, Any]]
+    heard_at: str = ""
+    """The address of the listener that keeps what it hears."""
     first_seconds: float = 0.0
     """The time that the first `operate` took."""
 

@@ -26,6 +26,7 @@ SMALL = {
     "Number of training problems": "10",
     "Number of held-out problems": "8",
 }
+FIRST_SCREEN = ["Society", "Start from", "Iterations", "Base model", "Problems"]
 SHOTS = os.environ.get("MAFT_SCREENSHOTS")
 """A folder for pictures of the pages. If it is set, the job is the default one, which takes minutes."""
 SOCIETY, ITERATIONS, MADE = ("arith", "2", "generations 1 to 2") if SHOTS else ("web", "1", "generation 1")
@@ -44,10 +45,15 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
+def section(page: Page, title: str) -> Locator:
+    """The part of the form with this title."""
+    label = page.get_by_text(f"{title} (Optional)", exact=True)
+    return page.locator(".schema-form-property").filter(has=label).last
+
+
 def field(page: Page, title: str) -> Locator:
     """The control of the form field with this title."""
-    label = page.get_by_text(f"{title} (Optional)", exact=True)
-    return page.locator(".schema-form-property").filter(has=label).last.locator("input, textarea").first
+    return section(page, title).locator("input, textarea").first
 
 
 def shoot(page: Page, name: str) -> None:
@@ -66,8 +72,15 @@ def run(operated: Operated, page: Page) -> dict[str, Any]:
     page.get_by_text("Custom run").click()
     page.get_by_text("Start from (Optional)").wait_for()
     shoot(page, "form")
-    for title, value in SMALL.items() if not SHOTS else []:
-        field(page, title).fill(value)
+    viewport = page.viewport_size or {"height": 0}
+    for title in FIRST_SCREEN:
+        box = page.get_by_text(f"{title} (Optional)", exact=True).bounding_box()
+        assert box and box["y"] + box["height"] < viewport["height"], f"{title} is on the first screen"
+    if not SHOTS:
+        # The section in place of the name of a source.
+        section(page, "Problems").get_by_text("Problems", exact=True).click()
+        for title, value in SMALL.items():
+            field(page, title).fill(value)
     field(page, "Iterations").fill("0")
     page.get_by_role("button", name="Submit").click()
     page.get_by_text("config.iterations").first.wait_for()
@@ -92,7 +105,8 @@ def test_a_run_started_from_its_form_completes_and_tells_its_story(
     operated: Operated, page: Page, run: dict[str, Any]
 ) -> None:
     assert (run["state"]["type"], run["name"]) == ("COMPLETED", f"{SOCIETY} · {MADE}")
-    assert run["parameters"]["config"]["problems"]["train_size"] == (Config().problems.train_size if SHOTS else 10)
+    assert Config(**run["parameters"]["config"]).problems.train_size == (Config().problems.train_size if SHOTS else 10)
+    assert {f"society:{SOCIETY}", "generation:1"} <= set(run["tags"])
     page.goto(operated.page(run["id"]))
     expect(page.get_by_text("Completed").first).to_be_visible()
     shoot(page, "run")

@@ -30,6 +30,7 @@ def small(brief_folder: Path, brief_problems: Path) -> dict[str, Any]:
         "base_model": str(brief_folder),
         "problems": {"train": str(brief_problems), "train_size": 10, "evaluation_size": 24},
         "finetune": {"epochs": 1, "min_votes": 1},
+        "promotion": {"keep": 2},
     }
 
 
@@ -128,7 +129,8 @@ def test_a_bad_night_is_not_promoted_nor_joined_by_another(
     run = due(operated, {**small, "finetune": {**small["finetune"], "learning_rate": 1.0, "epochs": 4}})
     second = operated.until(by_hand(operated, small), *ENDED)["state"]
     assert second["type"] == "CANCELLED"
-    assert second["message"] == f"another run of society {SOCIETY!r} is at work"
+    at_work = f"another run of society {SOCIETY!r} is at work: {SOCIETY} · nightly"
+    assert second["message"].startswith(at_work) and second["message"].endswith(operated.page(run))
     bad = night(operated, run)
     assert before is not None and champion.champion(SOCIETY) == before
     assert bad.generation == 4
@@ -162,3 +164,24 @@ def test_the_problems_of_every_night_are_fresh(nights: list[Any]) -> None:
         for v in list_societies(SOCIETY)
     ]
     assert len(set().union(*seen)) == sum(map(len, seen))
+
+
+def test_old_generations_keep_their_records_only(operated: Operated, nights: list[Any]) -> None:
+    versions = list_societies(SOCIETY)
+    best = champion.champion(SOCIETY)
+    kept = {version.version for version in versions[-2:]} | {best.version if best else ""}
+    for version in versions:
+        assert version.pruned == (version.version not in kept)
+        assert bool(MlflowClient().list_logged_model_artifacts(version.model_id)) == (not version.pruned)
+    with operated.api as api:
+        wanted = {"artifacts": {"key": {"any_": [f"{SOCIETY}-nights"]}}, "sort": "CREATED_DESC"}
+        page = api.post("/artifacts/filter", json=wanted).json()[0]["data"]
+    assert page.count("\n| [") == len(versions) + 1, "the generations and the night that was skipped"
+    assert "started 2 times" in page and "skipped: another run of society" in page
+
+
+def test_a_tag_finds_the_nights_of_a_society(operated: Operated, nights: list[Any]) -> None:
+    with operated.api as api:
+        wanted = {"flow_runs": {"tags": {"all_": [f"society:{SOCIETY}", "generation:2"]}}}
+        runs = api.post("/flow_runs/filter", json=wanted).json()
+    assert [run["name"] for run in runs] == [f"{SOCIETY} · nightly · generation 2"]

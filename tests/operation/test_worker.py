@@ -8,7 +8,7 @@ from pathlib import Path
 from operating import ENDED, Killed, Operated, wait_for
 
 from infra.operation import processes, servers
-from infra.operation.one_run_per_society import WAITS
+from infra.operation.flow_run import WAITS
 from infra.operation.servers import WORKER
 
 
@@ -38,7 +38,7 @@ def test_a_killed_run_takes_its_society_again(operated: Operated, killed: Killed
 def test_a_society_has_one_run_at_a_time(operated: Operated, killed: Killed) -> None:
     runs = [operated.until(killed.run[name], *ENDED) for name in ("first", "second")]
     assert [run["state"]["type"] for run in runs] == ["COMPLETED"] * 2 and [run["run_count"] for run in runs] == [1, 1]
-    assert not any(run["name"].endswith(WAITS) for run in runs), "the name of a run no longer says that it waits"
+    assert not any(WAITS in run["name"] for run in runs), "the name of a run no longer says that it waits"
     assert ["waiting: another run" in operated.log(run["id"]) for run in runs].count(True) == 1
     spans = []
     for run in runs:

@@ -19,10 +19,9 @@ from infra.errors import UserError
 from infra.lineage.agents import model_name
 from infra.lineage.client import client, find
 from infra.lineage.pages import MOVE, plain, with_fact
-from infra.lineage.runs import mark, nearest
+from infra.lineage.runs import nearest
 from infra.lineage.societies import SocietyVersion, find_society, list_societies, move_alias, update_page
 from infra.lineage.versions import find_model
-from infra.lineage.view import VERDICT
 
 MOVING = "champion.moving"
 MAX_CHARS = 1000
@@ -311,7 +310,6 @@ def record_verdict(name: str, version: str, champion: str | None, comparison: Co
     page = with_fact(str(judged.description), "verdict", plain(text))
     if page != judged.description:
         mlflow.update_model_version(name, version, page)
-    mark(str(judged.run_id), {VERDICT: comparison.verdict})
     mlflow.set_model_version_tag(name, version, "verdict", comparison.verdict)
     update_page(name)
 

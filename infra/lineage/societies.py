@@ -21,7 +21,7 @@ from infra.lineage.agents import SIDE_BY_SIDE, RegisteredAdapter, model_name
 from infra.lineage.client import client, find
 from infra.lineage.pages import comparison_link, origin, plain, society_page, version_link, version_page
 from infra.lineage.records import JobRun
-from infra.lineage.runs import MOST_RUNS, find_generation, generation_run, get_experiment, mark
+from infra.lineage.runs import MOST_RUNS, find_generation, find_run, generation_run, get_experiment, mark
 from infra.lineage.scores import ACCURACY, STANDARD_ERROR
 from infra.lineage.versions import (
     BASE,
@@ -110,7 +110,7 @@ def register_society(
         _link(job, society.generation, model_id(found), parent_version)
     version = _read(found)
     candidate = find_society(job.society, "candidate")
-    if candidate is None or int(candidate.version) < int(version.version):
+    if candidate is None or int(candidate.version) <= int(version.version):
         move_alias(job.society, "candidate", candidate, version)
     update_page(job.society)
     return version
@@ -200,8 +200,10 @@ def _mark_runs(experiment_id: str, model: "RegisteredModel", versions: "Sequence
     holders: dict[str, list[str]] = {}
     for version in versions:
         names = sorted(alias for alias, at in model.aliases.items() if str(at) == str(version.version))
-        if names:
-            holders[str(version.run_id)] = names
+        # The version's own run may have been deleted and made again.
+        own = {"maft.kind": "generation"} | {f"maft.{key}": version.tags[key] for key in ("job", "generation")}
+        if names and (run := find_run(experiment_id, own, newest=True)):
+            holders[run.info.run_id] = names
     for run in client().search_runs([experiment_id], f"tags.`{ALIAS}` LIKE '%'", max_results=MOST_RUNS):
         if run.info.run_id not in holders:
             mark(run.info.run_id, {ALIAS: None})

@@ -44,7 +44,7 @@ COLUMNS = {
     "params.`examples.critics`": 130,
 }
 """The columns of the table in their order, each with its width in pixels."""
-OTHERS = {"tags.`mlflow.runName`": 230, "runDateAndNestInfo": 125, "duration": 70}
+FIRST, LAST = {"attributes.`Run Name`": 250, "runDateAndNestInfo": 140}, {"duration": 70}
 """Columns that the page shows in any view, by MLflow's ids."""
 
 MAIN = ["accuracy/society", "accuracy/critics", "accuracy/generators"]
@@ -139,8 +139,8 @@ def _state(agents: int, rounds: int) -> dict[str, Any]:
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
         "selectedColumns": list(COLUMNS),
-        "columnOrder": [*OTHERS, *COLUMNS],
-        "columnWidths": {**OTHERS, **COLUMNS},
+        "columnOrder": [*FIRST, *COLUMNS, *LAST],
+        "columnWidths": FIRST | COLUMNS | LAST,
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": LINEAGE}]},
         # Generations of an earlier maft, which have no lineage, are in a group that is closed by default.
         "groupsExpanded": {f"tag.{LINEAGE}": True},

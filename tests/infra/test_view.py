@@ -1,4 +1,4 @@
-"""The view that compares generations, on a real MLflow server: made once, and left alone where a user has changed it."""
+"""The view that compares generations, on a real MLflow server: made once, and left alone where a user changed it."""
 
 import base64
 import json

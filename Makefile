@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check quick test-cuda test-vllm test-nf4 test-real lint docs browser bench bench-preview bench-cuda bench-vllm constraints clean
+.PHONY: run test check quick test-cuda test-vllm test-nf4 test-real lint docs browser bench bench-preview bench-pages bench-cuda bench-vllm constraints clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -49,7 +49,7 @@ docs: .venv/.docs
 
 # Only the tests of the web pages in Chromium; MAFT_SCREENSHOTS=FOLDER keeps pictures of the pages.
 browser: .venv/.installed
-	$(BIN)/python -m pytest -n 0 tests/operation/test_browser.py
+	$(BIN)/python -m pytest -n 0 tests/operation/test_browser.py tests/operation/test_compare_page.py
 
 bench: .venv/.installed
 	$(BIN)/python -m tests.bench
@@ -57,6 +57,10 @@ bench: .venv/.installed
 # Compares the forecast of `maft preview` with the default job, in time, memory, tokens and disk.
 bench-preview: .venv/.installed
 	$(BIN)/python -m tests.bench.preview
+
+# Measures MLflow's pages in Chromium, with 200 generations of a society and 10 societies.
+bench-pages: .venv/.installed
+	$(BIN)/python -m tests.bench.pages
 
 bench-cuda: .venv/.installed
 	$(BIN)/python -m tests.bench.gpu

@@ -110,6 +110,8 @@ def run(
         servers = serve(home, verbose)
         _require_generation(config.society, config.start_from)
         done = _compute("flows.improve.improve", config, started)
+        from infra.lineage.view import comparison_url
+
         result, folder = done.result, Home.open(home)
         report = {
             "society": config.society,
@@ -131,6 +133,7 @@ def run(
         out.print(result.verdict.text, highlight=False, markup=False)
         out.print(f"Picture  {folder.pictures / f'{config.society}-{result.job.job}.png'}", soft_wrap=True)
         out.print(f"Prefect  {servers.prefect_ui_url}/runs/flow-run/{result.flow_run_id}", soft_wrap=True)
+        out.print(f"Compare  {comparison_url(result.job.experiment_id)}", soft_wrap=True)
         _show_end(done)
 
 

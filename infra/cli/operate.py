@@ -56,12 +56,13 @@ def status(
         worker = worker_status(place)
         answers = {server.name: server.url for server in found if server.answering}
         due = due_runs(str(answers["prefect"]), "nightly") if "prefect" in answers else []
-        champion = None
+        champion, compare = None, None
         if len(answers) == len(found):
             use_servers(place, servers.Servers(str(answers["prefect"]), str(answers["mlflow"])))
             from infra.lineage.societies import find_society
+            from infra.lineage.view import find_comparison
 
-            champion = find_society(society, "champion")
+            champion, compare = find_society(society, "champion"), find_comparison(society)
         if as_json:
             report = {
                 "home": str(place.path),
@@ -69,6 +70,7 @@ def status(
                 "worker": asdict(worker),
                 "nightly": [asdict(run) for run in due],
                 "champion": champion.model_dump(mode="json") if champion else None,
+                "compare": compare,
             }
             print(json.dumps(report))
             return
@@ -84,6 +86,8 @@ def status(
             out.print(f"champion      {society} version {champion.version}, generation {champion.generation}")
         elif len(answers) == len(found):
             out.print(f"champion      {society} has none; the untuned base is used")
+        if compare:
+            out.print(f"compare       {compare}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=OPERATION)

@@ -34,11 +34,15 @@ served: Counter[str] = Counter()
 """The number of task runs of this process by outcome, `cached` or `computed`."""
 
 
-def step(*, name: str) -> "Callable[[Callable[P, R]], Task[P, R]]":
+def step(
+    *, name: str, fault: Callable[[Mapping[str, Any]], str | None] = lambda given: None
+) -> "Callable[[Callable[P, R]], Task[P, R]]":
     """Make a function a Prefect task that is cached by content and retried after transient faults.
 
     Args:
         name: template of the task run's name; it may use the parameters.
+        fault: what is wrong with a stored result that is about something outside of the home, from the parameters; None
+            if it still holds.
     """
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
@@ -47,7 +51,7 @@ def step(*, name: str) -> "Callable[[Callable[P, R]], Task[P, R]]":
             persist_result=True,
             result_serializer="json",
             cache_policy=CachePolicy.from_cache_key_fn(
-                lambda run, given: _checked_key(run, given, function.__module__)
+                lambda run, given: _checked_key(run, given, function.__module__, fault)
             ),
             retries=2,
             retry_delay_seconds=exponential_backoff(2),
@@ -72,13 +76,15 @@ def _count(task: Any, run: Any, state: Any) -> None:
     served["cached" if state.name == "Cached" else "computed"] += 1
 
 
-def _checked_key(run: TaskRunContext, given: dict[str, Any], module: str) -> str:
-    """The task's key; removes the result stored under it if that is damaged."""
+def _checked_key(
+    run: TaskRunContext, given: dict[str, Any], module: str, fault_of: Callable[[Mapping[str, Any]], str | None]
+) -> str:
+    """The task's key; removes the result stored under it if that is damaged or no longer holds."""
     key = cache_key(run.task.name, given, modules={module})
     home = current_home()
     record = home.results / key
     if record.exists():
-        fault = _fault(record, Store(home.artifacts))
+        fault = _fault(record, Store(home.artifacts)) or fault_of(given)
         if fault:
             get_logger("maft.cache").warning("%s: %s; computing it again", run.task.name, fault)
             record.unlink()

@@ -12,16 +12,29 @@ from typing import TYPE_CHECKING
 from agents.society import Agent
 from agents.store import Store
 from evaluation.record import Record
+from evaluation.scores import GenerationScores
 from infra.errors import UserError
 from infra.lineage.client import client
-from infra.lineage.pages import origin, plain, version_link, version_page
+from infra.lineage.pages import (
+    ACCURACY,
+    PARENT,
+    agent_page,
+    comparison_link,
+    origin,
+    plain,
+    version_link,
+    version_page,
+    with_fact,
+)
 from infra.lineage.records import DatasetRef, JobRun
-from infra.lineage.runs import agent_run
+from infra.lineage.runs import agent_run, find_generation
 from infra.lineage.versions import BASE, create_model, create_version, find_version, link, model_id, open_model
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
+SIDE_BY_SIDE = "this generation and its parent, on the same problems"
 NO_ADAPTER = "none"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -55,6 +68,8 @@ def register_adapter(
 ) -> RegisteredAdapter:
     """Register an agent after `generation` finetuning iterations; a second call returns the registered version.
 
+    If a user has deleted the agent's run or its version, the second call makes it again.
+
     An agent without an adapter, which never had data to learn from, is registered too, so that every generation is
     complete in the registry. Its only file is a README that says that it equals the base; its adapter_sha256 is "none".
 
@@ -79,8 +94,6 @@ def register_adapter(
     name = model_name(job.society, agent.name)
     key = {"job": job.job, "generation": str(generation), "adapter_sha256": adapter_sha256 or NO_ADAPTER}
     found = find_version(name, key)
-    if found is not None:
-        return _registered(found)
     tags = key | {"role": agent.role, "index": str(agent.index), "parent_version": parent_version or BASE}
     tags |= {"base_model": base_model, "dataset_sha256": dataset_sha256}
     tags |= {"examples": str(examples), "unchanged": str(unchanged).lower()}
@@ -89,19 +102,66 @@ def register_adapter(
     def upload(model: str) -> None:
         _upload(model, files, _readme(name, tags))
 
-    model = open_model(job, f"{name}-generation-{generation}", run, key, tags, "maft-agent", upload)
+    if found:
+        model = model_id(found)
+    else:
+        model = open_model(job, f"{name}-generation-{generation}", run, key, tags, "maft-agent", upload)
     data = DatasetRef(name=agent.name, sha256=dataset_sha256, rows=examples, source="its own words")
     parent = model_id(client().get_model_version(name, parent_version)) if parent_version else None
     link(run, model, parent, [data])
     client().set_terminated(run.info.run_id)
+    if found:
+        return _registered(found, run)
     if parent_version is None:  # Otherwise the parent's version exists, so the registered model exists too.
         create_model(name, _about(job.society, agent), {"role": agent.role, "index": str(agent.index)})
     page = version_page(_summary(tags), _facts(name, tags) | origin(job.experiment_id, run.info.run_id, model))
-    return _registered(create_version(name, run, model, tags, page))
+    return _registered(create_version(name, run, model, tags, page), run)
 
 
-def _registered(version: "ModelVersion") -> RegisteredAdapter:
-    fields = {"name": version.name, "version": str(version.version), "run_id": version.run_id}
+def log_accuracy(job: JobRun, agent: Agent, version: RegisteredAdapter, scores: GenerationScores, parent: int) -> None:
+    """Write the accuracy of an agent's version in each of its rounds to its tags and pages, beside its parent's.
+
+    Both were measured in the same job, and so on the same problems.
+
+    Args:
+        job: The job's run.
+        agent: The agent, by role and index.
+        version: Its version of this generation.
+        scores: The generation's scores.
+        parent: The number of the generation that it was made from.
+    """
+    mlflow = client()
+    before, own = find_generation(job, parent), find_generation(job, scores.generation)
+    tags, texts = {}, []
+    for one in scores.rounds:
+        for spoken in (each for each in one.agents if (each.role, each.index) == (agent.role, agent.index)):
+            tag = f"{ACCURACY}{one.round}"
+            tags[tag], text = repr(spoken.accuracy), f"{100 * spoken.accuracy:.1f} % in round {one.round}"
+            earlier = before.data.metrics.get(f"{tag}/{agent.name}") if before else None
+            if earlier is not None:
+                tags[f"{PARENT}{tag}"], text = repr(earlier), f"{text}, its parent {100 * earlier:.1f} %"
+            texts.append(text)
+    at = mlflow.get_model_version(version.name, version.version)
+    for tag, value in tags.items():
+        if at.tags.get(tag) != value:
+            mlflow.set_model_version_tag(version.name, version.version, tag, value)
+    page = str(at.description)
+    if before and own:
+        link = comparison_link(job.experiment_id, [own.info.run_id, before.info.run_id], SIDE_BY_SIDE)
+        page = with_fact(page, "comparison", link)
+    if texts:
+        page = with_fact(page, "accuracy", "; ".join(texts))
+    if page != at.description:
+        mlflow.update_model_version(version.name, version.version, page)
+    versions = mlflow.search_model_versions(f"name = '{version.name}'", order_by=["version_number DESC"])
+    model = mlflow.get_registered_model(version.name)
+    whole = agent_page(_about(job.society, agent), versions)
+    if model.description != whole:
+        mlflow.update_registered_model(version.name, whole)
+
+
+def _registered(version: "ModelVersion", run: "Run") -> RegisteredAdapter:
+    fields = {"name": version.name, "version": str(version.version), "run_id": run.info.run_id}
     return RegisteredAdapter.model_validate({**fields, "model_id": model_id(version)})
 
 

@@ -18,7 +18,7 @@ from evaluation.statistics.mcnemar import Comparison
 from infra.errors import UserError
 from infra.lineage.agents import model_name
 from infra.lineage.client import client, find
-from infra.lineage.pages import MOVE
+from infra.lineage.pages import MOVE, plain, with_fact
 from infra.lineage.runs import nearest
 from infra.lineage.societies import SocietyVersion, find_society, list_societies, move_alias, update_page
 from infra.lineage.versions import find_model
@@ -81,7 +81,7 @@ def promote(society_name: str, version: str, who: str, why: str) -> Move:
             move_alias(society_name, "champion", target, target)
             return moves[-1].model_copy(update={"moved": False})
         source = last  # Somebody set the alias by hand: move the agents' aliases too, and record the move.
-    _require_agents(target)
+    require_agents(target)
     return _begin(
         Move(
             number=_number(moves),
@@ -120,7 +120,7 @@ def rollback(society_name: str, who: str, why: str) -> Move:
             raise UserError(
                 f"the previous champion was version {before}, but {_known(society_name)}; promote one of them"
             )
-        _require_agents(target)
+        require_agents(target)
     return _begin(
         Move(
             number=_number(moves),
@@ -152,10 +152,18 @@ def champion(society_name: str) -> SocietyVersion | None:
     """Finish a move that was cut off, then return the champion; None for the untuned base.
 
     Raises:
-        UserError: as in `finish_interrupted_move`.
+        UserError: as in `finish_interrupted_move`; or the champion was deleted from the registry, with its alias.
     """
     finish_interrupted_move(society_name)
-    return find_society(society_name, "champion")
+    found = find_society(society_name, "champion")
+    moves = history(society_name)
+    last = moves[-1].target if found is None and moves else None
+    if last and find_society(society_name, last) is None and list_societies(society_name):
+        raise UserError(
+            f"version {last}, the champion of society {society_name!r}, was deleted from the registry; promote another "
+            f"with `maft promote {society_name} --version N`: {_known(society_name)}"
+        )
+    return found
 
 
 def generation(society_name: str, which: str) -> SocietyVersion | None:
@@ -258,7 +266,12 @@ def _require_files(version: SocietyVersion) -> None:
         )
 
 
-def _require_agents(version: SocietyVersion) -> None:
+def require_agents(version: SocietyVersion) -> None:
+    """Refuse a generation whose files were deleted by a night, or an agent's version of it by a user.
+
+    Raises:
+        UserError: one of them was deleted.
+    """
     _require_files(version)
     for agent, number in version.agent_versions.items():
         name = model_name(version.name, agent)
@@ -309,6 +322,10 @@ def record_verdict(name: str, version: str, champion: str | None, comparison: Co
     numbers = {f"gate.{key}": str(value) for key, value in comparison.model_dump().items() if key != "verdict"}
     for key, value in {**numbers, "gate.champion": champion or "base", "gate.text": text}.items():
         mlflow.set_model_version_tag(name, version, key, value)
+    judged = mlflow.get_model_version(name, version)
+    page = with_fact(str(judged.description), "verdict", plain(text))
+    if page != judged.description:
+        mlflow.update_model_version(name, version, page)
     mlflow.set_model_version_tag(name, version, "verdict", comparison.verdict)
     update_page(name)
 

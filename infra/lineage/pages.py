@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from evaluation.reporting.markdown import markdown_table
 from infra.lineage.versions import BASE
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 MOVE = "champion.move."
 """Prefix of the registered model's tags that record the moves of `champion`, see `infra.lineage.champion`."""
+
+ACCURACY, PARENT = "round-", "parent/"
+"""Tags of an agent's version: `round-2` has its accuracy in round 2, `parent/round-2` its parent's."""
 
 TABLE_CHARS = 2200
 """The largest size of each of the two tables of a description."""
@@ -30,6 +34,19 @@ def version_link(name: str, version: str, text: str | None = None) -> str:
 def version_page(summary: str, facts: Mapping[str, str]) -> str:
     """The description of a version: a sentence, then a list of facts, each as `key: markdown`."""
     return "\n".join([summary, "", *(f"- {key}: {value}" for key, value in facts.items())])
+
+
+def with_fact(page: str, key: str, value: str) -> str:
+    """The description of a version with this fact as the first of the list; it replaces an earlier one of that key."""
+    summary, _, facts = page.partition("\n\n")
+    others = [fact for fact in facts.splitlines() if not fact.startswith(f"- {key}: ")]
+    return "\n".join([summary, "", f"- {key}: {value}", *others])
+
+
+def comparison_link(experiment_id: str, run_ids: Sequence[str], text: str) -> str:
+    """A link to MLflow's page that compares these runs side by side."""
+    runs, experiments = (quote(json.dumps(list(ids), separators=(",", ":"))) for ids in (run_ids, [experiment_id]))
+    return f"[{text}](#/compare-runs?runs={runs}&experiments={experiments})"
 
 
 def origin(experiment_id: str, run_id: str, model_id: str) -> dict[str, str]:
@@ -57,6 +74,34 @@ def society_page(model: "RegisteredModel", versions: "Sequence[ModelVersion]") -
         text += "\nMoves of `champion`:\n\n"
         text += _table(("when (UTC)", "from", "to", "who", "why"), [_move(model.name, move) for move in moves])
     return text
+
+
+def agent_page(about: str, versions: "Sequence[ModelVersion]") -> str:
+    """The description of an agent's registered model: its accuracy in each generation and round, and its parent's.
+
+    Args:
+        about: The first sentence.
+        versions: All its versions, newest first; those that were not measured yet are left out.
+    """
+    measured = [version for version in versions if any(tag.startswith(ACCURACY) for tag in version.tags)]
+    rounds = sorted({tag for version in measured for tag in version.tags if tag.startswith(ACCURACY)})
+    head = ["version", "generation", "parent", *(f"{one} (its parent's)" for one in rounds)]
+    rows = []
+    for version in measured:
+        parent = version.tags["parent_version"]
+        link = _to(version.name, None if parent == BASE else parent)
+        accuracies = [_accuracies(version.tags, one) for one in rounds]
+        rows.append([_to(version.name, str(version.version)), version.tags["generation"], link, *accuracies])
+    accuracy = "Accuracy on held-out problems, and that of its parent on the same problems:"
+    return f"{about}\n\n{accuracy}\n\n{_table(head, rows)}" if rows else about
+
+
+def _accuracies(tags: Mapping[str, str], one: str) -> str:
+    """The accuracy in a round, and the parent's in brackets, if it was measured."""
+    if one not in tags:
+        return ""
+    parent = tags.get(f"{PARENT}{one}")
+    return f"{100 * float(tags[one]):.1f} %" + (f" ({100 * float(parent):.1f} %)" if parent else "")
 
 
 def plain(text: str) -> str:

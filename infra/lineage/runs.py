@@ -7,15 +7,19 @@ own runs, and no run is created twice. Adapters are in `infra.lineage.agents`, s
 import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from infra.errors import UserError
-from infra.lineage.client import client
+from infra.lineage.client import client, find
 from infra.lineage.contents import flattened
 from infra.lineage.records import JobRun
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
+
+
+MOST_RUNS = 10_000
+"""The largest number of runs that a search returns."""
 
 
 def experiment_name(society: str) -> str:
@@ -27,19 +31,6 @@ def run_url(job: JobRun) -> str:
     """The address of the job's run in the MLflow UI, in its view of runs and models, not its view of traces."""
     page = f"#/experiments/{job.experiment_id}/runs/{job.run_id}?workflowType=machine_learning"
     return f"{client().tracking_uri.rstrip('/')}/{page}"
-
-
-def generations_url(job: JobRun) -> str:
-    """The address of the MLflow page that lists the generations of all jobs of the society, the best first."""
-    shown = {
-        "searchFilter": "tags.`maft.kind` = 'generation'",
-        # In order of time, the page would hide generations below their jobs.
-        "orderByKey": "metrics.`accuracy/society`",
-        "orderByAsc": "false",
-        "workflowType": "machine_learning",
-    }
-    query = urlencode(shown, quote_via=quote)
-    return f"{client().tracking_uri.rstrip('/')}/#/experiments/{job.experiment_id}/runs?{query}"
 
 
 def artifact_url(job: JobRun, file: str) -> str:
@@ -154,9 +145,27 @@ def describe(run_id: str, markdown: str) -> None:
     client().set_tag(run_id, "mlflow.note.content", markdown)
 
 
+def mark(run_id: str, tags: Mapping[str, str | None]) -> None:
+    """Set tags on a run, or remove those that are None; a run that a user has deleted stays as it is."""
+    mlflow = client()
+    run = find(mlflow.get_run, run_id)
+    if run is None or run.info.lifecycle_stage == "deleted":
+        return
+    for key, value in tags.items():
+        if value is None and key in run.data.tags:
+            mlflow.delete_tag(run_id, key)
+        elif value is not None and run.data.tags.get(key) != value:
+            mlflow.set_tag(run_id, key, value)
+
+
 def open_generation(job: JobRun, generation: int) -> str:
     """The id of the run of one generation (0: the untuned base), below the job's run; created if it is missing."""
     return str(generation_run(job, generation).info.run_id)
+
+
+def find_generation(job: JobRun, generation: int) -> "Run | None":
+    """The run of one generation in this job, unless it is not made yet or was deleted."""
+    return find_run(job.experiment_id, _of_generation(job, generation))
 
 
 def open_agent(job: JobRun, generation: int, agent_name: str) -> str:
@@ -166,9 +175,8 @@ def open_agent(job: JobRun, generation: int, agent_name: str) -> str:
 
 def generation_run(job: JobRun, generation: int) -> "Run":
     """The run of one generation, as in `open_generation`, with its present metrics, inputs and outputs."""
-    tags = {"mlflow.parentRunId": job.run_id, "maft.kind": "generation", "maft.generation": str(generation)}
     again = ", measured again" if 0 < generation < job.first_generation else ""
-    return open_nested(job, f"{job.society} · generation {generation}{again}", tags)
+    return open_nested(job, f"{job.society} · generation {generation}{again}", _of_generation(job, generation))
 
 
 def agent_run(job: JobRun, generation: int, agent_name: str) -> "Run":
@@ -178,11 +186,15 @@ def agent_run(job: JobRun, generation: int, agent_name: str) -> "Run":
     return open_nested(job, agent_name, tags)
 
 
+def _of_generation(job: JobRun, generation: int) -> dict[str, str]:
+    return {"mlflow.parentRunId": job.run_id, "maft.kind": "generation", "maft.generation": str(generation)}
+
+
 def close_job(job: JobRun, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
     """End the job's run and those runs of its generations and agents that still run, all with the same status."""
     mlflow = client()
     running = f"attributes.status = 'RUNNING' AND tags.`maft.job` = '{job.job}' AND tags.`maft.kind` != 'job'"
-    for run in mlflow.search_runs([job.experiment_id], running, max_results=10_000):
+    for run in mlflow.search_runs([job.experiment_id], running, max_results=MOST_RUNS):
         mlflow.set_terminated(run.info.run_id, status)
     mlflow.set_terminated(job.run_id, status)
 

@@ -106,7 +106,8 @@ def log_scores(
     mlflow = client()
     metrics = [Metric(key, value, at, scores.generation) for key, value in numbers.items()]
     mlflow.log_batch(job.run_id, metrics=metrics)
-    mlflow.log_batch(run.info.run_id, metrics=metrics)
+    number = Metric("generation", scores.generation, at, scores.generation)  # The comparison sorts by it.
+    mlflow.log_batch(run.info.run_id, metrics=[*metrics, number])
     for agent_name, adapter in registered.items():
         mlflow.log_batch(adapter.run_id, metrics=_agent_metrics(agent_name, adapter, scores, at, evaluation))
     mlflow.set_terminated(run.info.run_id)
@@ -194,11 +195,13 @@ def _read(run: "Run") -> GenerationScores:
 
 
 def _numbers(scores: GenerationScores) -> dict[str, float]:
-    """All numbers of the scores by metric name; None has no metric, and the main accuracies have two names."""
+    """All numbers of the scores by metric name, and sums of the costs; None has no metric, the main accuracies two."""
     first, last = scores.rounds[0], scores.rounds[-1]
     numbers: dict[str, float] = {
         "accuracy/generators": first.mean_accuracy,
         "accuracy/majority": first.majority_accuracy,
+        "cost/tokens": float(scores.sampled_tokens + scores.trained_tokens),
+        "cost/seconds": sum(scores.seconds.values()),
     }
     if len(scores.rounds) > 1:
         numbers["accuracy/critics"] = last.mean_accuracy

@@ -9,7 +9,7 @@ is always valid, and once it has moved, all have moved.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -17,11 +17,11 @@ from agents.engines.base_model import Base, Bases
 from agents.society import Agent, Society
 from evaluation.record import Record
 from infra.errors import UserError
-from infra.lineage.agents import RegisteredAdapter, model_name
+from infra.lineage.agents import SIDE_BY_SIDE, RegisteredAdapter, model_name
 from infra.lineage.client import client, find
-from infra.lineage.pages import origin, plain, society_page, version_link, version_page
+from infra.lineage.pages import comparison_link, origin, plain, society_page, version_link, version_page
 from infra.lineage.records import JobRun
-from infra.lineage.runs import generation_run
+from infra.lineage.runs import MOST_RUNS, find_generation, find_run, generation_run, get_experiment, mark
 from infra.lineage.scores import ACCURACY, STANDARD_ERROR
 from infra.lineage.versions import (
     BASE,
@@ -33,10 +33,11 @@ from infra.lineage.versions import (
     model_id,
     open_model,
 )
+from infra.lineage.view import ALIAS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 Alias = Literal["candidate", "champion"]
 ALIASES = ("candidate", "champion")
@@ -113,9 +114,11 @@ def register_society(
         tags |= {"base_model": bases.name, "base_sha256": bases.sha256}
         tags[BASES] = bases.trusting(False).model_dump_json(exclude_defaults=True)
         found = _create(job, society.generation, key, tags, model_folder, description)
+    else:  # The generation's run may be a new one, since a user deleted the first.
+        _link(job, society.generation, model_id(found), parent_version)
     version = _read(found)
     candidate = find_society(job.society, "candidate")
-    if candidate is None or int(candidate.version) < int(version.version):
+    if candidate is None or int(candidate.version) <= int(version.version):
         move_alias(job.society, "candidate", candidate, version)
     update_page(job.society)
     return version
@@ -156,6 +159,14 @@ def registered_versions(name: str) -> "list[ModelVersion]":
     return [version for version in versions if AGENTS in version.tags]
 
 
+def missing_versions(job: JobRun, generation: int, agents: Sequence[str]) -> list[str]:
+    """The registered models, of the society and of its agents by name, without a version of this job and generation."""
+    wanted = [job.society, *(model_name(job.society, agent) for agent in agents)]
+    of_job = f"tags.`job` = '{job.job}' AND tags.`generation` = '{generation}'"
+    found = client().search_model_versions(f"name LIKE '{job.society}%' AND {of_job}")
+    return [name for name in wanted if name not in {version.name for version in found}]
+
+
 def next_generation(name: str) -> int:
     """The number of the society's next generation: its highest plus one; 1 if it has none."""
     return 1 + max((version.generation for version in list_societies(name)), default=0)
@@ -184,13 +195,33 @@ def move_alias(name: str, alias: Alias, old: SocietyVersion | None, new: Society
 
 
 def update_page(name: str) -> None:
-    """Update the description of the society's registered model with its versions, verdicts, aliases and moves."""
+    """Update the description of the society's registered model, and the aliases on the runs of its generations."""
     mlflow = client()
     model = mlflow.get_registered_model(name)
-    versions = mlflow.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"])
-    page = society_page(model, [version for version in versions if AGENTS in version.tags])
+    found = mlflow.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"])
+    versions = [version for version in found if AGENTS in version.tags]
+    page = society_page(model, versions)
     if model.description != page:
         mlflow.update_registered_model(name, page)
+    experiment = get_experiment(name)
+    if experiment:
+        _mark_runs(experiment.experiment_id, model, versions)
+
+
+def _mark_runs(experiment_id: str, model: "RegisteredModel", versions: "Sequence[ModelVersion]") -> None:
+    """Set the tag `alias` of the generations' runs, which the comparison of generations shows."""
+    holders: dict[str, list[str]] = {}
+    for version in versions:
+        names = sorted(alias for alias, at in model.aliases.items() if str(at) == str(version.version))
+        # The version's own run may have been deleted and made again.
+        own = {"maft.kind": "generation"} | {f"maft.{key}": version.tags[key] for key in ("job", "generation")}
+        if names and (run := find_run(experiment_id, own, newest=True)):
+            holders[run.info.run_id] = names
+    for run in client().search_runs([experiment_id], f"tags.`{ALIAS}` LIKE '%'", max_results=MOST_RUNS):
+        if run.info.run_id not in holders:
+            mark(run.info.run_id, {ALIAS: None})
+    for run_id, names in holders.items():
+        mark(run_id, {ALIAS: ", ".join(names)})
 
 
 def _create(
@@ -203,12 +234,18 @@ def _create(
         client().log_model_artifacts(model, str(folder))
 
     model = open_model(job, f"{name}-generation-{generation}", run, key, tags, "maft-society", upload)
-    link(run, model, None if parent == BASE else model_id(client().get_model_version(name, parent)))
+    _link(job, generation, model, None if parent == BASE else parent)
     if parent == BASE:  # Otherwise the parent's version exists, so the registered model exists too.
         create_model(name, f"The society **{name}**, one version per generation.", {"role": "society"})
     facts = _facts(job, tags) | origin(job.experiment_id, run.info.run_id, model)
     page = version_page(f"Generation {generation}: {description}", facts)
     return create_version(name, run, model, tags | _accuracy(run), page)
+
+
+def _link(job: JobRun, generation: int, model: str, parent_version: str | None) -> None:
+    """Record the model as the output of the generation's run, and its parent's as the input."""
+    parent = model_id(client().get_model_version(job.society, parent_version)) if parent_version else None
+    link(generation_run(job, generation), model, parent)
 
 
 def _read(version: "ModelVersion") -> SocietyVersion:
@@ -253,6 +290,15 @@ def _accuracy(run: "Run") -> dict[str, str]:
     return {key: repr(number) for key, number in numbers.items() if number is not None}
 
 
+def _comparison(job: JobRun, tags: dict[str, str]) -> dict[str, str]:
+    """A link that compares the generation with its parent, as both were measured in this job."""
+    parent = tags["parent_version"]
+    before = 0 if parent == BASE else client().get_model_version(job.society, parent).tags["generation"]
+    runs = [find_generation(job, int(generation)) for generation in (tags["generation"], before)]
+    ids = [run.info.run_id for run in runs if run]
+    return {"comparison": comparison_link(job.experiment_id, ids, SIDE_BY_SIDE)} if len(ids) > 1 else {}
+
+
 def _facts(job: JobRun, tags: dict[str, str]) -> dict[str, str]:
     parent = tags["parent_version"]
     bases = dict.fromkeys(zip(tags["base_model"].splitlines(), tags["base_sha256"].splitlines(), strict=True))
@@ -264,6 +310,7 @@ def _facts(job: JobRun, tags: dict[str, str]) -> dict[str, str]:
         for agent, member in json.loads(tags[AGENTS]).items()
     ]
     return {
+        **_comparison(job, tags),
         "parent": base if parent == BASE else version_link(job.society, parent),
         "agents": ", ".join(agents),
         **({"data": ", ".join(data)} if data else {}),

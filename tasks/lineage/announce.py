@@ -18,6 +18,7 @@ from infra.config.job import Config
 from infra.home.home import current_home
 from infra.lineage import contents, runs
 from infra.lineage.records import JobRun
+from infra.lineage.view import VERDICT, comparison_url
 from infra.operation.flow_run import name_run
 from tasks.lineage.promote import Verdict
 from tasks.lineage.start import Start, current_flow_run_id
@@ -63,9 +64,12 @@ def publish(job: JobRun, generations: list[GenerationScores], *, verdict: Verdic
     contents.log_artifacts(job.run_id, [curves, heat], "pictures")
     # The verdict comes first: the pages show a few lines of a description, and the rest on demand.
     table = f"**{verdict.text}**\n\n{generations_page(generations, job.society, warnings)}"
-    runs.describe(verdict.run_id, table)
+    judged = runs.open_generation(job, generations[-1].generation)
+    runs.describe(judged, table)
+    runs.mark(judged, {VERDICT: verdict.comparison.verdict})
     page = url_for("flow-run", obj_id=current_flow_run_id())
-    compare = f"[All generations, to compare]({runs.generations_url(job)})"
+    charts = comparison_url(job.experiment_id, charts=True)
+    compare = f"[All generations, to compare]({comparison_url(job.experiment_id)}) · [Their charts]({charts})"
     runs.describe(job.run_id, f"{table}\n\n{compare} · [The flow run in Prefect]({page})")
     picture = f"![accuracy over generations]({runs.artifact_url(job, f'pictures/{curves.name}')})"
     create_markdown_artifact(

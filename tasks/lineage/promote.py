@@ -46,7 +46,8 @@ def champion_of(name: str, version: str | None, *, agents: int, bases: Bases) ->
     Raises:
         BaseModelError: the folder of one of its bases has changed since.
     """
-    found = find_society(name, version) if version else None
+    # If a user has deleted that generation since, the present champion takes its place.
+    found = (find_society(name, version) or find_society(name, "champion")) if version else None
     if found is None:
         return Champion(version=None, society=Society.untuned(agents), bases=bases)
     fetch_adapters(found, Store(current_home().artifacts))

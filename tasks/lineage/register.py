@@ -1,7 +1,9 @@
 """Register: the lineage of a run in MLflow. All of it is idempotent, so a resumed run makes no duplicates."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, get_args
 
 import pandas as pd
 from prefect import task
@@ -14,7 +16,7 @@ from agents.records import Generation, Transcript
 from agents.run import Runner
 from agents.store import Artifact, Store
 from evaluation.answers.grader import Grader
-from evaluation.record import Record
+from evaluation.record import Record, Role
 from evaluation.reporting.advice import generation_warnings
 from evaluation.reporting.markdown import generations_page
 from evaluation.scores import GenerationScores
@@ -23,14 +25,17 @@ from infra.config.sections import material
 from infra.home.cache import step
 from infra.home.home import current_home
 from infra.lineage import contents, runs
-from infra.lineage.agents import RegisteredAdapter, register_adapter
+from infra.lineage.agents import RegisteredAdapter, log_accuracy, register_adapter
+from infra.lineage.differences import join_lineage, log_differences, log_new_differences
 from infra.lineage.model.save import save as save_society
 from infra.lineage.records import DatasetRef, JobRun, identity
 from infra.lineage.scores import log_scores, log_society
-from infra.lineage.societies import SocietyVersion, register_society
+from infra.lineage.societies import SocietyVersion, missing_versions, register_society
 from infra.lineage.traces import log_debates
+from infra.lineage.view import update_view
 from tasks.lineage.start import Start
 
+ROLES = get_args(Role)
 TRANSCRIPTS = 50
 """Number of held-out debates shown per generation."""
 
@@ -61,6 +66,9 @@ def open_lineage(config: Config, bases: Bases, *, problems: StoredProblems, star
         },
         start.first_generation,
     )
+    join_lineage(job, start.parent_run, config.seed)
+    log_new_differences(job)
+    update_view(job.experiment_id, agents=config.agents, rounds=config.debate.rounds)
     contents.log_datasets(job.run_id, _problem_refs(config, problems))
     whole = config.model_copy(update={"prompts": config.prompts.whole})
     contents.log_text(
@@ -69,13 +77,23 @@ def open_lineage(config: Config, bases: Bases, *, problems: StoredProblems, star
     return job
 
 
-@step(name="generation {scores.generation} · record")
+def _deleted(given: Mapping[str, Any]) -> str | None:
+    """What a user has deleted in MLflow of a generation that was recorded or registered; None if all is there."""
+    job, new = given["filed"].job, given.get("new")
+    scores = new.scores if new else given["scores"]
+    if runs.find_generation(job, scores.generation) is None:
+        return "its run in MLflow was deleted"
+    gone = missing_versions(job, scores.generation, [agent.name for agent in new.society.agents]) if new else []
+    return f"the version of {gone[0]} in MLflow was deleted" if gone else None
+
+
+@step(name="generation {scores.generation} · record", fault=_deleted)
 def record(filed: Filed, scores: GenerationScores, *, debated: Transcript) -> None:
     """Log scores and debates of the generation that a job starts from; the job only measures it."""
-    _log(filed, scores, debated, {})
+    _log(filed, scores, debated, {}, {})
 
 
-@step(name="generation {new.scores.generation} · register")
+@step(name="generation {new.scores.generation} · register", fault=_deleted)
 def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVersion | None) -> SocietyVersion:
     """Register every agent as a version of its model, log scores and debates, then register the society.
 
@@ -101,7 +119,10 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
         )
         for result, dataset in zip(new.learned.tuned, new.learned.datasets, strict=True)
     }
-    _log(filed, new.scores, new.debated, versions)
+    made_from = parent.generation if parent else 0
+    _log(filed, new.scores, new.debated, versions, _made(new, parent))
+    for agent in new.society.agents:
+        log_accuracy(job, agent, versions[agent.name], new.scores, made_from)
     with TemporaryDirectory() as folder:
         model = Path(folder) / "model"
         card = Card(
@@ -123,17 +144,36 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
             description=f"{100 * new.scores.accuracy:.1f} ± {100 * new.scores.standard_error:.1f} % on "
             f"{new.scores.problems} held-out problems",
         )
-    log_society(registered.run_id, registered.model_id, new.scores, _problem_refs(config, filed.problems)[1])
+    run_id = runs.open_generation(job, new.scores.generation)
+    log_society(run_id, registered.model_id, new.scores, _problem_refs(config, filed.problems)[1])
     return registered
 
 
-def _log(filed: Filed, scores: GenerationScores, debated: Transcript, versions: dict[str, RegisteredAdapter]) -> None:
+def _made(new: Generation, parent: SocietyVersion | None) -> dict[str, str | int]:
+    """What a generation was made from, as params of its run."""
+    examples = new.scores.examples
+    return {
+        "parent": f"generation {parent.generation}, version {parent.version}" if parent else "base",
+        **{
+            f"examples.{role}s": sum(size for name, size in examples.items() if name.startswith(role)) for role in ROLES
+        },
+    }
+
+
+def _log(
+    filed: Filed,
+    scores: GenerationScores,
+    debated: Transcript,
+    versions: dict[str, RegisteredAdapter],
+    made: Mapping[str, str | int],
+) -> None:
     job, config = filed.job, filed.config
     refs = _problem_refs(config, filed.problems)
     log_scores(job, scores, versions, refs[1])
     run_id = runs.open_generation(job, scores.generation)
-    learned = {"finetune": config.finetune.model_dump(mode="json")} if versions else {}
-    contents.log_params(run_id, {"generation": scores.generation, "seed": config.seed, **learned})
+    portion = max(job.first_generation, scores.generation) if config.problems.renew else job.first_generation
+    contents.log_params(run_id, {"generation": scores.generation, "portion": portion, **made})
+    log_differences(job, run_id)
     contents.log_datasets(run_id, refs if versions else refs[1:])
     warnings = generation_warnings([scores], config.sampling.max_new_tokens)
     runs.describe(run_id, generations_page([scores], job.society, warnings))

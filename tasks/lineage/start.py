@@ -13,7 +13,7 @@ from infra.home.home import current_home
 from infra.lineage import champion, runs
 from infra.lineage.origin import society_of
 from infra.lineage.records import identity
-from infra.lineage.societies import SocietyVersion, next_generation
+from infra.lineage.societies import SocietyVersion, find_society, next_generation
 
 
 class Start(Record):
@@ -26,6 +26,8 @@ class Start(Record):
     """Version of the champion when the job began, which its last generation is compared with; None for the base."""
     first_generation: int
     """The number of the first generation that the job makes."""
+    parent_run: str | None
+    """The MLflow run of the generation whose lineage the job continues; None for a new lineage."""
     request: str
     """Digest of the job's settings, bases and origin; an interrupted job is found again by it."""
     flow_run_id: str
@@ -44,13 +46,16 @@ def resolve_start(config: Config, bases: Bases) -> Start:
     it is started again, even if it has made another champion since.
 
     Raises:
-        UserError: there is no such generation, or it belongs to other base models or another number of agents.
+        UserError: there is no such generation, one of its agents was deleted, or it belongs to other base models or
+            another number of agents.
     """
     flow_run_id = current_flow_run_id()
     earlier = runs.find_job(config.society, {"prefect.flow_run_id": flow_run_id}) if flow_run_id else None
     version = earlier.data.tags["maft.start_version"] if earlier else config.start_from
     best = champion.champion(config.society)
     origin = champion.generation(config.society, version)
+    if origin:
+        champion.require_agents(origin)
     request = _request(config, bases, origin)
     store = Store(current_home().artifacts)
     if earlier is None:
@@ -60,11 +65,15 @@ def resolve_start(config: Config, bases: Bases) -> Start:
         earlier = same if same and (again or same.info.status != "FINISHED") else None
     tags = earlier.data.tags if earlier else {}
     first = 1 if config.start_from == "base" else next_generation(config.society)
+    first = int(tags["maft.first_generation"]) if tags else first
+    # Without a champion a night starts from the base, and still continues the lineage of the nights before it.
+    before = origin or (find_society(config.society, "candidate") if first > 1 else None)
     return Start(
         society=society_of(origin, config, bases, store) if origin else Society.untuned(config.agents),
         origin=origin,
         champion=_or_none(tags["maft.champion"]) if tags else best.version if best else None,
-        first_generation=int(tags["maft.first_generation"]) if tags else first,
+        first_generation=first,
+        parent_run=before.run_id if before else None,
         request=request,
         flow_run_id=flow_run_id,
     )

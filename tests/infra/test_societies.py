@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -220,7 +221,12 @@ def test_pages_lead_to_parents_runs_and_models(tracking: str, tmp_path: Path) ->
 
     page = client().get_model_version("pages", "2").description
     at, among = f"#/experiments/{job.experiment_id}", "?workflowType=machine_learning"
-    assert page.startswith("Generation 2: as good as it gets.\n\n- parent: [version 1](#/models/pages/versions/1)\n")
+    compared = quote(json.dumps([second.run_id, first.run_id], separators=(",", ":")))
+    assert page.startswith(
+        "Generation 2: as good as it gets.\n\n- comparison: [this generation and its parent, on the same problems]"
+        f"(#/compare-runs?runs={compared}&experiments={quote(json.dumps([job.experiment_id]))})\n"
+        "- parent: [version 1](#/models/pages/versions/1)\n"
+    )
     assert "[critic-0 version 2](#/models/pages-critic-0/versions/2)" in page
     assert f"evaluation `{EVALUATION.digest}`" in page
     assert f"]({at}/runs/{second.run_id}{among})" in page

@@ -15,8 +15,7 @@ from operating import ENDED, Operated
 from playwright.sync_api import Locator, Page, TimeoutError, expect, sync_playwright
 
 from infra.config.job import Config
-from infra.lineage.records import JobRun
-from infra.lineage.runs import generations_url
+from infra.lineage.view import comparison_url
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
@@ -170,24 +169,20 @@ def test_two_generations_are_compared_in_mlflow(
     expect(page.get_by_text("generation 1").first).to_be_visible()
     shoot(page, "mlflow-job")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", operated.tracking_uri)
-    own = JobRun(
-        society=SOCIETY,
-        job="",
-        tracking_uri=operated.tracking_uri,
-        experiment_id=experiment.experiment_id,
-        run_id=job.info.run_id,
-    )
-    link = generations_url(own)
+    link = comparison_url(experiment.experiment_id)
     assert link in job.data.tags["mlflow.note.content"]
     page.goto(link)
     for generation in (0, 1):
         row = page.get_by_role("row").filter(has_text=f"{SOCIETY} · generation {generation}")
         row.get_by_role("checkbox").first.check(force=True)
     shoot(page, "mlflow-generations")
-    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.get_by_text("Comparing 2 Runs")).to_be_visible()
     expect(page.get_by_text("accuracy/society").first).to_be_attached()
     shoot(page, "mlflow-compare")
+    page.goto(f"{link}&compareRunsMode=CHART")
+    expect(page.get_by_text("accuracy/society vs accuracy/critics vs accuracy/generators")).to_be_visible()
+    shoot(page, "mlflow-charts")
 
 
 def test_a_registered_generation_leads_to_where_it_comes_from(

@@ -1,13 +1,14 @@
 """The jobs of docs/real-model.md: `python -m tests.real.experiment 1 2 3 [--set finetune.learning_rate=0.001 ...]`.
 
-It runs a job of two iterations on a real model for each seed, each in a new home with its own servers, and prints a
-row as soon as a job has ended. `make .venv/.real` makes the model; MAFT_REAL_MODEL names its folder.
+It runs a job of two iterations on a real model for each seed, each with a home and servers of its own, and prints its
+rows as soon as it has ended. The homes are kept beside the model: the same command goes on after an interruption, and
+prints again what has ended. `make .venv/.real` makes the model; MAFT_REAL_MODEL names its folder.
 """
 
+import json
 import math
+import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from tests.conftest import Maft, free_port, plain_environment
@@ -29,18 +30,20 @@ COLUMNS = ("one sample", "majority", "critics", "society", "without answer", "cu
 
 def job(seed: int, settings: tuple[str, ...]) -> dict[str, Any]:
     """The report of a job, as `maft run --json` prints it."""
-    with tempfile.TemporaryDirectory() as home:
-        ports = {"MAFT_PREFECT_PORT": str(free_port()), "MAFT_MLFLOW_PORT": str(free_port())}
-        maft = Maft({**plain_environment(), **ports, "MAFT_HOME": home})
-        own = (
-            f"base_model={MODEL}",
-            f"problems.train={write_questions(Path(home) / 'products.jsonl')}",
-            f"seed={seed}",
+    home = MODEL.with_name(f"{MODEL.name}-seed-{seed}")
+    home.mkdir(exist_ok=True)
+    ports = {"MAFT_PREFECT_PORT": str(free_port()), "MAFT_MLFLOW_PORT": str(free_port())}
+    environment = {**plain_environment(), **ports, "MAFT_HOME": str(home)}
+    own = f"base_model={MODEL}", f"problems.train={write_questions(home / 'products.jsonl')}", f"seed={seed}"
+    options = [f"--set={each}" for each in (*SETTINGS, *own, *settings)]
+    try:
+        run = [sys.executable, "-m", "infra", "run", *options, "--json"]
+        report: dict[str, Any] = json.loads(
+            subprocess.run(run, env=environment, stdout=subprocess.PIPE, check=True).stdout
         )
-        try:
-            return maft.json("run", *(f"--set={each}" for each in (*SETTINGS, *own, *settings)))
-        finally:
-            maft("down")
+        return report
+    finally:
+        Maft(environment)("down")
 
 
 def rows(seed: int, report: dict[str, Any]) -> list[str]:
@@ -85,7 +88,8 @@ def main(*arguments: str) -> None:
     print(f"\n{gain(reports)}")
     for seed, report in zip(seeds, reports, strict=True):
         tokens = [sum(each[kind] for each in report["generations"]) for kind in ("sampled_tokens", "trained_tokens")]
-        print(f"seed {seed}: {report['seconds'] / 3600:.2f} h, {tokens[0]:,} tokens sampled, {tokens[1]:,} trained")
+        hours = sum(sum(each["seconds"].values()) for each in report["generations"]) / 3600
+        print(f"seed {seed}: {hours:.2f} h of computing, {tokens[0]:,} tokens sampled, {tokens[1]:,} trained")
         print(f"  {report['verdict']['text']}")
 
 

@@ -90,8 +90,7 @@ def register_adapter(
     """
     if (adapter_folder is None) != (adapter_sha256 is None):
         raise ValueError(f"{agent.name}: adapter_folder and adapter_sha256 must both be given, or neither")
-    files = _adapter_files(adapter_folder)
-    name = model_name(job.society, agent.name)
+    files, name = _adapter_files(adapter_folder), model_name(job.society, agent.name)
     key = {"job": job.job, "generation": str(generation), "adapter_sha256": adapter_sha256 or NO_ADAPTER}
     found = find_version(name, key)
     tags = key | {"role": agent.role, "index": str(agent.index), "parent_version": parent_version or BASE}
@@ -102,10 +101,8 @@ def register_adapter(
     def upload(model: str) -> None:
         _upload(model, files, _readme(name, tags))
 
-    if found:
-        model = model_id(found)
-    else:
-        model = open_model(job, f"{name}-generation-{generation}", run, key, tags, "maft-agent", upload)
+    title = f"{name}-generation-{generation}"
+    model = model_id(found) if found else open_model(job, title, run, key, tags, "maft-agent", upload)
     data = DatasetRef(name=agent.name, sha256=dataset_sha256, rows=examples, source="its own words")
     parent = model_id(client().get_model_version(name, parent_version)) if parent_version else None
     link(run, model, parent, [data])

@@ -43,9 +43,8 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         heard = now
         percent = 100.0 * done / max(1, total)
         if artifact is None:
-            artifact = _show(percent, label, task.task_run.flow_run_id)
-        else:
-            update_progress_artifact(artifact, percent)
+            artifact = _artifact(task.task_run.flow_run_id)
+        update_progress_artifact(artifact, percent, label)
 
     tell(0, 1)
     yield tell
@@ -55,12 +54,18 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         update_progress_artifact(artifact, 100.0, f"{label}: {time.monotonic() - started:.0f} s")
 
 
-def _show(percent: float, label: str, flow_run_id: UUID) -> UUID:
-    """Make a progress artifact of the outermost flow run, so that the page of a job shows all its stages."""
+_artifacts: dict[UUID, UUID] = {}
+"""The progress artifact of each outermost flow run of this process, by the id of the run."""
+
+
+def _artifact(flow_run_id: UUID) -> UUID:
+    """The progress artifact of the outermost flow run: the page of a job shows one, with its present stage."""
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(flow_run_id)
         while run.parent_task_run_id:
             parent = client.read_task_run(run.parent_task_run_id)
             run = client.read_flow_run(UUID(str(parent.flow_run_id)))
-        made = ArtifactCreate(type="progress", description=label, data=percent, flow_run_id=run.id)
-        return client.create_artifact(made).id
+        if run.id not in _artifacts:
+            made = ArtifactCreate(type="progress", description="", data=0.0, flow_run_id=run.id)
+            _artifacts[run.id] = client.create_artifact(made).id
+    return _artifacts[run.id]

@@ -59,12 +59,13 @@ def kill_within(maft: Maft, society: str, arguments: list[str], stage: str) -> N
     """Kill a job while this step runs, once the Prefect server knows that it runs."""
     api = maft.environment["PREFECT_API_URL"]
 
-    def heard() -> dict[str, float]:
+    def heard() -> dict[tuple[str, str], float]:
         # Other jobs run on the same server, so search only the runs of this society.
         own = {"name": {"like_": f"{society} · "}}
         asked = {"artifacts": {"type": {"any_": ["progress"]}}, "flow_runs": own}
         found = httpx.post(f"{api}/artifacts/filter", json=asked, timeout=30).raise_for_status().json()
-        return {artifact["id"]: artifact["data"] for artifact in found if artifact["description"].startswith(stage)}
+        told = {(artifact["id"], artifact["description"] or ""): artifact["data"] for artifact in found}
+        return {each: percent for each, percent in told.items() if each[1].startswith(stage)}
 
     before = heard()
     process = maft.start(*arguments)

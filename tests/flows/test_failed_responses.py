@@ -59,7 +59,7 @@ def test_the_terminal_shows_table_warnings_and_verdict_in_80_columns(maft: Maft,
     assert all(f"Warning {' '.join(warning.split())}" in words for warning in report["warnings"])
     assert report["verdict"]["text"] in words
     assert "WARNING" not in again.stderr.replace("maft.engines", ""), "each warning once"
-    text = [line for line in shown.splitlines() if not line.startswith(("Picture", "Prefect", "MLflow"))]
+    text = [line for line in shown.splitlines() if not line.startswith(("Picture", "Prefect", "MLflow", "Compare"))]
     assert max(map(len, text)) <= 80
 
 

@@ -71,7 +71,8 @@ def scheduled(api: httpx.Client, deployment: str, schedule: str, at: datetime) -
     late = False
     while True:
         runs = api.post("/flow_runs/filter", json=wanted).json()
-        run = next((str(r["id"]) for r in runs if r["created_by"]["id"] == schedule), None)
+        # A run that a person started has no `created_by`.
+        run = next((str(r["id"]) for r in runs if (r["created_by"] or {}).get("id") == schedule), None)
         if run or late:
             return run
         late = datetime.now(UTC) > at + timedelta(seconds=5)

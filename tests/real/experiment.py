@@ -1,4 +1,4 @@
-"""The jobs of docs/real-model.md: `python -m tests.real.experiment 1 2 3 [--set finetune.learning_rate=0.001 ...]`.
+"""Whole jobs on the real model: `python -m tests.real.experiment 1 2 3 [--set finetune.learning_rate=0.001 ...]`.
 
 It runs a job of two iterations on a real model for each seed, each with a home and servers of its own, and prints its
 rows as soon as it has ended. The homes are kept beside the model: the same command goes on after an interruption, and

@@ -14,8 +14,10 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from chromium import CHROMIUM, SECONDS
 from naps import woken
 from operating import ENDED, HERE, TIMEZONE, Killed, Operated, wait_for
+from playwright.sync_api import Page, expect, sync_playwright
 
 from infra.home.home import Home
 from infra.operation import processes, servers
@@ -113,3 +115,15 @@ def killed(operated: Operated, tmp_path_factory: pytest.TempPathFactory) -> Kill
     for name in ("first", "second"):
         woken(journal[name]).touch()
     return Killed(journal, run, record.pid, family)
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """A page of a browser without animations."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+        page.set_default_timeout(SECONDS)
+        expect.set_options(timeout=SECONDS)
+        yield page
+        browser.close()

@@ -4,21 +4,19 @@ pytest tests/operation/test_browser.py      # needs Chromium: apt-get install ch
 """
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import needs_chromium
 from mlflow import MlflowClient
 from operating import ENDED, Operated
-from playwright.sync_api import Locator, Page, TimeoutError, expect, sync_playwright
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from infra.config.job import Config
 from infra.lineage.view import comparison_url
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+pytestmark = needs_chromium
 SMALL = {
     "Society": "web",
     "Agents": "2",
@@ -29,19 +27,6 @@ FIRST_SCREEN = ["Society", "Start from", "Iterations", "Base model", "Problems"]
 SHOTS = os.environ.get("MAFT_SCREENSHOTS")
 """A folder for pictures of the pages. If it is set, the job is the default one, which takes minutes."""
 SOCIETY, ITERATIONS, MADE = ("arith", "2", "generations 1 to 2") if SHOTS else ("web", "1", "generation 1")
-SECONDS = 60_000
-"""The time limit for a page on a busy machine, in milliseconds, the unit of Playwright."""
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-        page.set_default_timeout(SECONDS)
-        expect.set_options(timeout=SECONDS)
-        yield page
-        browser.close()
 
 
 def section(page: Page, title: str) -> Locator:

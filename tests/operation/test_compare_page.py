@@ -3,31 +3,15 @@
 pytest tests/operation/test_compare_page.py      # needs Chromium: apt-get install chromium
 """
 
-import shutil
-from collections.abc import Iterator
-
 import pytest
+from chromium import needs_chromium
 from mlflow import MlflowClient
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.conftest import Maft
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+pytestmark = needs_chromium
 SOCIETY = "compared"
-SECONDS = 60_000
-"""The time limit for a page on a busy machine, in milliseconds, the unit of Playwright."""
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-        page.set_default_timeout(SECONDS)
-        expect.set_options(timeout=SECONDS)
-        yield page
-        browser.close()
 
 
 @pytest.fixture(scope="module")

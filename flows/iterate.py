@@ -4,5 +4,5 @@ from prefect import flow
 
 from agents import algorithm
 
-named = flow(name="iterate", flow_run_name="{run.name} · generation {generation}", validate_parameters=False)
+named = flow(name="iterate", flow_run_name="{run.name} · iteration {generation}", validate_parameters=False)
 iterate = named(algorithm.iterate)

@@ -10,7 +10,7 @@ from infra.config.benchmark import Benchmark
 from infra.config.job import Config
 
 
-@task(task_run_name="identify base {names}")
+@task(task_run_name="identify the base models")
 def identify_bases(config: Config | Benchmark, names: list[str]) -> Bases:
     """Check that the base models can be used as the config says, and compute their digests."""
     bases.check_bases(config, names)

@@ -62,18 +62,18 @@ def publish(job: JobRun, generations: list[GenerationScores], *, verdict: Verdic
     generations_picture(generations, job.society, curves)
     agents_heatmap(generations, job.society, heat)
     contents.log_artifacts(job.run_id, [curves, heat], "pictures")
-    # The verdict comes first: the pages show a few lines of a description, and the rest on demand.
-    table = f"**{verdict.text}**\n\n{generations_page(generations, job.society, warnings)}"
+    # The pages show a few lines of a description, and the rest on demand: the verdict comes first, then the links.
+    verdict_line, tables = f"**{verdict.text}**", generations_page(generations, job.society, warnings)
     judged = runs.open_generation(job, generations[-1].generation)
-    runs.describe(judged, table)
+    runs.describe(judged, f"{verdict_line}\n\n{tables}")
     runs.mark(judged, {VERDICT: verdict.comparison.verdict})
-    page = url_for("flow-run", obj_id=current_flow_run_id())
     charts = comparison_url(job.experiment_id, charts=True)
     compare = f"[All generations, to compare]({comparison_url(job.experiment_id)}) · [Their charts]({charts})"
-    runs.describe(job.run_id, f"{table}\n\n{compare} · [The flow run in Prefect]({page})")
+    flow_run = url_for("flow-run", obj_id=current_flow_run_id())
+    runs.describe(job.run_id, f"{verdict_line}\n\n{compare} · [The flow run in Prefect]({flow_run})\n\n{tables}")
     picture = f"![accuracy over generations]({runs.artifact_url(job, f'pictures/{curves.name}')})"
     create_markdown_artifact(
-        f"{table}\n\n{picture}\n\n[The run in MLflow]({runs.run_url(job)}) · {compare}",
+        f"{verdict_line}\n\n{compare} · [The run in MLflow]({runs.run_url(job)})\n\n{tables}\n\n{picture}",
         key=f"{job.society}-generations",
         description=f"Society {job.society}: its generations on held-out problems",
     )

@@ -107,7 +107,7 @@ def month(
     month.call(deploy, SOCIETY, "0 2 * * *")
     month.call(live, month.planned(*range(KILLED)))
     killed = month.start(live, month.planned(KILLED))
-    ours = {"name": {"like_": f"{SOCIETY} · generation"}}
+    ours = {"name": {"like_": f"{SOCIETY} · iteration"}}
     learning = {"name": {"like_": "finetune"}, "state": {"type": {"any_": ["RUNNING"]}}}
     while not month.prefect("task_runs", task_runs=learning, flow_runs=ours):
         assert killed.poll() is None

@@ -1,17 +1,18 @@
 """The web pages of Prefect and MLflow in a real browser: start a run from its form, and compare its generations.
 
+The first run is started in V1 of Prefect's interface, the second one in V2.
+
 pytest tests/operation/test_browser.py      # needs Chromium: apt-get install chromium
 """
 
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import needs_chromium
+from chromium import SECONDS, needs_chromium
 from mlflow import MlflowClient
-from operating import ENDED, Operated
-from playwright.sync_api import Locator, Page, TimeoutError, expect
+from operating import ENDED, Operated, wait_for
+from pages import SHOTS, field, open_form, section, shoot, submit
+from playwright.sync_api import Locator, Page, expect
 
 from infra.config.job import Config
 from infra.lineage.view import comparison_url
@@ -23,43 +24,31 @@ SMALL = {
     "Number of training problems": "10",
     "Number of held-out problems": "8",
 }
+BETTER = {
+    **SMALL,
+    "Number of training problems": "150",
+    "Number of held-out problems": "40",
+    "Significance level": "0.9",
+}
+"""Settings of the second run, whose generation answers more held-out problems than the base."""
 FIRST_SCREEN = ["Society", "Start from", "Iterations", "Base model", "Problems"]
-SHOTS = os.environ.get("MAFT_SCREENSHOTS")
-"""A folder for pictures of the pages. If it is set, the job is the default one, which takes minutes."""
 SOCIETY, ITERATIONS, MADE = ("arith", "2", "generations 1 to 2") if SHOTS else ("web", "1", "generation 1")
-
-
-def section(page: Page, title: str) -> Locator:
-    """The part of the form with this title."""
-    label = page.get_by_text(f"{title} (Optional)", exact=True)
-    return page.locator(".schema-form-property").filter(has=label).last
-
-
-def field(page: Page, title: str) -> Locator:
-    """The control of the form field with this title."""
-    return section(page, title).locator("input, textarea").first
-
-
-def shoot(page: Page, name: str) -> None:
-    if SHOTS:
-        page.wait_for_timeout(2500)  # The charts need some time to be drawn.
-        page.screenshot(path=Path(SHOTS) / f"{name}.png")
+NEWEST = int(ITERATIONS) + 1
+"""The generation of the second run."""
 
 
 @pytest.fixture(scope="module")
-def run(operated: Operated, page: Page) -> dict[str, Any]:
+def prefect(operated: Operated) -> str:
+    """The address of Prefect's pages."""
+    return operated.page("").partition("/runs/")[0]
+
+
+@pytest.fixture(scope="module")
+def run(operated: Operated, page: Page, prefect: str) -> dict[str, Any]:
     """Start a run of `improve` from its form, after the form has refused a bad value."""
-    prefect = operated.page("").partition("/runs/")[0]
-    page.goto(f"{prefect}/deployments")
-    page.get_by_role("link", name="improve", exact=True).first.click()
-    page.get_by_role("button", name="Run", exact=True).click()
-    page.get_by_text("Custom run").click()
-    page.get_by_text("Start from (Optional)").wait_for()
-    shoot(page, "form")
-    viewport = page.viewport_size or {"height": 0}
-    for title in FIRST_SCREEN:
-        box = page.get_by_text(f"{title} (Optional)", exact=True).bounding_box()
-        assert box and box["y"] + box["height"] < viewport["height"], f"{title} is on the first screen"
+    open_form(page, f"{prefect}/deployments")
+    shoot(page, "form-v1")
+    fits_one_screen(page)
     if not SHOTS:
         # The section in place of the name of a source.
         section(page, "Problems").get_by_text("Problems", exact=True).click()
@@ -69,20 +58,16 @@ def run(operated: Operated, page: Page) -> dict[str, Any]:
     page.get_by_role("button", name="Submit").click()
     page.get_by_text("config.iterations").first.wait_for()
     field(page, "Iterations").fill(ITERATIONS)
-    # The link "View run" in the notice is not used: on a busy machine it disappears before it can be pressed.
-    started = page.locator("a[href*='/runs/flow-run/']").first
-    submit = page.get_by_role("button", name="Submit")
-    submit.click()
-    try:
-        started.wait_for(timeout=10_000)
-    except TimeoutError:
-        if submit.is_visible():  # After a correction, Prefect may need a second click.
-            submit.click()
-    started.click()
-    page.wait_for_url("**/runs/flow-run/**")
-    begun = page.url.rpartition("/")[2].partition("?")[0]
+    begun = submit(page)
     page.goto("about:blank")  # The page of a run draws all the time, which would slow the run down.
     return operated.until(begun, *ENDED)
+
+
+def fits_one_screen(page: Page) -> None:
+    viewport = page.viewport_size or {"height": 0}
+    for title in FIRST_SCREEN:
+        box = page.get_by_text(f"{title} (Optional)", exact=True).bounding_box()
+        assert box and box["y"] + box["height"] < viewport["height"], f"{title} is on the first screen"
 
 
 def test_a_run_started_from_its_form_completes_and_tells_its_story(
@@ -131,54 +116,148 @@ def test_a_failed_run_goes_on_from_the_cache_when_it_is_retried_on_its_page(
     assert len(sampled) > 4 and {each["state"]["name"] for each in sampled} == {"Cached"}
 
 
-def test_the_next_nights_are_shown(operated: Operated, page: Page) -> None:
-    page.goto(operated.page("").partition("/runs/")[0] + "/deployments")
+@pytest.fixture(scope="module")
+def second(operated: Operated, page: Page, prefect: str, run: dict[str, Any]) -> dict[str, Any]:
+    """Start one more iteration in V2 of the interface, after two bad values, and watch it."""
+    open_form(page, f"{prefect}/v2/deployments")
+    shoot(page, "form")
+    fits_one_screen(page)
+    if not SHOTS:
+        for title in ("Problems", "Promotion"):
+            page.get_by_role("tab", name=title, exact=True).click()
+        for title, value in BETTER.items():
+            page.get_by_label(f"{title} (Optional)").fill(value)
+    start, iterations = (page.get_by_label(f"{title} (Optional)") for title in ("Start from", "Iterations"))
+    start.fill("newest")
+    iterations.fill("0")
+    page.get_by_role("button", name="Submit").click()
+    assert "greater than or equal to 1" in iterations.evaluate("field => field.validationMessage")
+    iterations.fill("1")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("Validation failed for field 'config.start_from'")).to_be_visible()
+    start.fill("candidate")
+    begun = submit(page)
+    page.goto(f"{prefect}/v2/runs/flow-run/{begun}")
+    page.get_by_role("tab", name="Artifacts").click()
+    expect(page.get_by_text("iteration").or_(page.get_by_text("evaluate generation")).last).to_be_visible()
+    expect(page.get_by_text("Running", exact=True).first).to_be_visible()
+    page.goto("about:blank")
+    return operated.until(begun, *ENDED)
+
+
+def test_a_second_run_is_started_and_watched_in_the_other_interface_and_promoted(
+    operated: Operated, page: Page, prefect: str, second: dict[str, Any]
+) -> None:
+    assert (second["state"]["type"], second["name"]) == ("COMPLETED", f"{SOCIETY} · generation {NEWEST}")
+    page.goto(f"{prefect}/v2/runs/flow-run/{second['id']}")
+    expect(page.get_by_text("Completed").first).to_be_visible()
+    shoot(page, "run")
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_text(f"{SOCIETY}-generations").first.click()
+    page.wait_for_url("**/artifact/**")
+    expect(page.get_by_text(f"generation {NEWEST} beats generation").first).to_be_visible()
+    picture = page.locator("main img").first
+    page.wait_for_function("picture => picture.naturalWidth > 500", arg=picture.element_handle())
+    shoot(page, "artifact")
+    page.goto(f"{operated.tracking_uri}/#/models/{SOCIETY}")
+    champion = page.get_by_role("row").filter(has_text=f"Version {NEWEST}")
+    expect(champion.get_by_text("champion")).to_be_visible()
+
+
+def test_the_nightly_is_paused_and_moved(operated: Operated, page: Page, prefect: str) -> None:
+    def schedule() -> tuple[bool, str]:
+        with operated.api as api:
+            (only,) = api.get("/deployments/name/nightly/nightly").json()["schedules"]
+        return only["active"], only["schedule"]["cron"]
+
+    page.goto(f"{prefect}/v2/deployments")
     page.get_by_role("link", name="nightly", exact=True).first.click()
     page.get_by_text("Upcoming", exact=True).first.click()
-    expect(page.get_by_text("Scheduled for").first).to_be_visible()
+    slots = page.locator("main a[href*='/runs/flow-run/']")
+    slots.first.wait_for()
     shoot(page, "nightly")
+    switch = page.get_by_role("switch", name="toggle At 02:00 AM")
+    switch.click()
+    expect(switch).not_to_be_checked()
+    wait_for(lambda: schedule() == (False, "0 2 * * *"), "pause")
+    switch.click()
+    expect(switch).to_be_checked()
+    page.get_by_role("button", name="Open menu").last.click()  # The menu of the schedule.
+    page.get_by_role("menuitem", name="Edit").click()
+    page.get_by_role("dialog").get_by_label("Value").fill("30 3 * * *")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_role("switch", name="toggle At 03:30 AM")).to_be_visible()
+    assert schedule() == (True, "30 3 * * *")
+    page.reload()
+    page.get_by_text("Upcoming", exact=True).first.click()
+    expect(page.get_by_text("03:30:00 AM").first).to_be_visible()
+    with operated.api as api:
+        found = api.get("/deployments/name/nightly/nightly").json()
+        moved = {"schedule": found["schedules"][0]["schedule"] | {"cron": "0 2 * * *"}}
+        address = f"/deployments/{found['id']}/schedules/{found['schedules'][0]['id']}"
+        api.patch(address, json=moved).raise_for_status()
 
 
-def test_two_generations_are_compared_in_mlflow(
+def test_generations_are_compared_in_mlflow(
     operated: Operated,
     page: Page,
-    run: dict[str, Any],
+    second: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = MlflowClient(operated.tracking_uri)
     experiment = client.get_experiment_by_name(f"maft/{SOCIETY}")
     assert experiment is not None
-    (job,) = client.search_runs([experiment.experiment_id], "tags.`maft.kind` = 'job'")
-    page.goto(f"{operated.tracking_uri}/#/experiments/{experiment.experiment_id}/runs/{job.info.run_id}")
-    page.get_by_role("button", name="Close").click()  # This closes the assistant.
-    expect(page.get_by_text("generation 1").first).to_be_visible()
+    jobs = client.search_runs([experiment.experiment_id], "tags.`maft.kind` = 'job'")
+    assert len(jobs) == 2
+    page.goto(f"{operated.tracking_uri}/#/experiments/{experiment.experiment_id}/runs/{jobs[0].info.run_id}")
+    page.get_by_role("button", name="Close").last.click()  # This closes the assistant.
     shoot(page, "mlflow-job")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", operated.tracking_uri)
-    link = comparison_url(experiment.experiment_id)
-    assert link in job.data.tags["mlflow.note.content"]
-    page.goto(link)
-    for generation in (0, 1):
+    link = page.get_by_role("link", name="All generations, to compare")
+    assert link.get_attribute("href") == comparison_url(experiment.experiment_id)
+    page.goto(comparison_url(experiment.experiment_id))
+    row = page.get_by_role("row").filter(has_text=f"{SOCIETY} · generation {NEWEST}")
+    expect(row.first).to_be_visible()
+    shoot(page, "mlflow-generations")
+    for generation in (0, NEWEST):
         row = page.get_by_role("row").filter(has_text=f"{SOCIETY} · generation {generation}")
         row.get_by_role("checkbox").first.check(force=True)
-    shoot(page, "mlflow-generations")
     page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.get_by_text("Comparing 2 Runs")).to_be_visible()
     expect(page.get_by_text("accuracy/society").first).to_be_attached()
     shoot(page, "mlflow-compare")
-    page.goto(f"{link}&compareRunsMode=CHART")
+    page.goto(comparison_url(experiment.experiment_id, charts=True))
     expect(page.get_by_text("accuracy/society vs accuracy/critics vs accuracy/generators")).to_be_visible()
     shoot(page, "mlflow-charts")
 
 
-def test_a_registered_generation_leads_to_where_it_comes_from(
-    operated: Operated, page: Page, run: dict[str, Any]
+def test_a_registered_generation_leads_to_its_parent_its_data_and_its_flow_run(
+    operated: Operated, page: Page, second: dict[str, Any]
 ) -> None:
+    def opened(link: Locator) -> Page:
+        with page.context.expect_page() as new:
+            link.click()
+        new.value.set_default_timeout(SECONDS)
+        return new.value
+
     page.goto(f"{operated.tracking_uri}/#/models/{SOCIETY}")
     expect(page.get_by_text(f"The society {SOCIETY}")).to_be_visible()
     shoot(page, "mlflow-model")
-    page.goto(f"{operated.tracking_uri}/#/models/{SOCIETY}/versions/1")
+    page.goto(f"{operated.tracking_uri}/#/models/{SOCIETY}/versions/{NEWEST}")
     expect(page.get_by_text("base model embedded")).to_be_visible()
     shoot(page, "mlflow-version")
-    with page.context.expect_page() as opened:
-        page.get_by_role("link", name="critic-0 version 1").click()
-    expect(opened.value.get_by_text("tuned on").first).to_be_visible()
+    critic = opened(page.get_by_role("link", name=f"critic-0 version {NEWEST}"))
+    expect(critic.get_by_text("tuned on").first).to_be_visible()
+    parent = opened(critic.get_by_role("link", name=f"version {NEWEST - 1}", exact=True))
+    expect(parent.get_by_text(f"Generation {NEWEST - 1}").first).to_be_visible()
+    critic.get_by_role("link", name="critic-0", exact=True).click()
+    critic.get_by_role("button", name="critic-0 (").click()
+    expect(critic.get_by_text("num rows")).to_be_visible()
+    critic.keyboard.press("Escape")
+    critic.get_by_role("link", name=f"{SOCIETY} · generation {NEWEST}", exact=True).click()
+    critic.get_by_role("link", name=f"{SOCIETY} · generation {NEWEST} · seed 1").click()
+    flow_run = opened(critic.get_by_role("link", name="The flow run in Prefect"))
+    assert flow_run.url.endswith(second["id"])
+    expect(flow_run.get_by_text("Completed").first).to_be_visible()
+    for each in (critic, parent, flow_run):
+        each.close()

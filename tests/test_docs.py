@@ -76,7 +76,7 @@ def test_a_section_of_several_kinds_lists_a_field_once_with_the_kinds_that_have_
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files_and_headings(page: Path) -> None:
     text = re.sub(r"(?ms)^```.*?^```", "", page.read_text("utf-8"))
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'src(?:set)?="([^"]+)"', text):
         if target.startswith(("http://", "https://")):
             continue
         name, _, anchor = target.partition("#")

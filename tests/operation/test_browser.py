@@ -5,12 +5,14 @@ The first run is started in V1 of Prefect's interface, the second one in V2.
 pytest tests/operation/test_browser.py      # needs Chromium: apt-get install chromium
 """
 
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from chromium import SECONDS, needs_chromium
 from mlflow import MlflowClient
-from operating import ENDED, Operated, wait_for
+from operating import ENDED, TIMEZONE, Operated, wait_for
 from pages import SHOTS, field, open_form, section, shoot, submit
 from playwright.sync_api import Locator, Page, expect
 
@@ -154,7 +156,7 @@ def test_a_second_run_is_started_and_watched_in_the_other_interface_and_promoted
     shoot(page, "run")
     page.get_by_role("tab", name="Artifacts").click()
     page.get_by_text(f"{SOCIETY}-generations").first.click()
-    page.wait_for_url("**/artifact/**")
+    page.locator("main a[href*='/artifacts/artifact/']").first.click()  # The newest of those with this name.
     expect(page.get_by_text(f"generation {NEWEST} beats generation").first).to_be_visible()
     picture = page.locator("main img").first
     page.wait_for_function("picture => picture.naturalWidth > 500", arg=picture.element_handle())
@@ -190,7 +192,8 @@ def test_the_nightly_is_paused_and_moved(operated: Operated, page: Page, prefect
     assert schedule() == (True, "30 3 * * *")
     page.reload()
     page.get_by_text("Upcoming", exact=True).first.click()
-    expect(page.get_by_text("03:30:00 AM").first).to_be_visible()
+    local = datetime.now(ZoneInfo(TIMEZONE)).replace(hour=3, minute=30)
+    expect(page.get_by_text(f"{local.astimezone(UTC):%H:%M}:00 AM").first).to_be_visible()
     with operated.api as api:
         found = api.get("/deployments/name/nightly/nightly").json()
         moved = {"schedule": found["schedules"][0]["schedule"] | {"cron": "0 2 * * *"}}

@@ -9,7 +9,12 @@ import json
 import math
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from mlflow import MlflowClient
 
 from tests.conftest import Maft, free_port, plain_environment
 from tests.real import MODEL
@@ -41,9 +46,31 @@ def job(seed: int, settings: tuple[str, ...]) -> dict[str, Any]:
         report: dict[str, Any] = json.loads(
             subprocess.run(run, env=environment, stdout=subprocess.PIPE, check=True).stdout
         )
+        report["debates"] = [debates(each["generation"], **report["mlflow"]) for each in report["generations"]]
         return report
     finally:
         Maft(environment)("down")
+
+
+def debates(generation: int, *, tracking_uri: str, experiment_id: str, run_id: str) -> Counter[str]:
+    """What critics made of the answer of the generator with their number, in the held-out debates that MLflow keeps."""
+    client = MlflowClient(tracking_uri)
+    wanted = f"tags.`mlflow.parentRunId` = '{run_id}' and tags.`maft.generation` = '{generation}'"
+    (run,) = client.search_runs([experiment_id], wanted)
+    with TemporaryDirectory() as folder:
+        table = json.loads(
+            Path(client.download_artifacts(run.info.run_id, "transcripts.json", folder)).read_text("utf-8")
+        )
+    turns = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    right = {(turn["question"], turn["agent"]): turn["answer"] == turn["reference"] for turn in turns}
+    found: Counter[str] = Counter()
+    for (question, agent), after in right.items():
+        if agent.startswith("critic"):
+            before = right[question, agent.replace("critic", "generator")]
+            found["right before" if before else "wrong before"] += 1
+            found["spoiled"] += before and not after
+            found["corrected"] += after and not before
+    return found
 
 
 def rows(seed: int, report: dict[str, Any]) -> list[str]:
@@ -86,6 +113,11 @@ def main(*arguments: str) -> None:
         reports.append(job(seed, settings))
         print("\n".join(rows(seed, reports[-1])), flush=True)
     print(f"\n{gain(reports)}")
+    print("\n| generation | right answers that critics spoiled, % | wrong ones that they corrected, % |\n|---|---|---|")
+    for number, each in enumerate(zip(*(report["debates"] for report in reports), strict=True)):
+        found = sum(each, Counter())
+        spoiled, corrected = found["spoiled"] / found["right before"], found["corrected"] / found["wrong before"]
+        print(f"| {number} | {100 * spoiled:.0f} | {100 * corrected:.0f} |")
     for seed, report in zip(seeds, reports, strict=True):
         tokens = [sum(each[kind] for each in report["generations"]) for kind in ("sampled_tokens", "trained_tokens")]
         hours = sum(sum(each["seconds"].values()) for each in report["generations"]) / 3600

@@ -14,7 +14,7 @@ from flows.iterate import iterate
 from infra.config.job import Config
 from infra.lineage.records import JobRun
 from infra.lineage.system_metrics import watched
-from infra.operation.flow_run import society_of
+from infra.operation.flow_run import society_of_run
 from infra.operation.one_run_per_society import one_run_per_society
 from tasks.identify_bases import identify_bases
 from tasks.lineage.announce import announce, publish, warn
@@ -41,7 +41,7 @@ class Improvement(Record):
 
 def tidy_up(flow: Any, flow_run: FlowRun, state: State) -> None:
     """Leave nothing behind that looks as if the run were at work; Prefect calls this after a cancellation."""
-    tidy(society_of(flow_run.parameters), flow_run)
+    tidy(society_of_run(flow_run.id), flow_run)
 
 
 @flow(name="improve", flow_run_name="{config.society} · {config.in_words}", on_cancellation=[tidy_up])

@@ -8,7 +8,7 @@ from prefect.states import Cancelled
 
 from flows.improve import Improvement, grow, tidy_up
 from infra.config.job import Config
-from infra.operation.flow_run import society_of
+from infra.operation.flow_run import as_deployed, society_of_run
 from infra.operation.one_run_per_society import SocietyBusy, one_run_per_society
 from tasks.lineage.nights import prune, publish_nights, show_nights
 
@@ -17,7 +17,7 @@ FROM_CHAMPION = Config(start_from="champion", iterations=1)
 
 def show_end(flow: Any, flow_run: FlowRun, state: State) -> None:
     """Show a night that failed, was killed or cancelled; Prefect calls this after the end."""
-    show_nights(society_of(flow_run.parameters), str(flow_run.id), {})
+    show_nights(society_of_run(flow_run.id), str(flow_run.id), {})
 
 
 @flow(
@@ -32,6 +32,7 @@ def nightly(config: Config = FROM_CHAMPION) -> Improvement | State:
 
     The run is cancelled if another run of the same society is at work.
     """
+    config = as_deployed(config)
     try:
         with one_run_per_society(config.society, wait=False):
             made = grow(config)

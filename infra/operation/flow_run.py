@@ -21,6 +21,35 @@ def society_of(parameters: Mapping[str, Any]) -> str:
     return str(config.get("society", Config.model_fields["society"].default))
 
 
+def society_of_run(run_id: UUID) -> str:
+    """The society of a flow run, whose parameters `as_deployed` may have completed since the run began."""
+    return society_of(_read(run_id)["parameters"])
+
+
+def completed(parameters: Mapping[str, Any], deployed: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a schedule, or of its run, with what they leave out or null taken from the deployment's.
+
+    Prefect puts a schedule's parameters in place of the deployment's. Its V2 interface gives a schedule parameters when
+    somebody only moves it to another time: `config`, with null for each section and nothing else.
+    """
+    given = {field: value for field, value in (parameters.get("config") or {}).items() if value is not None}
+    return {**deployed, **parameters, "config": {**(deployed.get("config") or {}), **given}}
+
+
+def as_deployed(config: Config) -> Config:
+    """The config of the present flow run; if a schedule started it, completed by the deployment's, see `completed`."""
+    run = present_run()
+    if run is None or run.deployment_id is None or not run.auto_scheduled:
+        return config
+    with connect(os.environ["PREFECT_API_URL"]) as prefect:
+        deployed = prefect.get(f"/deployments/{run.deployment_id}").json()["parameters"]
+    parameters = completed(run.parameters, deployed)
+    meant = Config.model_validate(parameters["config"])
+    if meant != config:
+        _update(run.id, parameters=parameters, name=f"{meant.society} · nightly")
+    return meant
+
+
 def society_tag(society: str) -> str:
     """The tag of all flow runs of a society."""
     return f"society:{society}"

@@ -17,7 +17,7 @@ from infra.home.home import Home
 from infra.lineage.client import client
 from infra.lineage.runs import all_jobs
 from infra.lineage.societies import registered_versions
-from infra.operation.flow_run import society_of
+from infra.operation.flow_run import completed, society_of
 from infra.operation.prefect_api import connect
 
 LAST = 30
@@ -120,7 +120,7 @@ def _schedules(prefect: httpx.Client, society: str) -> list[dict[str, Any]]:
         schedule["schedule"]
         for deployment in prefect.post("/deployments/filter", json=query).json()
         for schedule in deployment["schedules"]
-        if society_of(schedule["parameters"] or deployment["parameters"]) == society
+        if society_of(completed(schedule["parameters"] or {}, deployment["parameters"])) == society
     ]
 
 

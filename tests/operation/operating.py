@@ -97,6 +97,14 @@ class Operated:
             found: dict[str, Any] = api.get(f"/flow_runs/{run}").json()
         return found
 
+    def runs(self, deployment: str) -> list[dict[str, Any]]:
+        """The runs of the deployment of this name."""
+        with self.api as api:
+            found: list[dict[str, Any]] = api.post(
+                "/flow_runs/filter", json={"deployments": {"name": {"any_": [deployment]}}}
+            ).json()
+        return found
+
     def log(self, run: str) -> str:
         """The log of the run, as its page shows it."""
         with self.api as api:

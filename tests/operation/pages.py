@@ -32,11 +32,8 @@ def field(page: Page, title: str) -> Locator:
     return section(page, title).locator("input, textarea").first
 
 
-def submit(page: Page) -> str:
-    """Press *Submit* in the form of either interface until it starts a run; return the run's id.
-
-    The link "View run" in the notice is not used: on a busy machine it disappears before it can be pressed.
-    """
+def submit(page: Page) -> None:
+    """Press *Submit* in the form of either interface until the form is left."""
     button = page.get_by_role("button", name="Submit")
     form = page.url
     button.click()
@@ -45,9 +42,6 @@ def submit(page: Page) -> str:
     except TimeoutError:
         if button.is_visible():  # After a correction, Prefect may need a second click.
             button.click()
-    started = page.locator("a[href*='/runs/flow-run/']").first
-    address = started.get_attribute("href") or ""
-    return address.rpartition("/")[2].partition("?")[0]
 
 
 def shoot(page: Page, name: str) -> None:

@@ -62,7 +62,7 @@ def publish(job: JobRun, generations: list[GenerationScores], *, verdict: Verdic
     generations_picture(generations, job.society, curves)
     agents_heatmap(generations, job.society, heat)
     contents.log_artifacts(job.run_id, [curves, heat], "pictures")
-    # The pages show a few lines of a description, and the rest on demand: the verdict comes first, then the links.
+    # MLflow shows a description's first lines, the last of them under a veil that takes clicks, and the rest on demand.
     verdict_line, tables = f"**{verdict.text}**", generations_page(generations, job.society, warnings)
     judged = runs.open_generation(job, generations[-1].generation)
     runs.describe(judged, f"{verdict_line}\n\n{tables}")
@@ -70,7 +70,7 @@ def publish(job: JobRun, generations: list[GenerationScores], *, verdict: Verdic
     charts = comparison_url(job.experiment_id, charts=True)
     compare = f"[All generations, to compare]({comparison_url(job.experiment_id)}) · [Their charts]({charts})"
     flow_run = url_for("flow-run", obj_id=current_flow_run_id())
-    runs.describe(job.run_id, f"{verdict_line}\n\n{compare} · [The flow run in Prefect]({flow_run})\n\n{tables}")
+    runs.describe(job.run_id, f"{compare} · [The flow run in Prefect]({flow_run})\n\n{verdict_line}\n\n{tables}")
     picture = f"![accuracy over generations]({runs.artifact_url(job, f'pictures/{curves.name}')})"
     create_markdown_artifact(
         f"{verdict_line}\n\n{compare} · [The run in MLflow]({runs.run_url(job)})\n\n{tables}\n\n{picture}",

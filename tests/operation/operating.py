@@ -105,6 +105,13 @@ class Operated:
             ).json()
         return found
 
+    def artifacts(self, run: str, kind: str) -> list[dict[str, Any]]:
+        """The artifacts of the run that are of this type."""
+        wanted = {"artifacts": {"flow_run_id": {"any_": [run]}, "type": {"any_": [kind]}}}
+        with self.api as api:
+            found: list[dict[str, Any]] = api.post("/artifacts/filter", json=wanted).json()
+        return found
+
     def log(self, run: str) -> str:
         """The log of the run, as its page shows it."""
         with self.api as api:

@@ -5,6 +5,7 @@ The first run is started in V1 of Prefect's interface, the second one in V2.
 pytest tests/operation/test_browser.py      # needs Chromium: apt-get install chromium
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -148,9 +149,11 @@ def second(operated: Operated, page: Page, prefect: str, run: dict[str, Any]) ->
     expect(page.get_by_text("Validation failed for field 'config.start_from'")).to_be_visible()
     start.fill("candidate")
     begun = started(operated, page)
+    wait_for(lambda: operated.artifacts(begun, "progress"), "step that takes long enough to show progress")
     page.goto(f"{prefect}/v2/runs/flow-run/{begun}")
     page.get_by_role("tab", name="Artifacts").click()
-    expect(page.get_by_text("iteration").or_(page.get_by_text("evaluate generation")).last).to_be_visible()
+    shown = page.locator("main a[href*='/artifacts/artifact/']").filter(has_text="PROGRESS")
+    expect(shown).to_contain_text(re.compile("iteration|evaluate generation"))
     expect(page.get_by_text("Running", exact=True).first).to_be_visible()
     page.goto("about:blank")
     return operated.until(begun, *ENDED)
@@ -172,7 +175,7 @@ def test_a_second_run_is_started_and_watched_in_the_other_interface_and_promoted
     shoot(page, "artifact")
     page.goto(f"{operated.tracking_uri}/#/models/{SOCIETY}")
     champion = page.get_by_role("row").filter(has_text=f"Version {NEWEST}")
-    expect(champion.get_by_text("champion")).to_be_visible()
+    expect(champion.get_by_text("@ champion")).to_be_visible()
 
 
 def test_the_nightly_is_paused_and_moved(operated: Operated, page: Page, prefect: str) -> None:
@@ -234,8 +237,10 @@ def test_generations_are_compared_in_mlflow(
     page.get_by_role("button", name="Close").last.click()  # This closes the assistant.
     shoot(page, "mlflow-job")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", operated.tracking_uri)
-    link = page.get_by_role("link", name="All generations, to compare")
-    assert link.get_attribute("href") == comparison_url(experiment.experiment_id)
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="All generations, to compare").click()
+    assert opened.value.url.startswith(comparison_url(experiment.experiment_id))
+    opened.value.close()
     page.goto(comparison_url(experiment.experiment_id))
     row = page.get_by_role("row").filter(has_text=f"{SOCIETY} · generation {NEWEST}")
     expect(row.first).to_be_visible()

@@ -7,10 +7,12 @@ prints again what has ended. `make .venv/.real` makes the model; MAFT_REAL_MODEL
 
 import json
 import math
+import os
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from statistics import mean, stdev
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -54,6 +56,7 @@ def job(seed: int, settings: tuple[str, ...]) -> dict[str, Any]:
 
 def debates(generation: int, *, tracking_uri: str, experiment_id: str, run_id: str) -> Counter[str]:
     """What critics made of the answer of the generator with their number, in the held-out debates that MLflow keeps."""
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     client = MlflowClient(tracking_uri)
     wanted = f"tags.`mlflow.parentRunId` = '{run_id}' and tags.`maft.generation` = '{generation}'"
     (run,) = client.search_runs([experiment_id], wanted)
@@ -77,12 +80,11 @@ def rows(seed: int, report: dict[str, Any]) -> list[str]:
     """A Markdown row for each generation, shares in %."""
     made = []
     for each in report["generations"]:
-        first, last = each["rounds"][0], each["rounds"][-1]
         shares = (
-            first["mean_accuracy"],
-            first["majority_accuracy"],
-            last["mean_accuracy"],
-            each["accuracy"],
+            one_sample(each),
+            majority(each),
+            each["rounds"][-1]["mean_accuracy"],
+            society(each),
             each["unanswered_share"],
             each["cut_share"],
             each["pseudo_label_accuracy"],
@@ -93,14 +95,30 @@ def rows(seed: int, report: dict[str, Any]) -> list[str]:
     return made
 
 
-def gain(reports: list[dict[str, Any]]) -> str:
-    """The society's mean gain over the seeds, with the standard error between them."""
-    gains = [report["generations"][-1]["accuracy"] - report["generations"][0]["accuracy"] for report in reports]
-    mean = sum(gains) / len(gains)
-    if len(gains) < 2:
-        return f"gain {100 * mean:+.1f}"
-    error = math.sqrt(sum((each - mean) ** 2 for each in gains) / (len(gains) - 1) / len(gains))
-    return f"gain {100 * mean:+.1f} ± {100 * error:.1f} points (mean of {len(gains)} seeds, ± its standard error)"
+def gains(reports: list[dict[str, Any]]) -> list[str]:
+    """A Markdown row for each generation but 0: its gains over that one in points, ± standard errors between seeds."""
+    seeds = [report["generations"] for report in reports]
+    made = []
+    for number in range(1, len(seeds[0])):
+        cells = []
+        for share in (one_sample, majority, society):
+            each = [100 * (share(generations[number]) - share(generations[0])) for generations in seeds]
+            error = f" ± {stdev(each) / math.sqrt(len(each)):.1f}" if len(each) > 1 else ""
+            cells.append(f"{mean(each):+.1f}{error}")
+        made.append(f"| {number} | {' | '.join(cells)} |")
+    return made
+
+
+def one_sample(generation: dict[str, Any]) -> float:
+    return float(generation["rounds"][0]["mean_accuracy"])
+
+
+def majority(generation: dict[str, Any]) -> float:
+    return float(generation["rounds"][0]["majority_accuracy"])
+
+
+def society(generation: dict[str, Any]) -> float:
+    return float(generation["accuracy"])
 
 
 def main(*arguments: str) -> None:
@@ -112,7 +130,8 @@ def main(*arguments: str) -> None:
     for seed in seeds:
         reports.append(job(seed, settings))
         print("\n".join(rows(seed, reports[-1])), flush=True)
-    print(f"\n{gain(reports)}")
+    print("\nmean gain over generation 0, in points\n")
+    print("| generation | one sample | majority | society |\n|---|---|---|---|", *gains(reports), sep="\n")
     print("\n| generation | right answers that critics spoiled, % | wrong ones that they corrected, % |\n|---|---|---|")
     for number, each in enumerate(zip(*(report["debates"] for report in reports), strict=True)):
         found = sum(each, Counter())

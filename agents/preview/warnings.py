@@ -64,7 +64,7 @@ def _learning_warnings(taken: Taken, forecast: Forecast, training: int) -> list[
     }
     if not few:
         return []
-    listed = ", ".join(f"{name} from about {size}" for name, size in few.items())
+    listed = ", ".join(f"{name} learns from about {size}" for name, size in few.items())
     return [
         f"in each iteration, {listed} examples: fewer than {FEW_EXAMPLES} teach an agent little; set a higher "
         "problems.train_size"

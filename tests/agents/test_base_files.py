@@ -36,6 +36,11 @@ def no_config(folder: Path) -> None:
     (folder / "config.json").unlink()
 
 
+def no_tokenizer(folder: Path) -> None:
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+
+
 def no_weights(folder: Path) -> None:
     (folder / WEIGHTS).rename(folder / "other.safetensors")
 
@@ -89,6 +94,7 @@ def cut_config(folder: Path) -> None:
     ("damage", "told"),
     [
         (no_config, "has no config.json"),
+        (no_tokenizer, r"has no tokenizer \(tokenizer.json\); save"),
         (no_weights, "has no model.safetensors or model.safetensors.index.json"),
         (cut, r"has a model.safetensors of [\d,]+ bytes that should have [\d,]+"),
         (cut_in_the_header, "has a model.safetensors that is cut or is not safetensors"),

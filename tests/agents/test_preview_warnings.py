@@ -48,7 +48,7 @@ def test_cut_and_missing_answers() -> None:
 
 def test_few_examples_in_the_whole_job() -> None:
     (few,) = warned(taken({"generator-0": 19, "critic-0": 2}), training=30)
-    assert "critic-0 from about 3 examples" in few and "generator-0" not in few and "problems.train_size" in few
+    assert "critic-0 learns from about 3 examples" in few and "generator-0" not in few and "problems.train_size" in few
 
 
 def test_few_examples_by_chance_are_no_warning() -> None:
@@ -58,7 +58,7 @@ def test_few_examples_by_chance_are_no_warning() -> None:
         assert len(warned(taken(agents), training=largest)) == 1
         assert warned(taken(agents), training=largest + 1) == []
     (few,) = warned(taken({"generator-0": 20, "critic-0": 19}), training=20)
-    assert "critic-0 from about 19" in few and "generator-0" not in few, "a sample of the whole job is no estimate"
+    assert "critic-0 learns from about 19" in few and "generator-0" not in few, "a sample of the whole job is no estimate"
 
 
 def test_a_sample_below_a_batch() -> None:

@@ -10,6 +10,9 @@ from agents.engines.base_model.files import folder_of
 from agents.engines.base_model.record import BaseModelError, FilesError, Scalar
 from agents.engines.base_model.weights import tensors, weight_files
 
+TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
+"""The files that hold the tokens of the tokenizers of transformers; only one of them must be there."""
+
 
 def check_all(names: Sequence[str], chat_template: Mapping[str, Scalar]) -> None:
     """Apply `check` to all base models of a society, and refuse a variable that none of their chat templates reads.
@@ -59,8 +62,10 @@ def _check_folder(folder: Path) -> None:
     for file in weight_files(folder):
         tensors(file)
     config = _object(folder / "config.json")
-    if (folder / "tokenizer_config.json").is_file():
-        _object(folder / "tokenizer_config.json")
+    configured = folder / "tokenizer_config.json"
+    own_code = "auto_map" in _object(configured) if configured.is_file() else False
+    if not own_code and not any(file for name in TOKENIZER_FILES for file in folder.glob(name)):
+        raise FilesError("has no tokenizer (tokenizer.json); save the model's tokenizer beside its weights")
     variables(read_template(folder))
     rows = config.get("vocab_size") or (config.get("text_config") or {}).get("vocab_size")
     if rows and (folder / "tokenizer.json").is_file():

@@ -58,7 +58,7 @@ def test_few_examples_by_chance_are_no_warning() -> None:
         assert len(warned(taken(agents), training=largest)) == 1
         assert warned(taken(agents), training=largest + 1) == []
     (few,) = warned(taken({"generator-0": 20, "critic-0": 19}), training=20)
-    assert "critic-0 learns from about 19" in few and "generator-0" not in few, "a sample of the whole job is no estimate"
+    assert "critic-0 learns from about 19" in few and "generator-0" not in few, "all were seen"
 
 
 def test_a_sample_below_a_batch() -> None:

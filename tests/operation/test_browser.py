@@ -90,7 +90,7 @@ def test_a_run_started_from_its_form_completes_and_tells_its_story(
     assert {f"society:{SOCIETY}", "generation:1"} <= set(run["tags"])
     page.goto(operated.page(run["id"]))
     expect(page.get_by_text("Completed").first).to_be_visible()
-    shoot(page, "run")
+    shoot(page, "run-v1")
     page.get_by_text("Artifacts", exact=True).first.click()
     expect(page.get_by_text(f"{SOCIETY}-generations").first).to_be_visible()
     expect(page.get_by_text("mlflow-run").first).to_be_visible()
@@ -172,7 +172,6 @@ def test_a_second_run_is_started_and_watched_in_the_other_interface_and_promoted
     expect(page.get_by_text(f"generation {NEWEST} beats generation").first).to_be_visible()
     picture = page.locator("main img").first
     page.wait_for_function("picture => picture.naturalWidth > 500", arg=picture.element_handle())
-    shoot(page, "artifact")
     page.goto(f"{operated.tracking_uri}/#/models/{SOCIETY}")
     champion = page.get_by_role("row").filter(has_text=f"Version {NEWEST}")
     expect(champion.get_by_text("@ champion")).to_be_visible()

@@ -44,13 +44,22 @@ def submit(page: Page) -> None:
             button.click()
 
 
-def shoot(page: Page, name: str) -> None:
-    """Keep a picture of the page in light and one in dark, if a folder for them is set; what was typed is lost."""
+def shoot(page: Page, name: str, address: str | None = None) -> None:
+    """Keep a picture of the page in light and one in dark, if a folder for them is set; what was typed is lost.
+
+    Args:
+        page: the page.
+        name: of the file.
+        address: where the page is loaded from; by default, its present address. A view of MLflow has another one once
+            it is loaded, which does not lead to the view.
+    """
     if not SHOTS:
         return
     for ending, scheme, storage in (("-dark", "dark", DARK), ("", "light", LIGHT)):
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         page.evaluate("entries => Object.entries(entries).forEach(entry => localStorage.setItem(...entry))", storage)
-        page.reload()
+        address = address or page.url
+        page.goto("about:blank")
+        page.goto(address)
         page.wait_for_timeout(4000)  # The charts need some time to be drawn.
         page.screenshot(path=Path(SHOTS) / f"{name}{ending}.png")

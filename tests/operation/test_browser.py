@@ -243,7 +243,7 @@ def test_generations_are_compared_in_mlflow(
     page.goto(comparison_url(experiment.experiment_id))
     row = page.get_by_role("row").filter(has_text=f"{SOCIETY} · generation {NEWEST}")
     expect(row.first).to_be_visible()
-    shoot(page, "mlflow-generations")
+    shoot(page, "mlflow-generations", comparison_url(experiment.experiment_id))
     for generation in (0, NEWEST):
         row = page.get_by_role("row").filter(has_text=f"{SOCIETY} · generation {generation}")
         row.get_by_role("checkbox").first.check(force=True)
@@ -253,7 +253,7 @@ def test_generations_are_compared_in_mlflow(
     shoot(page, "mlflow-compare")
     page.goto(comparison_url(experiment.experiment_id, charts=True))
     expect(page.get_by_text("accuracy/society vs accuracy/critics vs accuracy/generators")).to_be_visible()
-    shoot(page, "mlflow-charts")
+    shoot(page, "mlflow-charts", comparison_url(experiment.experiment_id, charts=True))
 
 
 def test_a_registered_generation_leads_to_its_parent_its_data_and_its_flow_run(

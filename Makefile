@@ -30,7 +30,7 @@ test-vllm: .venv-vllm/.installed
 test-nf4: .venv/.nf4
 	$(BIN)/python -m pytest -n 0 tests/agents/test_nf4.py
 
-# The tests on a real model of 135 million parameters, which comes from PyPI; about 8 minutes.
+# The tests on a real model of 135 million parameters, which comes from PyPI; about 9 minutes.
 test-real: .venv/.real
 	MAFT_REAL_MODEL=.venv/real/smollm2 $(BIN)/python -m pytest -n 0 tests/real
 

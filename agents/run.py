@@ -1,18 +1,17 @@
 """What every step of Algorithm 1 uses: the base models, the engine, the store and the device."""
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-
 from agents.debate.prompts import DEFAULT, Prompts
-from agents.engines.base_model import Bases, DType
-from agents.engines.base_model.nf4 import check_installed
-from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
+from agents.engines.base_model import Bases
+from agents.engines.portions import portions
+from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.settings import EngineSettings
+from agents.runners.local import Local
+from agents.runners.settings import Part, Runner
 from agents.store import Store
 from evaluation.answers.grader import Grader
 from evaluation.answers.kinds.math import MATH
@@ -22,60 +21,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], AbstractContextManager[OnProgress]]
 """Takes the name of a step; gives, as a context, the callback that the step calls with (done, total)."""
-
-
-class Runner(BaseModel):
-    """The device that does the work, and how it works. Only `dtype` changes results; `identify_bases` takes it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, title="Runner")
-
-    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"device", "batch_rows", "threads"})
-
-    device: str = Field(
-        default="auto", title="Device", description="auto (CUDA if there is a GPU, else cpu), cpu, cuda or cuda:N."
-    )
-    dtype: DType = Field(
-        default="auto",
-        title="Type of numbers",
-        description="float32; bfloat16, which takes half the memory; nf4, four bits a weight, as in QLoRA (extra nf4). "
-        "Each changes the results. auto: float32 on a CPU, the checkpoint's own type on CUDA.",
-    )
-    batch_rows: int = Field(
-        default=200, ge=1, le=65_536, title="Prompts per batch", description="Prompts decoded at once."
-    )
-    threads: int | None = Field(
-        default=None,
-        ge=1,
-        le=1024,
-        title="Threads",
-        description="Threads of the CPU. None: as many as torch takes, one for each core. Another number rounds "
-        "sums in another order, so adapters differ in their last digits.",
-    )
-
-    @field_validator("device")
-    @classmethod
-    def _known(cls, device: str) -> str:
-        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", device, re.ASCII):
-            raise ValueError("it must be auto, cpu, cuda or cuda:N")
-        return device
-
-    def check(self) -> None:
-        """Refuse a device that this machine does not have, before anything is loaded.
-
-        Raises:
-            EngineError: the message says which devices there are.
-            BaseModelError: `dtype` is nf4, and bitsandbytes is not installed.
-        """
-        if self.dtype == "nf4":
-            check_installed()
-        if not self.device.startswith("cuda"):
-            return
-        import torch
-
-        number, there = int(self.device.partition(":")[2] or 0), torch.cuda.device_count()
-        if number >= there:
-            found = f"only {there} GPUs" if there else "no GPU"
-            raise EngineError(f"runner.device is {self.device}, but torch finds {found} here; set it to auto or cpu")
 
 
 @contextmanager
@@ -95,7 +40,7 @@ class Run:
         store: keeps the results of the steps.
         prompts: what the agents are asked.
         answers: finds the answers in the responses, and decides which are the same.
-        runner: the device, and how it works.
+        runner: the devices that do the work, and how they work.
         name: the name of the job, such as the name of the society.
         label: the name of the current work, such as `iteration 2`.
         progress: shows the progress of a step.
@@ -109,7 +54,7 @@ class Run:
     store: Store
     prompts: Prompts = DEFAULT
     answers: Grader = MATH
-    runner: Runner = field(default_factory=Runner)
+    runner: Runner = field(default_factory=Local)
     name: str = ""
     label: str = ""
     progress: Progress = silent
@@ -124,5 +69,24 @@ class Run:
         Raises:
             EngineError: the engine cannot be used, or gave up.
         """
-        engine = self.engine.open(self.bases, self.runner, self.store.folders)
-        return engine.complete(requests, sampling, on_progress)
+        runner = Local() if self.engine.asks_server else self.runner
+        parts = portions(requests, number=runner.portions, most=runner.batch_rows)
+        given = [[requests[place] for place in places] for places in parts]
+        results = runner.do(
+            _complete,
+            self,
+            [Part((own, sampling), len(own), frozenset(r.adapter for r in own if r.adapter)) for own in given],
+            on_progress,
+        )
+        completions = {
+            place: completion
+            for places, result in zip(parts, results, strict=True)
+            for place, completion in zip(places, result, strict=True)
+        }
+        return [completions[place] for place in range(len(requests))]
+
+
+def _complete(run: Run, given: tuple[list[Request], Sampling], on_progress: OnProgress) -> list[Completion]:
+    requests, sampling = given
+    engine = run.engine.open(run.bases, run.runner, run.store.folders)
+    return engine.complete(requests, sampling, on_progress)

@@ -1,14 +1,17 @@
 """What a job's base models can do, tried before anything is sampled."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from agents.engines.base_model.room import free_bytes
 from agents.engines.chat import Message, prompt_ids, turn_end
 from agents.engines.debate_template import check_debate
-from agents.engines.protocol import Request, Sampling
+from agents.engines.protocol import OnProgress, Request, Sampling
 from agents.engines.transformers.resident import resident
 from agents.run import Run, silent
+from agents.runners.settings import Part
+from agents.training.finetune import write_files
 from agents.training.settings import FinetuneSettings
 from evaluation.record import Record
 
@@ -58,13 +61,23 @@ def try_bases(run: Run, *, finetune: FinetuneSettings, agents: int) -> list[Trie
         TrainingError: a base model lacks a layer that `finetune.target_modules` names, or the training does not fit
             into memory.
     """
+    decodes, opening = run.engine.reads_likelihoods, run.prompts.opening("")
+    with silent("") as nobody:
+        (tried,) = run.runner.do(_try_bases, run, [Part((finetune, agents, opening, decodes), 1)], nobody)
+    found: list[TriedBase] = tried
+    return found
+
+
+def _try_bases(
+    run: Run, given: tuple[FinetuneSettings, int, Sequence[Message], bool], on_progress: OnProgress
+) -> list[TriedBase]:
+    finetune, agents, opening, decodes = given
     tried = []
     for index, base in enumerate(run.bases.each):
         if base in run.bases.each[:index]:
             continue
         engine = resident(run.bases, run.runner, run.store.folders).of(index)
         learners = 2 * sum(run.bases.of(other) == base for other in range(agents))
-        decodes, opening = run.engine.reads_likelihoods, run.prompts.opening("")
         tried.append(tried_base(engine, base.name, finetune, opening=opening, learners=learners, decodes=decodes))
     return tried
 
@@ -75,14 +88,20 @@ def try_engine(run: Run, *, finetune: FinetuneSettings) -> None:
     Raises:
         EngineError: it cannot; the message says what to change.
     """
+    with silent("") as nobody:
+        (files,) = run.runner.do(_untrained, run, [Part(finetune, 1)], nobody)
+    adapter = run.store.put_folder(partial(write_files, files), rows=0)
+    request = Request([{"role": "user", "content": "Hello!"}], adapter.sha256, seed=0, max_new_tokens=1)
+    with silent("") as nobody:
+        run.complete([request], Sampling(), nobody)
+
+
+def _untrained(run: Run, finetune: FinetuneSettings, on_progress: OnProgress) -> dict[str, bytes]:
     # Imported here, since it imports torch, which takes seconds and is not needed by a job served from cache.
     from agents.training.adapters import untrained, untrained_adapter
 
     with untrained(resident(run.bases, run.runner, run.store.folders).of(0).model, finetune) as tuned:
-        adapter = run.store.put_folder(untrained_adapter(tuned).save, rows=0)
-    request = Request([{"role": "user", "content": "Hello!"}], adapter.sha256, seed=0, max_new_tokens=1)
-    with silent("") as nobody:
-        run.complete([request], Sampling(), nobody)
+        return untrained_adapter(tuned).files()
 
 
 def tried_base(  # noqa: PLR0913

@@ -38,6 +38,10 @@ class RoundScore(Record):
     mean_standard_error: float
     majority_accuracy: float
     majority_standard_error: float
+    consensus: float | None = Field(
+        default=None,
+        description="Mean share of agents that give the round's majority answer. None in scores of an earlier maft.",
+    )
 
 
 class DebateScores(ResponseShares):

@@ -20,7 +20,8 @@ from agents.engines.protocol import Completion, Engine, OnProgress, Request, Sam
 from agents.engines.registry import ENGINES
 from agents.engines.settings import EngineSettings
 from agents.records import Responses, Transcript
-from agents.run import Run, Runner
+from agents.run import Run
+from agents.runners.settings import Runner
 from agents.society import Agent, Society
 from agents.split import own_words
 from agents.training.methods import METHODS

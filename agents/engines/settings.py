@@ -9,7 +9,7 @@ from agents.engines.base_model import Bases
 from agents.engines.protocol import Engine
 
 if TYPE_CHECKING:
-    from agents.run import Runner
+    from agents.runners.settings import Runner
 
 
 class EngineSettings(BaseModel):
@@ -31,6 +31,8 @@ class EngineSettings(BaseModel):
     """Fields that change no result, such as the address of a server or the number of requests at once."""
     reads_likelihoods: ClassVar[bool] = False
     """Whether the engine's model is in this process, so that it can compute likelihoods of texts."""
+    asks_server: ClassVar[bool] = False
+    """Whether the work is done by a server, so that this process only asks it, whichever the runner."""
     mixes_bases: ClassVar[bool] = False
     """Whether agents can have different base models."""
 

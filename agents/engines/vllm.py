@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vllm import LLM, RequestOutput, SamplingParams
     from vllm.lora.request import LoRARequest
 
-    from agents.run import Runner
+    from agents.runners.settings import Runner
 
 RANKS = (16, 32, 64, 128, 256, 320, 512)
 """LoRA ranks for which vLLM can be started; an adapter fits every rank that is not below its own."""

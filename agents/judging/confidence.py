@@ -15,12 +15,11 @@ import numpy as np
 
 from agents.debate.responses import Said
 from agents.engines.protocol import EngineError, OnProgress
-from agents.engines.transformers.resident import resident
 from agents.frames import read_problems, read_responses
-from agents.judging.likelihood import Reader, Text, likelihoods
+from agents.judging.likelihood import Text, likelihoods_under
 from agents.records import Responses, Transcript
 from agents.run import Run
-from agents.society import Society
+from agents.society import Agent, Society
 
 
 def confidence(run: Run, society: Society, *, transcript: Transcript) -> Responses:
@@ -43,13 +42,12 @@ def confidence(run: Run, society: Society, *, transcript: Transcript) -> Respons
             "set debate.vote to majority"
         )
     started = time.monotonic()
-    engine = resident(run.bases, run.runner, run.store.folders)
     responses = read_responses(run.store, transcript.responses)
     said = Said(responses, run.prompts, run.answers)
     asked = {problem.id: problem for problem in read_problems(run.store, transcript.problems)}
     last = responses[responses["round"] == responses["round"].max()].reset_index(drop=True)
     speakers = {(agent.role, agent.index): agent for agent in society.agents}
-    texts: dict[Reader, list[tuple[int, Text]]] = defaultdict(list)
+    texts: dict[Agent, list[tuple[int, Text]]] = defaultdict(list)
     for place, (id_, index, finished) in enumerate(
         zip(last["problem_id"], last["index"], last["finished"], strict=True)
     ):
@@ -57,11 +55,12 @@ def confidence(run: Run, society: Society, *, transcript: Transcript) -> Respons
         rounds = said.rounds(problem, index)
         speaker = speakers["generator" if rounds == 1 else "critic", index]
         text = Text(said.conversation(problem, index, rounds), 0, bool(finished))
-        texts[Reader(engine.of(index), speaker.adapter)].append((place, text))
+        texts[speaker].append((place, text))
     weights, done = np.ones(len(last)), 0
     with run.progress(f"{run.label} · confidence") as tell:
-        for reader, own in texts.items():
-            found = likelihoods([reader], [text for _, text in own], partial(_tell, tell, done, len(last)))
+        for speaker, own in texts.items():
+            heard = [text for _, text in own]
+            found = likelihoods_under(run, [speaker], heard, partial(_tell, tell, done, len(last)))
             weights[[place for place, _ in own]] = np.exp(-found.nll[0] / np.maximum(found.tokens, 1.0))
             done += len(own)
     frame = run.store.put_frame(last.assign(weight=weights))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.debate.responses import Said
 from agents.engines.protocol import OnProgress
@@ -12,7 +13,8 @@ from agents.engines.transformers.resident import resident
 from agents.frames import read_problems, read_responses
 from agents.judging.embedding import Encoder, EncoderRef
 from agents.records import Transcript
-from agents.run import Run
+from agents.run import Run, silent
+from agents.runners.settings import Part
 from agents.society import Agent
 from evaluation.frames import text_or_none
 from evaluation.measures.diversity import (
@@ -28,7 +30,7 @@ from evaluation.statistics.paired import Estimate
 
 # torch takes seconds to import, so `likelihood` is imported where it is used.
 if TYPE_CHECKING:
-    from agents.judging.likelihood import Reader, Text
+    from agents.judging.likelihood import Text
 
 EMBEDDED = 100
 """How many problems, from the first, have their responses embedded: on a CPU an encoder is slower than the debate."""
@@ -47,10 +49,8 @@ def diversity(run: Run, agents: Sequence[Agent], *, transcript: Transcript, enco
         encoder: the sentence encoder for dissimilarity, see `agents.judging.embedding.Encoder`; None leaves this
             measure out.
     """
-    from agents.judging.likelihood import Reader, Text
+    from agents.judging.likelihood import Text
 
-    engine = resident(run.bases, run.runner, run.store.folders)
-    embed = _encoder(encoder, str(engine.of(0).model.device)) if encoder else None
     problems = read_problems(run.store, transcript.problems)
     responses = read_responses(run.store, transcript.responses)
     round_, said = len(transcript.rounds), Said(responses, run.prompts, run.answers)
@@ -62,20 +62,17 @@ def diversity(run: Run, agents: Sequence[Agent], *, transcript: Transcript, enco
         for place, agent in enumerate(agents)
         for number, problem in enumerate(problems)
     ]
-    shape = len(agents), len(problems)
     some = min(EMBEDDED, len(problems))
     words = [str(row["text"]) for each in rows for row in each[:some]]
     answers = [[text_or_none(row["answer"]) for row in column] for column in zip(*rows, strict=True)]
-    readers = [Reader(engine.of(agent.index), agent.adapter) for agent in agents]
     with run.progress(f"{run.label} · diversity") as tell:
-        judged = _judged(readers, texts, shape, tell)
+        judged = _judged(run, agents, texts, tell)
+    embedded = _embedded(run, encoder, words) if encoder and len(agents) > 1 else None
     return Diversity(
         agents=len(agents),
         round=round_,
         **judged,
-        dissimilarity=embedding_dissimilarity(embed(words).reshape(len(agents), some, -1))
-        if embed and len(agents) > 1
-        else None,
+        dissimilarity=None if embedded is None else embedding_dissimilarity(embedded.reshape(len(agents), some, -1)),
         consensus=consensus(answers, grader=run.answers),
         styles=style_shares([[reasoning_style(str(row["text"])) for row in each] for each in rows]),
     )
@@ -86,18 +83,32 @@ def _encoder(encoder: EncoderRef, device: str) -> Encoder:
     return Encoder(encoder.name, device)
 
 
-def _judged(
-    readers: Sequence["Reader"], texts: Sequence["Text"], shape: tuple[int, int], on_progress: OnProgress
-) -> dict[str, Estimate | None]:
-    """The measures that need token distributions, for texts of the shape (agents, problems); None if tokens differ."""
-    from agents.judging.likelihood import UnlikeTokensError, likelihoods
+def _embedded(run: Run, encoder: EncoderRef, words: Sequence[str]) -> NDArray[np.float64]:
+    """The embeddings of the words, a row each, computed on the device of the base models."""
+    with silent("") as nobody:
+        (found,) = run.runner.do(_embed, run, [Part((encoder, list(words)), len(words))], nobody)
+    return np.asarray(found)
 
+
+def _embed(run: Run, given: tuple[EncoderRef, list[str]], on_progress: OnProgress) -> NDArray[np.float64]:
+    encoder, words = given
+    device = resident(run.bases, run.runner, run.store.folders).of(0).model.device
+    return _encoder(encoder, str(device))(words)
+
+
+def _judged(
+    run: Run, agents: Sequence[Agent], texts: Sequence["Text"], on_progress: OnProgress
+) -> dict[str, Estimate | None]:
+    """The measures that need token distributions, for the texts agent by agent; None if tokens differ."""
+    from agents.judging.likelihood import UnlikeTokensError, likelihoods_under
+
+    shape = len(agents), len(texts) // len(agents)
     try:
-        found = likelihoods(readers, texts, on_progress)
+        found = likelihoods_under(run, agents, texts, on_progress)
     except UnlikeTokensError:
         return dict.fromkeys(("nll", "own_nll", "kl"))
     tokens = found.tokens.reshape(shape)
-    nll = found.nll.reshape(len(readers), *shape)
+    nll = found.nll.reshape(len(agents), *shape)
     # From (other, speaker, problem) to (speaker, other, problem).
-    kl = np.swapaxes(found.kl.reshape(len(readers), *shape), 0, 1)
+    kl = np.swapaxes(found.kl.reshape(len(agents), *shape), 0, 1)
     return {"nll": nll_of_others(nll, tokens), "own_nll": nll_of_own(nll, tokens), "kl": kl_divergence(kl, tokens)}

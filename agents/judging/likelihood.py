@@ -7,6 +7,7 @@ take at most `KEPT_BYTES`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -16,6 +17,10 @@ from torch.nn.functional import pad
 from agents.engines.protocol import OnProgress
 from agents.engines.transformers.by_loop import PORTION_TOKENS
 from agents.engines.transformers.engine import TransformersEngine, speaking_as
+from agents.engines.transformers.resident import resident
+from agents.run import Run
+from agents.runners.settings import Part
+from agents.society import Agent
 from agents.split import Example
 from agents.training.examples import Encoded, encode, padded
 
@@ -60,7 +65,42 @@ class Likelihoods:
     """(A, R), nats: KL(p_speaker || p_a), summed over the tokens of each response."""
 
 
-def likelihoods(readers: Sequence[Reader], texts: Sequence[Text], on_progress: OnProgress) -> Likelihoods:
+def likelihoods_under(run: Run, agents: Sequence[Agent], texts: Sequence[Text], on_progress: OnProgress) -> Likelihoods:
+    """As `likelihoods`, divided among the places of the run's runner.
+
+    Args:
+        run: the base models, the store and the runner.
+        agents: the agents that read.
+        texts: responses of these agents.
+        on_progress: called with (texts done, texts in all).
+
+    Raises:
+        UnlikeTokensError: as in `likelihoods`.
+    """
+    places = max(1, min(run.runner.places, len(texts)))
+    adapters = frozenset(agent.adapter for agent in agents if agent.adapter)
+    parts = [Part((list(agents), list(texts), (n, places)), len(texts) / places, adapters) for n in range(places)]
+    shares: list[Likelihoods] = run.runner.do(_read, run, parts, on_progress)
+    return Likelihoods(
+        tokens=shares[0].tokens,
+        # Each text is read in one place, and is zero in the others.
+        nll=np.sum([share.nll for share in shares], axis=0),
+        kl=np.sum([share.kl for share in shares], axis=0),
+    )
+
+
+def _read(
+    run: Run, given: tuple[Sequence[Agent], Sequence[Text], tuple[int, int]], on_progress: OnProgress
+) -> Likelihoods:
+    agents, texts, share = given
+    engine = resident(run.bases, run.runner, run.store.folders)
+    readers = [Reader(engine.of(agent.index), agent.adapter) for agent in agents]
+    return likelihoods(readers, texts, on_progress, share=share)
+
+
+def likelihoods(
+    readers: Sequence[Reader], texts: Sequence[Text], on_progress: OnProgress, *, share: tuple[int, int] = (0, 1)
+) -> Likelihoods:
     """The likelihood of every text under every agent, and the divergence of each agent from the text's speaker.
 
     Logits have the model's type; all further computation is in double precision. Agents with the same adapter cost as
@@ -70,6 +110,8 @@ def likelihoods(readers: Sequence[Reader], texts: Sequence[Text], on_progress: O
         readers: the agents.
         texts: responses of these agents; an empty, unfinished response has no tokens, and zeros in all results.
         on_progress: called with (texts done, texts in all).
+        share: (n, k) to read only every k-th portion from the n-th on; the other texts have zeros. A text's portion,
+            and so its result, does not depend on it.
 
     Raises:
         UnlikeTokensError: agents of different bases have different vocabularies or split a text into different tokens.
@@ -81,7 +123,7 @@ def likelihoods(readers: Sequence[Reader], texts: Sequence[Text], on_progress: O
     nll = np.zeros((len(different), len(texts)))
     kl = np.zeros((len(different), len(texts)))
     done = 0
-    for places in _portions(different, encoded):
+    for places in islice(_portions(different, encoded), share[0], None, share[1]):
         counts = [len(targets[place]) for place in places]
         logits = []
         for reader in different:

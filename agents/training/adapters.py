@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import torch
@@ -58,6 +59,16 @@ class Trained:
     def finite(self) -> bool:
         """Whether no weight is infinite or NaN."""
         return all(bool(weight.isfinite().all()) for weight in self.weights.values())
+
+    def files(self) -> dict[str, bytes]:
+        """The content of the files that `save` writes, by name.
+
+        Raises:
+            TrainingError: a weight is infinite or NaN.
+        """
+        with TemporaryDirectory() as folder:
+            self.save(Path(folder))
+            return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
 
     def save(self, folder: Path) -> None:
         """Write the files of a PEFT adapter into an empty folder; the same weights give the same bytes.

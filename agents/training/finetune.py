@@ -3,12 +3,17 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from agents.engines.base_model import Base
+from agents.engines.protocol import OnProgress
 from agents.engines.transformers.resident import resident
 from agents.records import Dataset, Finetuned, Stream
 from agents.run import Run
+from agents.runners.settings import Part
 from agents.seeding import derive_seed
 from agents.society import Agent
 from agents.training.settings import FinetuneSettings
@@ -40,34 +45,61 @@ def finetune(
     return [learned.get(agent.name) or Finetuned(agent=agent, adapter=None, examples=0) for agent in agents]
 
 
+@dataclass(frozen=True)
+class _Pupil:
+    """An agent that learns, and its dataset as columns: the conversations, and what the method has beside them."""
+
+    agent: Agent
+    seed: int
+    start_from: str | None
+    """The digest of the adapter that it goes on from."""
+    columns: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class _Adapter:
+    """A trained adapter as the files of its folder, by name, and the figures of its training."""
+
+    files: dict[str, bytes]
+    examples: int
+    skipped: int
+    tokens: int
+    first_loss: float | None
+    last_loss: float | None
+
+
+def write_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write the files of an adapter into an empty folder."""
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
 def _together(
     run: Run, learning: Sequence[tuple[Agent, Dataset]], settings: FinetuneSettings, stream: Stream
 ) -> list[Finetuned]:
-    """Train the agents of one base together."""
-    # Imported here, since it imports torch, which takes seconds and is not needed by a job served from cache.
-    from agents.training.adapters import Learner
-
+    """Train the agents of one base together, or as many of them as there are in one of the runner's places."""
     started = time.monotonic()
-    engine = resident(run.bases, run.runner, run.store.folders).of(learning[0][0].index)
-    learners = []
-    for agent, dataset in learning:
-        frame = run.store.frame(dataset.examples)
-        goes_on = settings.start == "previous" and agent.adapter
-        learners.append(
-            Learner(
-                examples=[json.loads(text) for text in frame["messages"]],
-                seed=derive_seed(stream.seed, "finetune", stream.iteration, agent.name),
-                start_from=run.store.folder(agent.adapter) if goes_on and agent.adapter else None,
-                beside={str(column): frame[column].tolist() for column in frame.columns.drop("messages")},
-                name=agent.name,
-            )
+    pupils = [_pupil(run, agent, dataset, settings, stream) for agent, dataset in learning]
+    shares = _shares([dataset.examples.rows for _, dataset in learning], run.runner.places)
+    parts = [
+        Part(
+            ([pupils[place] for place in places], settings),
+            sum(learning[place][1].examples.rows for place in places),
+            frozenset(start for place in places if (start := pupils[place].start_from)),
         )
+        for places in shares
+    ]
     with run.progress(f"{run.label} · finetune") as tell:
-        results = settings.train(engine.model, engine.tokenizer, learners, tell)
-    seconds, tokens = time.monotonic() - started, sum(result.tokens for result in results)
+        trained = run.runner.do(_train, run, parts, tell)
+    results: dict[int, _Adapter] = {}
+    for places, own in zip(shares, trained, strict=True):
+        results |= zip(places, own, strict=True)
+    seconds, tokens = time.monotonic() - started, sum(result.tokens for result in results.values())
     finetuned = []
-    for (agent, dataset), result in zip(learning, results, strict=True):
-        adapter = run.store.put_folder(result.save, dataset.examples.rows) if result.examples else None
+    for place, (agent, dataset) in enumerate(learning):
+        result = results[place]
+        write, rows = partial(write_files, result.files), dataset.examples.rows
+        adapter = run.store.put_folder(write, rows) if result.examples else None
         finetuned.append(
             Finetuned(
                 agent=agent.model_copy(update={"adapter": adapter.sha256}) if adapter else agent,
@@ -81,3 +113,50 @@ def _together(
             )
         )
     return finetuned
+
+
+def _pupil(run: Run, agent: Agent, dataset: Dataset, settings: FinetuneSettings, stream: Stream) -> _Pupil:
+    frame = run.store.frame(dataset.examples)
+    return _Pupil(
+        agent=agent,
+        seed=derive_seed(stream.seed, "finetune", stream.iteration, agent.name),
+        start_from=agent.adapter if settings.start == "previous" else None,
+        columns={str(column): frame[column].tolist() for column in frame.columns},
+    )
+
+
+def _shares(sizes: Sequence[int], places: int) -> list[list[int]]:
+    """Indices of the agents for each place, with about the same number of examples in each; no share is empty."""
+    shares: list[list[int]] = [[] for _ in range(places)]
+    for place in sorted(range(len(sizes)), key=lambda place: -sizes[place]):
+        min(shares, key=lambda share: sum(sizes[other] for other in share)).append(place)
+    return [sorted(share) for share in shares if share]
+
+
+def _train(run: Run, given: tuple[Sequence[_Pupil], FinetuneSettings], on_progress: OnProgress) -> list[_Adapter]:
+    # Imported here, since it imports torch, which takes seconds and is not needed by a job served from cache.
+    from agents.training.adapters import Learner
+
+    pupils, settings = given
+    engine = resident(run.bases, run.runner, run.store.folders).of(pupils[0].agent.index)
+    learners = [
+        Learner(
+            examples=[json.loads(text) for text in pupil.columns["messages"]],
+            seed=pupil.seed,
+            start_from=run.store.folder(pupil.start_from) if pupil.start_from else None,
+            beside={column: values for column, values in pupil.columns.items() if column != "messages"},
+            name=pupil.agent.name,
+        )
+        for pupil in pupils
+    ]
+    return [
+        _Adapter(
+            files=each.files() if each.examples else {},
+            examples=each.examples,
+            skipped=each.skipped,
+            tokens=each.tokens,
+            first_loss=each.first_loss,
+            last_loss=each.last_loss,
+        )
+        for each in settings.train(engine.model, engine.tokenizer, learners, on_progress)
+    ]

@@ -92,6 +92,7 @@ def score_debate(
                 mean_standard_error=standard_error(alone),
                 majority_accuracy=mean(voted),
                 majority_standard_error=standard_error(voted),
+                consensus=mean(shares),
             )
         )
     return DebateScores(

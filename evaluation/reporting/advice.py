@@ -50,7 +50,12 @@ def generation_warnings(generations: Sequence[GenerationScores], max_new_tokens:
         ]
     page = "in `maft preview` or in transcripts.json of the generation's run in MLflow"
     responses = response_warnings(debates, agents, max_new_tokens=max_new_tokens, page=page)
-    return [*responses, *_learning_warnings(generations), *_left_out(generations, max_new_tokens)]
+    return [
+        *responses,
+        *_never_right(generations),
+        *_learning_warnings(generations),
+        *_left_out(generations, max_new_tokens),
+    ]
 
 
 def benchmark_warnings(outcomes: Iterable[Outcome], max_new_tokens: int | None) -> list[str]:
@@ -114,6 +119,18 @@ def _worst(debates: Sequence[Subject], agents: Sequence[Subject], kind: _Share) 
         if share > MANY:
             return f"{100 * share:.0f} % of the responses {title}"
     return None
+
+
+def _never_right(generations: Sequence[GenerationScores]) -> list[str]:
+    """A warning if no agent gave a right answer to any held-out problem: then the cause is seldom the model."""
+    never = [each for each in generations if all(a.accuracy == 0 for one in each.rounds for a in one.agents)]
+    if not never:
+        return []
+    return [
+        f"no agent of {_numbered(never)} was right on any held-out problem; compare some responses in `maft preview` "
+        "with the reference answers: the problems may be too hard for the base model, the references may have another "
+        "form than the answers (answers.kind), or the prompts may ask for something else"
+    ]
 
 
 def _learning_warnings(generations: Sequence[GenerationScores]) -> list[str]:

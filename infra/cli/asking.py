@@ -51,7 +51,7 @@ def ask_society(society: str, which: str, question: str, seed: int) -> dict[str,
 def show_answer(console: Console, answer: Mapping[str, Any]) -> None:
     """Print what `ask_society` returns: the debate round by round, then the votes, the society's answer first."""
     head = f"{answer['society']} · version {answer['version']} · generation {answer['generation']}"
-    console.print(Text(f"{head} · seed {answer['seed']}", style="dim"))
+    console.print(Text(f"{head} · sampled with --seed {answer['seed']}", style="dim"))
     show_text(console, answer["question"], style="bold")
     last = max(turn["round"] for turn in answer["transcript"])
     for round_ in range(1, last + 1):

@@ -3,13 +3,16 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from infra.cli.shared import OPERATION, HomeOption, JsonOption, app, faults, out, say, serve, use_servers
 from infra.home.home import DEFAULT, Home
+
+if TYPE_CHECKING:
+    from infra.operation.up import DueRun
 
 KINDS = {
     "result": "records of finished tasks",
@@ -24,10 +27,17 @@ KINDS = {
 def up(home: HomeOption = Path(DEFAULT)) -> None:
     """Start the servers and the worker, and register the deployments, unless this is done already."""
     with faults():
-        from infra.operation.up import operate
+        from infra.operation.up import due_runs, operate
 
         servers = operate(Home.open(home), say)
         out.print(f"Prefect  {servers.prefect_ui_url}\nMLflow   {servers.mlflow_tracking_uri}", soft_wrap=True)
+        due = due_runs(servers.prefect_api_url, "nightly", limit=1)
+        if due:
+            out.print(f"Nightly  {_when(due[0])}; to pause or move it: {servers.prefect_ui_url}/deployments")
+
+
+def _when(due: "DueRun") -> str:
+    return f"{due.at[:16].replace('T', ' ')} UTC, {due.name}"
 
 
 @app.command(rich_help_panel=OPERATION)
@@ -56,13 +66,15 @@ def status(
         worker = worker_status(place)
         answers = {server.name: server.url for server in found if server.answering}
         due = due_runs(str(answers["prefect"]), "nightly") if "prefect" in answers else []
-        champion, compare = None, None
+        champion, compare, none = None, None, ""
         if len(answers) == len(found):
             use_servers(place, servers.Servers(str(answers["prefect"]), str(answers["mlflow"])))
+            from infra.lineage.champion import known_versions
             from infra.lineage.societies import find_society
             from infra.lineage.view import find_comparison
 
             champion, compare = find_society(society, "champion"), find_comparison(society)
+            none = known_versions(society)
         if as_json:
             report = {
                 "home": str(place.path),
@@ -81,11 +93,11 @@ def status(
         state = "online" if worker.online else "silent" if worker.running else "down"
         table.add_row("worker", state, "", str(worker.pid or ""), (worker.since or "")[:19])
         out.print(table)
-        out.print(f"\nnext nightly  {due[0].at[:16].replace('T', ' ')} UTC" if due else "\nnext nightly  none")
+        out.print(f"\nnext nightly  {_when(due[0])}" if due else "\nnext nightly  none")
         if champion:
             out.print(f"champion      {society} version {champion.version}, generation {champion.generation}")
         elif len(answers) == len(found):
-            out.print(f"champion      {society} has none; the untuned base is used")
+            out.print(f"champion      none; the untuned base is used; {none}", soft_wrap=True)
         if compare:
             out.print(f"compare       {compare}", soft_wrap=True)
 

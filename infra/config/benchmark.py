@@ -17,7 +17,8 @@ from agents.engines.protocol import Sampling
 from agents.engines.registry import ENGINES
 from agents.engines.settings import EngineSettings
 from agents.judging.embedding import MINILM
-from agents.run import Runner
+from agents.runners.registry import RUNNERS
+from agents.runners.settings import Runner
 from agents.training.methods import METHODS as TRAINING
 from agents.training.settings import FinetuneSettings
 from evaluation.answers.grader import GRADERS, Grader
@@ -92,7 +93,7 @@ class Benchmark(BaseModel):
     sampling: Annotated[Sampling, folded(Sampling)] = SAMPLING
     finetune: Annotated[FinetuneSettings, Kinds(TRAINING, tag="method", default="sft")] = FINETUNE
     engine: Annotated[EngineSettings, Kinds(ENGINES, tag="name", default="transformers")] = ENGINE
-    runner: Annotated[Runner, folded(Runner)] = RUNNER
+    runner: Annotated[Runner, Kinds(RUNNERS, tag="name", default="local")] = RUNNER
     trust_remote_code: bool = TRUST_REMOTE_CODE
 
     @model_validator(mode="before")

@@ -27,7 +27,9 @@ from agents.engines.protocol import Sampling
 from agents.engines.registry import ENGINES
 from agents.engines.settings import EngineSettings
 from agents.engines.transformers import TransformersSettings
-from agents.run import Runner
+from agents.runners.local import Local
+from agents.runners.registry import RUNNERS
+from agents.runners.settings import Runner
 from agents.training.methods import METHODS
 from agents.training.methods.sft import Sft
 from agents.training.settings import FinetuneSettings
@@ -116,9 +118,9 @@ ENGINE: Any = Field(
     json_schema_extra=CLOSED,
 )
 RUNNER: Any = Field(
-    default_factory=Runner,
+    default_factory=Local,
     title="Runner",
-    description="The device that does the work, the type of its numbers, and how many rows at once. None: the "
+    description="The devices that do the work, the type of their numbers, and how many rows at once. None: the "
     "defaults.",
     json_schema_extra=CLOSED,
 )
@@ -222,7 +224,7 @@ class Config(BaseModel):
         json_schema_extra=CLOSED,
     )
     engine: Annotated[EngineSettings, Kinds(ENGINES, tag="name", default="transformers")] = ENGINE
-    runner: Annotated[Runner, folded(Runner)] = RUNNER
+    runner: Annotated[Runner, Kinds(RUNNERS, tag="name", default="local")] = RUNNER
     trust_remote_code: bool = TRUST_REMOTE_CODE
 
     @model_validator(mode="after")
@@ -298,7 +300,7 @@ class Measurement(BaseModel):
     choices_field: str | None = CHOICES_FIELD
     duplicates: Duplicates = DUPLICATES
     engine: Annotated[EngineSettings, Kinds(ENGINES, tag="name", default="transformers")] = ENGINE
-    runner: Annotated[Runner, folded(Runner)] = RUNNER
+    runner: Annotated[Runner, Kinds(RUNNERS, tag="name", default="local")] = RUNNER
 
     @property
     def held_out(self) -> Problems:

@@ -71,7 +71,7 @@ def promote(society_name: str, version: str, who: str, why: str) -> Move:
     finish_interrupted_move(society_name)
     target = find_society(society_name, version)
     if target is None:
-        raise UserError(f"version is {version}, but {_known(society_name)}")
+        raise UserError(f"version is {version}, but {known_versions(society_name)}")
     present = find_society(society_name, "champion")
     moves = history(society_name)
     last = moves[-1].target if moves else None
@@ -111,14 +111,14 @@ def rollback(society_name: str, who: str, why: str) -> Move:
         return finished
     present = find_society(society_name, "champion")
     if present is None:
-        raise UserError(f"nothing to roll back: the champion is the untuned base; {_known(society_name)}")
+        raise UserError(f"nothing to roll back: the champion is the untuned base; {known_versions(society_name)}")
     moves = history(society_name)
     before = _before(moves)
     if before is not None:
         target = find_society(society_name, before)
         if target is None:
             raise UserError(
-                f"the previous champion was version {before}, but {_known(society_name)}; promote one of them"
+                f"the previous champion was version {before}, but {known_versions(society_name)}; promote one of them"
             )
         require_agents(target)
     return _begin(
@@ -161,7 +161,7 @@ def champion(society_name: str) -> SocietyVersion | None:
     if last and find_society(society_name, last) is None and list_societies(society_name):
         raise UserError(
             f"version {last}, the champion of society {society_name!r}, was deleted from the registry; promote another "
-            f"with `maft promote {society_name} --version N`: {_known(society_name)}"
+            f"with `maft promote {society_name} --version N`: {known_versions(society_name)}"
         )
     return found
 
@@ -183,7 +183,7 @@ def generation(society_name: str, which: str) -> SocietyVersion | None:
     if found is None:
         wanted = which if which == "candidate" else f"version {which}"
         require_society(society_name)
-        raise UserError(f"there is no {wanted}, but {_known(society_name)}")
+        raise UserError(f"there is no {wanted}, but {known_versions(society_name)}")
     _require_files(found)
     return found
 
@@ -195,7 +195,7 @@ def require_society(society_name: str) -> None:
         UserError: it has none, or does not exist.
     """
     if not list_societies(society_name):
-        raise UserError(_known(society_name))
+        raise UserError(known_versions(society_name))
 
 
 def history(society_name: str) -> list[Move]:
@@ -262,7 +262,7 @@ def _require_files(version: SocietyVersion) -> None:
     if version.pruned:
         raise UserError(
             f"version {version.version} of society {version.name!r} was pruned: its record stays, but its adapters are "
-            f"deleted; {_known(version.name)}"
+            f"deleted; {known_versions(version.name)}"
         )
 
 
@@ -299,7 +299,7 @@ def _stuck(move: Move, reason: str) -> UserError:
     )
 
 
-def _known(name: str) -> str:
+def known_versions(name: str) -> str:
     """A sentence that lists the society's versions, or names the nearest society if it has none."""
     found = list_societies(name)
     if not found:

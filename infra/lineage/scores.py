@@ -54,6 +54,7 @@ _METRIC_OF_ROUND = {
     "majority_accuracy": "round-{}/majority",
     "mean_standard_error": "standard-error/round-{} mean",
     "majority_standard_error": "standard-error/round-{} majority",
+    "consensus": "agreement/round-{}",
 }
 _METRIC_OF_EACH = {
     "dataset_sizes": "work/examples ",
@@ -233,7 +234,7 @@ def _scores(generation: int, numbers: Mapping[str, float], unchanged: list[str])
                 own = {field: numbers.get(metric.format(*place)) for field, metric in _METRIC_OF_AGENT.items()}
                 agents.append({"role": found[1], "index": int(found[2]), **own})
         agents.sort(key=lambda agent: (agent["role"] != "generator", agent["index"]))
-        means = {field: numbers[metric.format(number)] for field, metric in _METRIC_OF_ROUND.items()}
+        means = {field: numbers.get(metric.format(number)) for field, metric in _METRIC_OF_ROUND.items()}
         rounds.append({"round": number, "agents": agents, **means})
     return GenerationScores.model_validate(
         {

@@ -125,7 +125,9 @@ def _state(agents: int, rounds: int) -> dict[str, Any]:
         for number in range(1, rounds + 1)
         for role in ["generator" if number == 1 else "critic"]
     ]
-    sections["Diversity: the share of agents that agree"] = [["agreement/consensus"]]
+    sections["Diversity: the share of agents that agree, by round"] = [
+        [f"agreement/round-{number}" for number in range(1, rounds + 1)]
+    ]
     sections["Cost"] = list(COST)
     shown = [_section(name, columns=1) for name in sections]
     closed = [*CLOSED, *(f"round-{number}" for number in range(1, rounds + 1))]

@@ -34,6 +34,7 @@ NOTHING_LEARNED = "nothing was learned"
 
 _OUTCOMES = {"gain": "better", "tie": "no better", "loss": "worse"}
 _ENDS = {"FAILED": "failed", "CRASHED": "killed", "CANCELLED": "cancelled", "CANCELLING": "cancelled"}
+_NIGHTLY = {"flows": {"name": {"any_": ["nightly"]}}}
 _PAGE = 200
 
 
@@ -78,8 +79,9 @@ def last_nights(society: str, skipped: Mapping[str, str]) -> list[Night]:
         httpx.HTTPError, MlflowException: a server does not answer.
     """
     with connect(os.environ["PREFECT_API_URL"]) as prefect:
-        found = list(_flow_runs(prefect, society))
-        schedules = _schedules(prefect, society)
+        deployments = prefect.post("/deployments/filter", json=_NIGHTLY).json()
+        found = list(_flow_runs(prefect, society, {each["id"]: each["parameters"] for each in deployments}))
+    schedules = _schedules(deployments, society)
     made = _made(society)
     nights = [_night(run, made.get(run["id"]), skipped.get(run["id"])) for run in found]
     times = [night.at for night in nights]
@@ -94,31 +96,41 @@ def note_disk(job_run_id: str, home: Home) -> None:
     client().set_tag(job_run_id, DISK, str(sum(file.stat().st_size for file in files)))
 
 
-def _flow_runs(prefect: httpx.Client, society: str) -> Iterator[dict[str, Any]]:
-    """The society's flow runs of `nightly` that have been due, the newest first."""
+def _flow_runs(
+    prefect: httpx.Client, society: str, deployed: Mapping[str, Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """The society's flow runs of `nightly` that have been due, the newest first.
+
+    Args:
+        prefect: the API.
+        society: its name.
+        deployed: the parameters of each deployment by its id; they complete those of a run that has not begun.
+    """
     offset, count = 0, 0
     while count < LAST:
-        query = {
-            "flows": {"name": {"any_": ["nightly"]}},
+        query = _NIGHTLY | {
             "flow_runs": {"state": {"name": {"not_any_": ["Scheduled"]}}},
             "sort": "EXPECTED_START_TIME_DESC",
             "limit": _PAGE,
             "offset": offset,
         }
         page = prefect.post("/flow_runs/filter", json=query).json()
-        own = [run for run in page if society_of(run["parameters"]) == society]
+        own = [run for run in page if _society(run, deployed.get(run["deployment_id"], {})) == society]
         yield from own
         count, offset = count + len(own), offset + len(page)
         if len(page) < _PAGE:
             return
 
 
-def _schedules(prefect: httpx.Client, society: str) -> list[dict[str, Any]]:
+def _society(run: Mapping[str, Any], deployed: Mapping[str, Any]) -> str:
+    return society_of(completed(run["parameters"], deployed) if run["auto_scheduled"] else run["parameters"])
+
+
+def _schedules(deployments: Sequence[Mapping[str, Any]], society: str) -> list[dict[str, Any]]:
     """The society's schedules of the deployment `nightly`."""
-    query = {"flows": {"name": {"any_": ["nightly"]}}}
     return [
         schedule["schedule"]
-        for deployment in prefect.post("/deployments/filter", json=query).json()
+        for deployment in deployments
         for schedule in deployment["schedules"]
         if society_of(completed(schedule["parameters"] or {}, deployment["parameters"])) == society
     ]

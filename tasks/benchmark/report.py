@@ -14,7 +14,6 @@ from agents.algorithm import StoredProblems
 from agents.benchmark.score_method import MethodScore
 from agents.engines.base_model import Bases
 from agents.frames import read_problems, read_responses
-from agents.run import Runner
 from agents.store import Artifact, Store
 from evaluation.answers.grader import Grader
 from evaluation.benchmark.debates import Held, worth_reading
@@ -86,9 +85,8 @@ def open_benchmark(
             for name, artifact, source, context in used
         ],
     )
-    contents.log_text(
-        job.run_id, config.model_dump_json(indent=2, exclude={"runner": set(Runner.NOT_IN_CACHE_KEY)}), "config.json"
-    )
+    immaterial = {"runner": set(config.runner.NOT_IN_CACHE_KEY)}
+    contents.log_text(job.run_id, config.model_dump_json(indent=2, exclude=immaterial), "config.json")
     return job
 
 

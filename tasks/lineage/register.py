@@ -13,7 +13,6 @@ from agents.ask import Card
 from agents.engines.base_model import Bases
 from agents.frames import read_problems, read_responses
 from agents.records import Generation, Transcript
-from agents.run import Runner
 from agents.store import Artifact, Store
 from evaluation.answers.grader import Grader
 from evaluation.record import Record, Role
@@ -71,9 +70,8 @@ def open_lineage(config: Config, bases: Bases, *, problems: StoredProblems, star
     update_view(job.experiment_id, agents=config.agents, rounds=config.debate.rounds)
     contents.log_datasets(job.run_id, _problem_refs(config, problems))
     whole = config.model_copy(update={"prompts": config.prompts.whole})
-    contents.log_text(
-        job.run_id, whole.model_dump_json(indent=2, exclude={"runner": set(Runner.NOT_IN_CACHE_KEY)}), "config.json"
-    )
+    immaterial = {"runner": set(whole.runner.NOT_IN_CACHE_KEY)}
+    contents.log_text(job.run_id, whole.model_dump_json(indent=2, exclude=immaterial), "config.json")
     return job
 
 

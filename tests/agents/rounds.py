@@ -23,7 +23,8 @@ from agents.judging import confidence as judging
 from agents.judging import diversity as diverse
 from agents.judging.embedding import EncoderRef
 from agents.records import Responses, Stream, Transcript
-from agents.run import Run, Runner
+from agents.run import Run
+from agents.runners.settings import Runner
 from agents.society import Agent, Society
 from agents.store import MemoryStore
 from evaluation.measures.diversity import Diversity

@@ -24,7 +24,7 @@ from agents.engines.transformers.mixed import MixedEngine
 from agents.engines.transformers.resident import resident
 from agents.judging.likelihood import Reader, Text, UnlikeTokensError, likelihoods
 from agents.records import Stream
-from agents.run import Runner
+from agents.runners.local import Local
 from agents.society import Agent, Society
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents import other_bases
@@ -208,7 +208,7 @@ def test_the_bases_of_a_society_stay_resident_until_another_society_comes(folder
     bases = identify_bases(["embedded", name, "embedded"], False)
 
     def ask(bases: Bases) -> TransformersEngine | MixedEngine:
-        return resident(bases, Runner(device="cpu", batch_rows=8), folder)
+        return resident(bases, Local(device="cpu", batch_rows=8), folder)
 
     first = ask(bases)
     assert isinstance(first, MixedEngine) and len(first.engines) == 2 and first.of(0) is first.of(2)

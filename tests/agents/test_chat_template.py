@@ -19,7 +19,7 @@ from agents.engines.chat import prompt_ids
 from agents.engines.openai import OpenAISettings
 from agents.engines.transformers import TransformersSettings
 from agents.engines.transformers.engine import TransformersEngine
-from agents.run import Runner
+from agents.runners.local import Local
 from infra.config.job import Config
 from tests.agents.engine_samples import quiet, requests
 from tests.agents.openai_server import CHAT, serving
@@ -96,7 +96,7 @@ def test_a_base_has_the_variables_that_its_template_reads(tmp_path: Path) -> Non
 def test_the_engine_and_the_training_read_the_same_template(tmp_path: Path) -> None:
     name = str(thinking(tmp_path / "thinking"))
     bases = identify_bases([name], False, chat_template={"enable_thinking": False})
-    engine: Any = TransformersSettings().open(bases, Runner(device="cpu"), tmp_path)
+    engine: Any = TransformersSettings().open(bases, Local(device="cpu"), tmp_path)
     plain = base_model.load(name, "cpu")[1]
     assert rendered(engine.tokenizer) == rendered(plain) + "<think>\n\n</think>"
     (spoken,) = engine.complete(requests(1, tokens=5), Config().sampling, quiet)
@@ -119,7 +119,7 @@ def test_a_server_gets_the_variables(tmp_path: Path) -> None:
     with serving(TransformersEngine(*base_model.load("embedded", "cpu"), adapters=tmp_path)) as server:
         settings = OpenAISettings(url=server.url)
         for used, sent in ((bases, {"enable_thinking": False}), (identify_bases(["embedded"], False), None)):
-            settings.open(used, Runner(device="cpu"), tmp_path).complete(requests(1), Config().sampling, quiet)
+            settings.open(used, Local(device="cpu"), tmp_path).complete(requests(1), Config().sampling, quiet)
             assert server.asked(CHAT)[-1].body.get("chat_template_kwargs") == sent
 
 

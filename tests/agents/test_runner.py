@@ -15,7 +15,7 @@ import torch
 from agents.engines.base_model import identify_bases
 from agents.engines.protocol import EngineError
 from agents.engines.transformers import TransformersSettings
-from agents.run import Runner
+from agents.runners.local import Local
 from infra.config.job import Config
 from infra.config.sections import material
 from infra.home.cache import cache_key
@@ -23,26 +23,26 @@ from infra.home.cache import cache_key
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])
 def test_devices_that_torch_knows(device: str) -> None:
-    assert Runner(device=device).device == device
+    assert Local(device=device).device == device
 
 
 @pytest.mark.parametrize("device", ["tpu", "", "cuda:", "cuda:-1", "cuda:x", "CPU", "cpu:0"])
 def test_other_devices_are_refused(device: str) -> None:
     with pytest.raises(ValueError, match="it must be auto, cpu, cuda or cuda:N"):
-        Runner(device=device)
+        Local(device=device)
 
 
 def test_a_device_that_is_not_here_is_refused_before_anything_is_loaded() -> None:
-    Runner(device="cpu").check()
+    Local(device="cpu").check()
     there = torch.cuda.device_count()
     with pytest.raises(EngineError, match=rf"^runner.device is cuda:{there}, but torch finds (no GPU|only \d+ GPUs)"):
-        Runner(device=f"cuda:{there}").check()
+        Local(device=f"cuda:{there}").check()
 
 
 def test_the_threads_are_those_of_the_runner(tmp_path: Path) -> None:
     before = torch.get_num_threads()
     try:
-        TransformersSettings().open(identify_bases(["embedded"], False), Runner(device="cpu", threads=3), tmp_path)
+        TransformersSettings().open(identify_bases(["embedded"], False), Local(device="cpu", threads=3), tmp_path)
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
@@ -62,11 +62,11 @@ def test_the_type_of_numbers_is_part_of_every_cache_key_and_the_rest_of_the_runn
     bases = [identify_bases(["embedded"], False, dtype=dtype) for dtype in ("auto", "float32", "bfloat16")]  # type: ignore[arg-type]
     assert len({cache_key("a step", {"bases": each}, modules=set()) for each in bases}) == 3
     runners: list[Any] = [{}, {"device": "cpu", "batch_rows": 3, "threads": 2}, {"dtype": "bfloat16"}]
-    plain, moved, typed = (material(Config(runner=Runner(**each))) for each in runners)
+    plain, moved, typed = (material(Config(runner=Local(**each))) for each in runners)
     assert plain == moved != typed
 
 
 def test_a_model_in_bfloat16(tmp_path: Path) -> None:
     bases = identify_bases(["embedded"], False, dtype="bfloat16")
-    engine: Any = TransformersSettings().open(bases, Runner(device="cpu"), tmp_path)
+    engine: Any = TransformersSettings().open(bases, Local(device="cpu"), tmp_path)
     assert {weight.dtype for weight in engine.model.parameters()} == {torch.bfloat16}

@@ -48,6 +48,11 @@ def test_one_agent_is_named_if_the_whole_debate_is_good_enough() -> None:
     assert warning.startswith("95 % of the responses of critic-2 in round 2 of generation 1 to held-out problems have")
 
 
+def test_generations_that_are_never_right_are_named() -> None:
+    (warning,) = generation_warnings([scored(0, 2, accuracy=0.0), scored(1, 2), scored(2, 2, accuracy=0.0)], 256)
+    assert warning.startswith("no agent of generations 0, 2 was right on any held-out problem")
+
+
 def test_a_job_that_learned_nothing() -> None:
     none = {"dataset_sizes": {"generator-0": 0, "critic-0": 0}, "kept_labels": 0, "dropped_labels": 10}
     (warning,) = generation_warnings([generation(0), generation(1, **none), generation(2, **none)], 256)

@@ -60,7 +60,8 @@ def test_a_debate_worked_by_hand() -> None:
     assert last.majority_accuracy == 0.75
     assert (scores.accuracy, scores.standard_error) == (last.majority_accuracy, last.majority_standard_error)
     assert scores.standard_error == pytest.approx(math.sqrt(0.75 * 0.25 / 3))
-    assert scores.consensus == pytest.approx((1 + 2 / 3 + 0 + 2 / 3) / 4)
+    assert first.consensus == pytest.approx((2 / 3 + 2 / 3 + 1 / 3 + 2 / 3) / 4)
+    assert scores.consensus == last.consensus == pytest.approx((1 + 2 / 3 + 0 + 2 / 3) / 4)
 
 
 def test_the_order_of_rows_and_other_columns_change_nothing() -> None:

@@ -70,6 +70,7 @@ def some_scores(generation: int, n: int = 3, **changes: Any) -> GenerationScores
             mean_standard_error=number(m, 101),
             majority_accuracy=number(m, 102),
             majority_standard_error=number(m, 103),
+            consensus=number(m, 104),
         )
         for m in (1, 2, 3)
     ]

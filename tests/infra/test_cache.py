@@ -22,7 +22,8 @@ from agents.engines.openai import OpenAISettings
 from agents.engines.transformers import TransformersSettings
 from agents.engines.vllm import VllmSettings
 from agents.frames import problems_frame
-from agents.run import Run, Runner
+from agents.run import Run
+from agents.runners.local import Local
 from agents.society import Society
 from agents.store import Store
 from evaluation.problems.settings import Problems
@@ -154,7 +155,7 @@ def test_no_module_that_decides_a_result_is_missing_from_the_key(
         train=store.put_frame(problems_frame(sets.train)), evaluation=store.put_frame(problems_frame(sets.evaluation))
     )
     bases = identify_bases(["embedded"], False)
-    run = Run(steps=watched, bases=bases, engine=TransformersSettings(), store=store, runner=Runner(device="cpu"))
+    run = Run(steps=watched, bases=bases, engine=TransformersSettings(), store=store, runner=Local(device="cpu"))
     algorithm.iterate(run, Society.untuned(2), problems=problems, settings=settings, generation=1)
     expected = {"generate", "debate", "vote", "split", "finetune", "evaluate"}
     assert watched.calls.keys() - {"weigh"} == expected
@@ -191,7 +192,7 @@ def test_who_answers_is_in_the_key_and_not_where_or_how_fast() -> None:
     others = [TransformersSettings(), VllmSettings(), here, here.model_copy(update={"model": "other"})]
     assert len({key(engine=each) for each in others}) == 4
     for job in (Config, Measurement):
-        assert key(job=job(engine=here)) == key(job=job(engine=moved, runner=Runner(batch_rows=1)))
+        assert key(job=job(engine=here)) == key(job=job(engine=moved, runner=Local(batch_rows=1)))
         assert key(job=job(engine=here)) != key(job=job())
 
 

@@ -8,11 +8,12 @@ from pydantic import BaseModel
 
 from agents.debate.settings import DebateSettings
 from agents.engines.vllm import VllmSettings
+from agents.runners.local import Local
 from evaluation.benchmark.methods import METHODS
 from evaluation.problems.settings import Problems
 from infra.config.benchmark import Benchmark
 from infra.config.file import assignments, load, load_config
-from infra.config.job import Config, Runner
+from infra.config.job import Config
 from infra.config.stored import read_stored
 from infra.errors import UserError
 
@@ -192,7 +193,7 @@ def test_a_benchmark_has_the_fields_of_a_job_and_their_defaults() -> None:
 
 
 def test_a_method_changes_the_job_only_where_it_says() -> None:
-    benchmark = Benchmark(agents=4, problems=Problems(train="file.csv", train_size=7), runner=Runner(device="cpu"))
+    benchmark = Benchmark(agents=4, problems=Problems(train="file.csv", train_size=7), runner=Local(device="cpu"))
     plain = benchmark.job(METHODS["multiagent-ft"], 9)
     assert (plain.agents, plain.debate.summarize, plain.seed, plain.iterations) == (4, True, 9, 5)
     assert plain.problems == benchmark.problems and plain.problems.model_fields_set == {"train", "train_size"}

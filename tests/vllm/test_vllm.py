@@ -21,7 +21,7 @@ from agents.engines.openai.engine import OpenAIEngine
 from agents.engines.protocol import Completion, Engine, EngineError, Request, Sampling
 from agents.engines.transformers.engine import TransformersEngine
 from agents.engines.vllm import VllmEngine, VllmSettings
-from agents.run import Runner
+from agents.runners.local import Local
 from tests.agents.engine_samples import GREEDY, quiet, requests, save_adapters
 from tests.conftest import SMALL, Maft, free_port
 
@@ -41,7 +41,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
 
 @pytest.fixture(scope="module")
 def offline(local: TransformersEngine) -> Iterator[VllmEngine]:
-    runner = Runner(device="cpu", batch_rows=64)
+    runner = Local(device="cpu", batch_rows=64)
     engine = VllmSettings(memory_share=0.1).open(identify_bases(["embedded"], False), runner, local.adapters)
     assert isinstance(engine, VllmEngine)
     yield engine

@@ -13,7 +13,7 @@ from agents.engines.base_model import identify_bases
 from agents.engines.protocol import Request
 from agents.engines.transformers.engine import TransformersEngine
 from agents.engines.vllm import VllmEngine, VllmSettings
-from agents.run import Runner
+from agents.runners.local import Local
 from tests.agents.engine_samples import GREEDY, quiet
 from tests.families.conversations import conversations
 from tests.families.models import VLLM_SIZES, write
@@ -38,7 +38,7 @@ def engines(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Vl
     tuned.save_pretrained(str(tmp_path / ADAPTER), save_embedding_layers=False)
     local = TransformersEngine(tuned.unload(), tokenizer, adapters=tmp_path, batch_rows=16)
     offline = VllmSettings(memory_share=0.1).open(
-        identify_bases([str(base)], False), Runner(device="cpu", batch_rows=16), tmp_path
+        identify_bases([str(base)], False), Local(device="cpu", batch_rows=16), tmp_path
     )
     assert isinstance(offline, VllmEngine)
     yield offline, local

@@ -14,7 +14,7 @@ from agents.engines.settings import EngineSettings
 
 if TYPE_CHECKING:
     from agents.engines.openai.engine import OpenAIEngine
-    from agents.run import Runner
+    from agents.runners.settings import Runner
 
 
 @ENGINES.add("openai")
@@ -24,6 +24,8 @@ class OpenAISettings(EngineSettings):
     model_config = ConfigDict(title="openai")
 
     NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"url", "concurrency", "timeout_seconds", "attempts"})
+
+    asks_server: ClassVar[bool] = True
 
     name: Literal["openai"] = Field(default="openai", title="Engine", description="any server with OpenAI's HTTP API.")
     url: str = Field(

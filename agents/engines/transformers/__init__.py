@@ -11,7 +11,7 @@ from agents.engines.registry import ENGINES
 from agents.engines.settings import EngineSettings
 
 if TYPE_CHECKING:
-    from agents.run import Runner
+    from agents.runners.settings import Runner
 
 
 @ENGINES.add("transformers")

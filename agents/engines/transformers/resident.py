@@ -14,7 +14,7 @@ from agents.engines.base_model import Bases
 if TYPE_CHECKING:
     from agents.engines.transformers.engine import TransformersEngine
     from agents.engines.transformers.mixed import MixedEngine
-    from agents.run import Runner
+    from agents.runners.settings import Runner
 
 
 _held: "WeakValueDictionary[tuple[Bases, Runner, Path], TransformersEngine | MixedEngine]" = WeakValueDictionary()

@@ -39,11 +39,12 @@ class SocietyModel(PythonModel):
         from agents import steps
         from agents.engines.transformers import TransformersSettings
         from agents.engines.transformers.resident import resident
-        from agents.run import Run, Runner
+        from agents.run import Run
+        from agents.runners.local import Local
 
         self.folder = Path(context.artifacts["society"])
         self.card = Card.model_validate_json((self.folder / CARD).read_text("utf-8"))
-        runner = Runner(**context.model_config)
+        runner = Local(**context.model_config)
         bases = self._copies(self.card.bases)
         store = MemoryStore(self.folder / ADAPTERS)
         self.run = Run(steps=steps, bases=bases, engine=TransformersSettings(), store=store, runner=runner)

@@ -1,0 +1,106 @@
+"""The runner for several machines: actors of a Ray cluster, each with the base models in its memory."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, field_validator
+
+from agents.engines.protocol import EngineError, OnProgress
+from agents.runners.local import Local
+from agents.runners.ray.environment import prepare
+from agents.runners.registry import RUNNERS
+from agents.runners.settings import Part, Runner, Work
+
+if TYPE_CHECKING:
+    from agents.run import Run
+
+PORTIONS = 4
+"""Portions of requests for each actor: enough that all actors end at about the same time."""
+
+
+@RUNNERS.add("ray")
+class Ray(Runner):
+    """Divides the work among actors of a Ray cluster; a lost actor's part is done again by another one."""
+
+    model_config = ConfigDict(title="ray")
+
+    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = Runner.NOT_IN_CACHE_KEY | {
+        "address",
+        "actors",
+        "cpus",
+        "gpus",
+        "resources",
+        "wait_seconds",
+    }
+
+    name: Literal["ray"] = Field(default="ray", title="Runner", description="actors of a Ray cluster (extra ray).")
+    address: str | None = Field(
+        default=None,
+        title="Address",
+        description="HOST:PORT of the cluster's head, of which this machine is a node. None: actors on this machine "
+        "alone, which end with the job.",
+    )
+    actors: int = Field(
+        default=2, ge=1, le=4096, title="Actors", description="Processes that each have the base models in memory."
+    )
+    cpus: float = Field(default=1.0, gt=0.0, le=1024.0, title="CPUs", description="CPUs that an actor takes.")
+    gpus: float = Field(
+        default=0.0, ge=0.0, le=64.0, title="GPUs", description="GPUs that an actor takes, or a part of one."
+    )
+    resources: dict[str, float] = Field(
+        default={}, title="Resources", description="Other resources of the cluster's nodes that an actor takes."
+    )
+    wait_seconds: int = Field(
+        default=600,
+        ge=1,
+        title="Longest wait",
+        description="Seconds that a job waits for the first actor, or for another one when it has lost all.",
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _whole(cls, address: str | None) -> str | None:
+        host, _, port = (address or "head:1").rpartition(":")
+        if not host or not port.isdigit() or "/" in host:
+            raise ValueError("it must be HOST:PORT, such as 10.0.0.1:6379")
+        return address
+
+    @property
+    def places(self) -> int:
+        """One for each actor."""
+        return self.actors
+
+    @property
+    def portions(self) -> int:
+        """More than places, so that a lost actor loses little, and the others can take what is left."""
+        return PORTIONS * self.actors
+
+    @property
+    def of_an_actor(self) -> Local:
+        """How an actor works."""
+        return Local(
+            device=self.device if self.device != "auto" else "cuda" if self.gpus else "cpu",
+            dtype=self.dtype,
+            batch_rows=self.batch_rows,
+            threads=self.threads or max(1, int(self.cpus)),
+        )
+
+    def check(self) -> None:
+        """Refuse a Python without Ray.
+
+        Raises:
+            EngineError: Ray is not installed.
+        """
+        if find_spec("ray") is None:
+            raise EngineError("runner.name is ray, which is not installed here; install maft with its extra ray")
+
+    def do(self, work: Work, run: "Run", parts: Sequence[Part], on_progress: OnProgress) -> list[Any]:
+        """The results of `work` on each part, computed by actors; see `agents.runners.ray.pool`."""
+        self.check()
+        prepare(alone=self.address is None)
+        # Imported here, since Ray takes a second to import, and a job served from cache needs no actor.
+        from agents.runners.ray.pool import pool_of
+
+        results: list[Any] = pool_of(self, run.bases, run.engine).do(work, parts, run.store, on_progress)
+        return results

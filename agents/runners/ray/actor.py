@@ -1,0 +1,118 @@
+"""What runs in an actor: the base models, loaded once, and the parts of the work that the actor is given."""
+
+import hashlib
+import importlib.metadata
+import logging
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import agents
+import evaluation
+from agents import steps
+from agents.engines.base_model import Bases, check_unchanged
+from agents.engines.protocol import EngineError
+from agents.engines.settings import EngineSettings
+from agents.run import Run
+from agents.runners.local import Local
+from agents.runners.settings import Work
+from agents.store import Store
+from agents.training.finetune import write_files
+
+DECIDE = ("torch", "transformers", "peft")
+"""Packages whose version decides results."""
+
+
+def code_version() -> str:
+    """A digest of what decides results: the code of the project, and the versions of the packages in DECIDE."""
+    hasher = hashlib.sha256()
+    for package in (agents, evaluation):
+        root = Path(package.__path__[0])
+        for file in sorted(root.rglob("*.py")):
+            hasher.update(f"{file.relative_to(root)} ".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return f"{hasher.hexdigest()[:12]}, " + ", ".join(f"{name} {importlib.metadata.version(name)}" for name in DECIDE)
+
+
+class Actor:
+    """Does parts of the work in a process of the cluster. `do` and `heard` are called in two threads.
+
+    Args:
+        bases: the base models.
+        engine: the engine that samples.
+        runner: how this process works.
+    """
+
+    def __init__(self, bases: Bases, engine: EngineSettings, runner: Local) -> None:
+        # Read when torch is imported. torch.set_num_threads holds for one thread only.
+        os.environ["OMP_NUM_THREADS"] = str(runner.threads)
+        self.folder = TemporaryDirectory(prefix="maft-actor-")
+        self.run = Run(steps=steps, bases=bases, engine=engine, store=Store(Path(self.folder.name)), runner=runner)
+        self.state = (0, 1)
+        self.lines: list[tuple[str, int, str]] = []
+        for name in ("maft", "agents"):
+            logging.getLogger(name).addHandler(_Kept(self.lines))
+
+    def prepare(self, version: str) -> str:
+        """Check the code and the base models; return the id of this process, for messages.
+
+        Args:
+            version: the `code_version` of the job.
+
+        Raises:
+            EngineError: this machine has other code, so its results could differ.
+            BaseModelError: a base model is missing here, or is another one.
+        """
+        if code_version() != version:
+            raise EngineError(f"its code is {code_version()}, and that of the job {version}; install the same on both")
+        check_unchanged(self.run.bases)
+        self.run.runner.check()
+        return f"process {os.getpid()}"
+
+    def missing(self, adapters: frozenset[str]) -> frozenset[str]:
+        """Which of these adapters this actor does not have yet."""
+        return frozenset(sha256 for sha256 in adapters if not self.run.store.folder(sha256).is_dir())
+
+    def do(self, work: Work, given: Any, adapters: Mapping[str, Any]) -> Any:
+        """The result of the work on one part.
+
+        Args:
+            work: a function at the top of a module.
+            given: what it is given.
+            adapters: by digest, a reference to the files of an adapter that the part needs.
+        """
+        import ray
+
+        self.state = (0, 1)
+        for sha256 in self.missing(frozenset(adapters)):
+            files = ray.get(adapters[sha256])
+            made = self.run.store.put_folder(partial(write_files, files), rows=0)
+            if made.sha256 != sha256:
+                raise EngineError(f"the adapter {sha256[:12]} arrived as {made.sha256[:12]}")
+        return work(self.run, given, self._tell)
+
+    def heard(self) -> tuple[int, int, list[tuple[str, int, str]]]:
+        """The progress (done, total) of the present part, and what was logged since the last call."""
+        lines, self.lines[:] = list(self.lines), []
+        return *self.state, lines
+
+    def close(self) -> None:
+        """Delete the adapters of this actor."""
+        self.folder.cleanup()
+
+    def _tell(self, done: int, total: int) -> None:
+        self.state = (done, total)
+
+
+class _Kept(logging.Handler):
+    """Keeps warnings, so that the job can log them: nobody reads the log of an actor."""
+
+    def __init__(self, lines: list[tuple[str, int, str]]) -> None:
+        super().__init__(logging.WARNING)
+        self.lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record as (logger, level, text)."""
+        self.lines.append((record.name, record.levelno, record.getMessage()))

@@ -1,4 +1,7 @@
-"""Ray for the tests of `runner.name: ray`, which are left out where it is not installed: run `make test-cluster`."""
+"""Ray for the tests of `runner.name: ray`. Run them with `make test-cluster`.
+
+They are left out where Ray is not installed, and among other tests, since they need the cores for themselves.
+"""
 
 import os
 import secrets
@@ -14,7 +17,7 @@ TOKEN = Path(mkdtemp(prefix="maft-token-")) / "token"
 TOKEN.write_text(secrets.token_hex(32), "utf-8")
 os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(TOKEN)}
 
-collect_ignore_glob = [] if find_spec("ray") else ["test_*.py"]
+collect_ignore_glob = ["test_*.py"] if find_spec("ray") is None or "PYTEST_XDIST_WORKER" in os.environ else []
 
 
 @pytest.fixture(autouse=True)

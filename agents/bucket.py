@@ -70,8 +70,11 @@ class Bucket:
     def objects(self, room: str) -> dict[str, int]:
         """The size in bytes of every object below `room`, by its key, in the order of the keys."""
         found = self._ask(lambda: _or_none(lambda: self._files.find(self._path(room), detail=True)), "listed")
-        start = len(self._root) + 1
-        return {path[start:]: int(info["size"]) for path, info in sorted((found or {}).items())}
+        # s3fs may list the room itself, if its first object is written at this moment.
+        start, inside = len(self._root) + 1, self._path(f"{room}/")
+        return {
+            path[start:]: int(info["size"]) for path, info in sorted((found or {}).items()) if path.startswith(inside)
+        }
 
     def modified(self, key: str) -> float | None:
         """When an object was written last, in seconds since 1970; None if it is gone."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
+from s3fs import S3FileSystem
 
 PASSWORD = "a-secret-of-s3"
 
@@ -48,3 +49,4 @@ def s3_server(port: int, bucket: str = "maft") -> Iterator[S3]:
     finally:
         process.kill()
         process.wait()
+        S3FileSystem.clear_instance_cache()  # The next server has another address.

@@ -46,6 +46,10 @@ class Bucket:
         """Write a small object, to see that the store can be written; asks once, so that a mistake is soon told."""
         self._once(lambda: self._write(PRESENCE, b"Results and artifacts of maft.\n"), "written")
 
+    def look(self) -> None:
+        """Read that small object, if it is there, to see that the store answers; asks once, and writes nothing."""
+        self._once(lambda: _or_none(lambda: self._files.cat_file(self._path(PRESENCE))), "read")
+
     def read(self, key: str) -> bytes | None:
         """The content of an object; None if there is none."""
         return self._ask(lambda: _or_none(lambda: bytes(self._files.cat_file(self._path(key)))), "read")

@@ -51,12 +51,11 @@ def say(line: str) -> None:
 
 def serve(home: Path, verbose: bool = False) -> "Servers":
     """Start the servers and make this process use them; call it before Prefect or MLflow is imported."""
-    from infra.home.store import named_bucket
+    from infra.home.store import check_store
     from infra.operation.servers import up
 
     opened = Home.open(home)
-    if bucket := named_bucket():
-        bucket.check()
+    check_store()
     servers = up(opened, say)
     use_servers(opened, servers, verbose)
     return servers

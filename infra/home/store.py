@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from agents.bucket import Bucket
+from agents.bucket import Bucket, StoreError
 from agents.store import Store
 from infra.errors import UserError
 from infra.home.home import Home, current_home
@@ -43,6 +43,42 @@ def named_bucket() -> Bucket | None:
     if not parts.scheme or not (parts.netloc or parts.path) or parts.query or parts.fragment:
         raise UserError(f"{VARIABLE} is {url!r}, which is not the URL of a place; {right}")
     return Bucket(url)
+
+
+@dataclass(frozen=True)
+class StoreStatus:
+    """Whether the bucket of MAFT_STORE can be read; `fault` says why not."""
+
+    url: str
+    answering: bool
+    fault: str
+
+
+def store_status() -> StoreStatus | None:
+    """The present state of the bucket of MAFT_STORE; None if it is not set. Writes nothing.
+
+    Raises:
+        UserError: as in `named_bucket`.
+    """
+    bucket = named_bucket()
+    if bucket is None:
+        return None
+    try:
+        bucket.look()
+    except StoreError as error:
+        return StoreStatus(bucket.url, False, str(error))
+    return StoreStatus(bucket.url, True, "")
+
+
+def check_store() -> None:
+    """See that the bucket of MAFT_STORE, if it is set, can be written; a job would notice only after hours of work.
+
+    Raises:
+        UserError: as in `named_bucket`.
+        StoreError: it cannot be written.
+    """
+    if bucket := named_bucket():
+        bucket.check()
 
 
 def store_of(home: Home) -> Store:

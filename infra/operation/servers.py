@@ -97,6 +97,8 @@ def up(home: Home, say: Callable[[str], None] = _to_stderr) -> Servers:
                 )
             else:
                 require_same_stores(home, service, record)
+        for service in missing:
+            check_stores(service)
         if missing:
             say(f"starting {' and '.join(service.title for service in missing)} (log files in {home.logs})")
         for service in missing:
@@ -193,7 +195,6 @@ def _start(
     home: Home, service: Service, chosen: dict[str, int], records: dict[str, StartedProcess], say: Callable[[str], None]
 ) -> None:
     """Start a server and record it; does not wait for its answer."""
-    check_stores(service)
     last = records.pop(service.name, None)
     # Child processes of a killed server still hold the port and the database.
     processes.stop(processes.members(home, service.name, last))

@@ -1,13 +1,14 @@
 """The two servers of a home: how each is configured and recognised, and where it may store instead of the home."""
 
+import os
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 from infra.errors import UserError
 from infra.home.home import Home
 from infra.operation import environment
 from infra.operation.processes import StartedProcess
 
+CONNECT_SECONDS = 10
 _PREFECT_SCHEMES = ("postgresql+asyncpg://", "sqlite+aiosqlite://")
 
 
@@ -59,13 +60,27 @@ def check_stores(service: Service) -> None:
     """Refuse a database that the server could not open, before it is started.
 
     Raises:
-        UserError: the database is of another kind than the server can use, or needs a package that is missing.
+        UserError: the database is of another kind than the server can use, does not answer, or needs a package.
     """
     for variable, place in environment.named_stores(service.store_variables).items():
         if variable == environment.PREFECT_DATABASE and not place.startswith(_PREFECT_SCHEMES):
             raise UserError(f"{variable} is {place}; it must begin with {' or '.join(_PREFECT_SCHEMES)}")
-        if variable == environment.MLFLOW_DATABASE and place.startswith("postgresql") and not find_spec("psycopg2"):
-            raise UserError(f"{variable} is {place}, which needs psycopg2; install it by `pip install 'maft[cluster]'`")
+        if variable == environment.MLFLOW_DATABASE and place.startswith("postgresql"):
+            _check_connection(variable, place)
+
+
+def _check_connection(variable: str, place: str) -> None:
+    """Connect to a database once; MLflow itself would try for an hour."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        create_engine(os.environ[variable], connect_args={"connect_timeout": CONNECT_SECONDS}).connect().close()
+    except ImportError as error:
+        raise UserError(f"{variable} is {place}: {error}; install it by `pip install 'maft[cluster]'`") from error
+    except SQLAlchemyError as error:
+        why = str(getattr(error, "orig", error)).strip().replace("\n", " ")
+        raise UserError(f"{variable} is {place}, but no connection is possible: {why}") from error
 
 
 def require_same_stores(home: Home, service: Service, record: StartedProcess) -> None:

@@ -1,0 +1,115 @@
+"""`make bench-scale`: how long a job takes on 1, 8, 64 and 512 GPUs, what it costs, and where it stops scaling.
+
+    python -m tests.bench.scale                                             the tables of docs/scale.md
+    python -m tests.bench.scale --set problems=2000 --set agents=8          the same tables for another job
+    python -m tests.bench.scale --set response=150 --set trained=3000       with other lengths, or rates of your own
+
+A field is one of `Job` (tests/bench/scale/model.py) or of `Rates` (rates.py), which also says where each number comes from.
+Each cell has two numbers: with the best rates that others published, and with what was measured of maft itself.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+
+from tests.bench.scale.model import Job, fastest_gpus, hours, iteration, limit, useful_gpus
+from tests.bench.scale.rates import LARGE, PRICE, SMALL, Base, Rates, ours, published
+
+GPUS = (1, 8, 64, 512)
+JOBS = {
+    "500 problems, 3 agents, 2 rounds": Job(problems=500, agents=3),
+    "500 problems, 3 agents, 3 rounds": Job(problems=500, agents=3, rounds=3),
+    "10,000 problems, 16 agents": Job(problems=10_000, agents=16),
+    "10,000 problems, 64 agents": Job(problems=10_000, agents=64),
+    "10,000 problems, 64 agents, each reads 3": Job(problems=10_000, agents=64, heard=3),
+}
+Sets = tuple[Rates, Rates]
+"""The published rates and ours."""
+
+
+def number(value: float) -> str:
+    """A number with two digits that count."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
+def span(values: tuple[float, float]) -> str:
+    """Both numbers of a cell."""
+    low, high = map(number, values)
+    return low if low == high else f"{low} – {high}"
+
+
+def cells(job: Job, rates: Sets, gpus: int) -> tuple[str, str, str]:
+    """Hours of an iteration, hours of the job, and its price in dollars."""
+    each = [sum(iteration(job, one, gpus).values()) / 3600 for one in rates]
+    all_ = [hours(job, one, gpus) for one in rates]
+    price = [gpus * spent * dollars for spent, dollars in zip(all_, PRICE, strict=True)]
+    return span((each[0], each[1])), span((all_[0], all_[1])), span((price[0], price[1]))
+
+
+def summary(jobs: Mapping[str, Job], rates: Mapping[Base, Sets]) -> Iterator[str]:
+    """The table of where each job stops, and why."""
+    yield "| base | job | half of the GPUs' time is used up to | no faster above | there it waits for |"
+    yield "|---|---|--:|--:|---|"
+    for base, both in rates.items():
+        for name, job in jobs.items():
+            useful, most = ([rule(job, one) for one in both] for rule in (useful_gpus, fastest_gpus))
+            why = " or ".join(dict.fromkeys(limit(job, one, gpus) for one, gpus in zip(both, most, strict=True)))
+            yield f"| {base.name} | {name} | {span((useful[0], useful[1]))} | {span((most[0], most[1]))} | {why} |"
+
+
+def costs(jobs: Mapping[str, Job], rates: Mapping[Base, Sets]) -> Iterator[str]:
+    """The table of hours and dollars."""
+    yield "| base | job | GPUs | hours of an iteration | hours of the job | dollars of the job |"
+    yield "|---|---|--:|--:|--:|--:|"
+    for base, both in rates.items():
+        for name, job in jobs.items():
+            for gpus in GPUS:
+                yield f"| {base.name} | {name} | {gpus} | {' | '.join(cells(job, both, gpus))} |"
+
+
+def parts(jobs: Mapping[str, Job], rates: Mapping[Base, Sets], gpus: int) -> Iterator[str]:
+    """The table of what an iteration spends on so many GPUs, in minutes."""
+    yield f"| base | job on {gpus} GPUs, minutes of an iteration | debates | training | driver | lineage |"
+    yield "|---|---|--:|--:|--:|--:|"
+    for base, both in rates.items():
+        for name, job in jobs.items():
+            spent = [iteration(job, one, gpus) for one in both]
+            row = [span((spent[0][kind] / 60, spent[1][kind] / 60)) for kind in spent[0]]
+            yield f"| {base.name} | {name} | {' | '.join(row)} |"
+
+
+def used(rates: Mapping[Base, Sets]) -> Iterator[str]:
+    """The table of the rates."""
+    yield "| base | read, tokens/s | sampled, tokens/s | one row, ms a token | trained, tokens/s | loading, s | adapter, MB |"
+    yield "|---|--:|--:|--:|--:|--:|--:|"
+    for base, (best, own) in rates.items():
+        pairs = [(best.read, own.read), (best.sampled, own.sampled), (1000 * best.step, 1000 * own.step)]
+        pairs += [(best.trained, own.trained), (best.load, own.load)]
+        yield f"| {base.name} | {' | '.join(map(span, pairs))} | {own.adapter_bytes / 1e6:,.0f} |"
+
+
+def changed(pairs: list[str]) -> tuple[dict[str, Job], dict[Base, Sets]]:
+    """The jobs and the rates with these fields set, each FIELD=VALUE; if one is a job's, there is only one job."""
+    given = dict(pair.split("=", 1) for pair in pairs)
+    of_job = {field.name for field in fields(Job)}
+    unknown = given.keys() - of_job - {field.name for field in fields(Rates)}
+    if unknown:
+        raise SystemExit(f"no such field: {', '.join(sorted(unknown))}; see tests/bench/scale/model.py and rates.py")
+    own = {key: float(value) if key == "learned" else int(value) for key, value in given.items() if key in of_job}
+    jobs = {", ".join(f"{k}={v}" for k, v in own.items()): replace(Job(problems=500, agents=3), **own)} if own else JOBS
+    other = {key: float(value) for key, value in given.items() if key not in of_job}
+    both = {base: (replace(published(base), **other), replace(ours(base), **other)) for base in (SMALL, LARGE)}
+    return jobs, both
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.scale")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="pairs")
+    jobs, rates = changed(parser.parse_args().pairs)
+    for table in (summary(jobs, rates), costs(jobs, rates), parts(jobs, rates, 64), used(rates)):
+        print("\n".join(table), "\n")
+
+
+if __name__ == "__main__":
+    main()

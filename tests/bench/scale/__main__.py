@@ -4,7 +4,7 @@
     python -m tests.bench.scale --set problems=2000 --set agents=8          the same tables for another job
     python -m tests.bench.scale --set response=150 --set trained=3000       with other lengths, or rates of your own
 
-A field is one of `Job` (tests/bench/scale/model.py) or of `Rates` (rates.py), which also says where each number comes from.
+A field is one of `Job` (model.py) or of `Rates` (rates.py), which also says where each number comes from.
 Each cell has two numbers: with the best rates that others published, and with what was measured of maft itself.
 """
 
@@ -80,7 +80,7 @@ def parts(jobs: Mapping[str, Job], rates: Mapping[Base, Sets], gpus: int) -> Ite
 
 def used(rates: Mapping[Base, Sets]) -> Iterator[str]:
     """The table of the rates."""
-    yield "| base | read, tokens/s | sampled, tokens/s | one row, ms a token | trained, tokens/s | loading, s | adapter, MB |"
+    yield "| base | read, tokens/s | sampled | one row, ms a token | trained, tokens/s | loading, s | adapter, MB |"
     yield "|---|--:|--:|--:|--:|--:|--:|"
     for base, (best, own) in rates.items():
         pairs = [(best.read, own.read), (best.sampled, own.sampled), (1000 * best.step, 1000 * own.step)]

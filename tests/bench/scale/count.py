@@ -2,8 +2,8 @@
 
     python -m tests.bench.scale.count HOME...      one column for each home, which holds one job
 
-Tables with the same number of rows in all homes are left out if there are several, since they do not grow with the job. The homes may be
-in use. Files are those that a store in a bucket would hold; each is one put when it is written.
+With several homes, what is equal in all of them is left out, since it does not grow with the job. Files are those that
+a store in a bucket would hold; each is one put when it is written.
 """
 
 import re
@@ -67,7 +67,7 @@ def seconds(home: Path) -> dict[str, list[float]]:
 
 
 def table(columns: Mapping[str, Mapping[str, float]], digits: int = 0) -> Iterable[str]:
-    """Lines in Markdown: one column for each home, one row for each key; keys that are equal in all homes are left out."""
+    """Lines in Markdown: one column for each home, one row for each key that is not equal in all of them."""
     yield f"| | {' | '.join(columns)} |"
     yield f"|---|{'--:|' * len(columns)}"
     for key in dict.fromkeys(key for column in columns.values() for key in column):
@@ -80,7 +80,7 @@ def main(homes: Iterable[Path]) -> None:
     """Print the tables of these homes."""
     named = {home.name: home for home in homes}
     print("\n".join(table({name: rows(home) + files(home) for name, home in named.items()})), "\n")
-    spent = {name: {f"seconds: {key}": sum(all_) for key, all_ in seconds(home).items()} for name, home in named.items()}
+    spent = {name: {f"s: {key}": sum(each) for key, each in seconds(home).items()} for name, home in named.items()}
     print("\n".join(table(spent, 1)))
 
 

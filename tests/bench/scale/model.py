@@ -35,7 +35,7 @@ class Job:
     """The prompt of a later round without the summary, counted likewise."""
     response: int = 256
     summary: int = 256
-    """The defaults of `sampling.max_new_tokens` and `max_summary_tokens`; no response is longer, so a job takes less."""
+    """The defaults of `sampling.max_new_tokens` and `max_summary_tokens`. None is longer, so a job takes less."""
 
     @property
     def others(self) -> int:
@@ -58,7 +58,7 @@ class Job:
 
     @property
     def lessons(self) -> list[float]:
-        """Tokens that each agent is trained on in an iteration: generators learn round 1, critics whole conversations."""
+        """Tokens that each agent is trained on in an iteration; generators learn round 1, critics conversations."""
         generator, critic = (self.conversation(round_) + self.response for round_ in (1, self.rounds))
         examples = self.problems * self.learned * self.epochs
         return [examples * generator] * self.agents + [examples * critic] * self.agents
@@ -67,17 +67,25 @@ class Job:
 def call(requests: int, read: int, sampled: int, *, adapters: int, rates: Rates, gpus: int) -> float:
     """Seconds of one call of the engine, which is divided into portions, on `gpus` actors.
 
-    Portions have requests of one adapter each, and there are about `rates.portions` for each actor
-    (agents/engines/portions.py). Actors take them in waves, so the last wave may leave actors idle. In a portion all
-    rows are sampled at once, token after token; a step takes `rates.step` however few rows there are. So a portion of
-    one request takes nearly as long as one of fifty, and more GPUs stop helping when portions are small. The driver
-    hands out portions one after another, which takes at least parts x portion.
+    Actors take portions in waves, so the last wave may leave actors idle. In a portion all rows are sampled at once,
+    token after token, and a token takes at least `rates.step`, however few rows there are. So a portion of one request
+    takes nearly as long as one of twenty, and more GPUs do not help when portions are small. The driver hands out the
+    portions one after another, which takes at least `rates.portion` for each.
     """
-    size = max(1, min(rates.batch_rows, ceil(requests / (rates.portions * gpus))))
-    parts = adapters * ceil(requests / adapters / size)
+    parts = portions(requests, adapters, rates, gpus)
     rows = requests / parts
     one = rows * read / rates.read + sampled * (rates.step + rows / rates.sampled)
     return max(ceil(parts / gpus) * one, parts * rates.portion)
+
+
+def portions(requests: int, adapters: int, rates: Rates, gpus: int) -> int:
+    """Into how many portions a call is divided: `agents.engines.portions`, with as many requests for each adapter.
+
+    Portions have requests of one adapter each, at most `rates.batch_rows`, and there are about `rates.portions` for
+    each actor.
+    """
+    size = max(1, min(rates.batch_rows, ceil(requests / (rates.portions * gpus))))
+    return adapters * ceil(requests / adapters / size)
 
 
 def debate(job: Job, problems: int, rates: Rates, gpus: int) -> float:
@@ -104,8 +112,8 @@ def driver(job: Job, rates: Rates) -> float:
 
 
 def lineage(job: Job, rates: Rates) -> float:
-    """Seconds to register a generation: tags, runs and versions for each agent, and its adapter's bytes, `copies` times;
-    one after another, in the driver."""
+    """Seconds to register a generation, in the driver, one agent after another: runs, versions and tags, and the bytes
+    of the adapter, `copies` times."""
     return rates.register + 2 * job.agents * (rates.register_agent + rates.copies * rates.adapter_bytes / rates.stored)
 
 

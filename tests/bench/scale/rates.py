@@ -1,8 +1,8 @@
 """All numbers that the model of the cost starts from, each with its source. docs/scale.md says how far to trust them.
 
-A source is a command of this repository whose numbers are in docs/bench.md or docs/scale.md, or a publication. There are
-two sets: OURS has what was measured of maft itself, on an H200 with a base of 1.2 billion parameters, carried over to
-larger bases; PUBLISHED has the best numbers that others measured of other programs. A job lies between the two.
+A source is a command of this repository, whose numbers are in docs/bench.md or docs/scale.md, or a publication. There
+are two sets: `ours` has what was measured of maft itself, on an H200 with a base of 1.2 billion parameters, carried
+over to larger bases; `published` has the best numbers that others measured of other programs.
 """
 
 from dataclasses import dataclass
@@ -63,9 +63,10 @@ class Rates:
     """Seconds of a job that computes nothing: docs/bench.md, *The default job*, the same job again from the cache."""
     actor: float = 22.0
     """Seconds until actors of Ray can work, without loading a large base: the same command, 22 s on two busy cores."""
-    response: float = 250e-6
-    """Seconds of the driver for a response: grading, storing, the vote, the scores. `python -m tests.bench.scale.steps`."""
-    split: float = 58e-6
+    response: float = 50e-6
+    """Seconds of the driver for a response: grading, storing, the vote, the scores, with 16 agents and more.
+    `python -m tests.bench.scale.steps`."""
+    split: float = 9e-6
     """Seconds of the driver for a response that a split reads; each agent's split reads the responses of all agents.
     The same command."""
     register: float = 4.4
@@ -87,10 +88,10 @@ def ours(base: Base) -> Rates:
     rows at once, transformers 89 tokens/s with one; training takes in 15,063 tokens/s.
 
     A step of decoding is taken as a fixed time, which grows with the number of layers, and a time for each row, which
-    grows with the number of parameters: step(rows) = step(1) + rows / sampled. Training multiplies, so it grows with the
-    parameters. Reading is a pass forwards; training is one forwards and one backwards, so reading is at least twice as
-    fast. Loading: 4 min 25 s for the 141 GB of a base of 70 billion parameters,
-    https://techecho.bigdataflowing.com/en/item/37871241, Anyscale's own before it was made faster.
+    grows with the number of parameters: step(rows) = step(1) + rows / sampled. Training multiplies, so it grows
+    with the parameters. Reading is a pass forwards; training is one forwards and one backwards, so reading is at least
+    twice as fast. Loading: 4 min 25 s for a base of 70 billion parameters from S3, before Anyscale made it faster,
+    https://techecho.bigdataflowing.com/en/item/37871241.
     """
     more, deeper = base.parameters / MEASURED.parameters, base.layers / MEASURED.layers
     rows, sampled, alone, trained = 200, 11_322, 89, 15_063
@@ -127,7 +128,7 @@ def published(base: Base) -> Rates:
     https://docs.nvidia.com/nim/benchmarking/llm/1.0.0/performance (version 1.8.0; for 70B Llama 3.3).
     Training: LoRA of Llama 2 7B and 70B, FP8, packed to 4,096 tokens, for each of eight H100,
     https://github.com/NVIDIA/NeMo/blob/main/docs/source/performance/performance_summary.md (container 24.07).
-    Loading: 20 s for a base of 70 billion parameters, https://techecho.bigdataflowing.com/en/item/37871241.
+    Loading: 20 s for a base of 70 billion parameters, after it (the same page).
     """
     if base == SMALL:
         read, sampled = solved((500, 2000, 20_770), (2048, 128, 3_538))

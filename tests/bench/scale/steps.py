@@ -1,6 +1,6 @@
-"""Measures the steps that the driver does alone, whatever the number of GPUs: grading, the vote, the splits, the scores.
+"""Measures the steps that the driver does alone, on any number of GPUs: grading, the vote, the splits, the scores.
 
-    python -m tests.bench.scale.steps               3, 8 and 16 agents
+    python -m tests.bench.scale.steps               3, 16 and 64 agents, 2 minutes
     python -m tests.bench.scale.steps 8 500         8 agents, 500 problems
 
 The responses are made up and short, so what is measured is the work for each response, not for each character.
@@ -26,7 +26,7 @@ from agents.store import Store
 from agents.training.methods.sft import Sft
 from evaluation.problems.problem import Problem
 
-SIZES = ((3, 300), (8, 500), (16, 500))
+SIZES = ((3, 300), (16, 500), (64, 400))
 ROUNDS = 2
 
 

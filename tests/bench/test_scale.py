@@ -45,6 +45,7 @@ FREE = Rates(
     split=0.0,
     register=0.0,
     register_agent=0.0,
+    put=0.0,
 )
 """Nothing takes time but tokens."""
 JOB = Job(problems=96, agents=2, held_out=48, iterations=3, epochs=1, learned=0.5)
@@ -101,9 +102,9 @@ def test_the_driver_hands_out_one_portion_after_another() -> None:
     assert call(192, 72, 256, adapters=2, rates=rates, gpus=MANY) == pytest.approx(1.92)
 
 
-def test_bytes_of_adapters_are_written_in_copies() -> None:
-    rates = replace(FREE, adapter_bytes=1000, stored=100.0, copies=3)
-    assert iteration(JOB, rates, 1)["lineage"] == pytest.approx(4 * 3 * 1000 / 100)
+def test_files_and_copies_of_adapters_are_written_one_after_another() -> None:
+    rates = replace(FREE, adapter_bytes=1000, stored=100.0, copies=3, put=0.5, files=10, files_agent=2)
+    assert iteration(JOB, rates, 1)["lineage"] == pytest.approx(4 * 3 * 1000 / 100 + (10 + 4 * 2) / 2)
 
 
 def test_summaries_grow_with_the_agents_unless_they_read_fewer() -> None:
@@ -165,7 +166,7 @@ def test_the_tables_of_another_job_and_of_other_rates() -> None:
     jobs, rates = tables.changed(["problems=100", "trained=1000"])
     assert jobs == {"problems=100": Job(problems=100, agents=3)}
     assert {one.trained for both in rates.values() for one in both} == {1000.0}
-    assert len(list(tables.costs(jobs, rates))) == 2 + 2 * len(tables.GPUS)
+    assert len(tables.grid("hours", hours, jobs, rates).splitlines()) == 2 + len(rates)
     with pytest.raises(SystemExit, match="no such field: speed"):
         tables.changed(["speed=3"])
 

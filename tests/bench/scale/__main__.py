@@ -9,7 +9,7 @@ Each cell has two numbers: with the best rates that others published, and with w
 """
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 
 from tests.bench.scale.model import Job, fastest_gpus, hours, iteration, limit, useful_gpus
@@ -29,21 +29,13 @@ Sets = tuple[Rates, Rates]
 
 def number(value: float) -> str:
     """A number with two digits that count."""
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def span(values: tuple[float, float]) -> str:
     """Both numbers of a cell."""
     low, high = map(number, values)
     return low if low == high else f"{low} – {high}"
-
-
-def cells(job: Job, rates: Sets, gpus: int) -> tuple[str, str, str]:
-    """Hours of an iteration, hours of the job, and its price in dollars."""
-    each = [sum(iteration(job, one, gpus).values()) / 3600 for one in rates]
-    all_ = [hours(job, one, gpus) for one in rates]
-    price = [gpus * spent * dollars for spent, dollars in zip(all_, PRICE, strict=True)]
-    return span((each[0], each[1])), span((all_[0], all_[1])), span((price[0], price[1]))
 
 
 def summary(jobs: Mapping[str, Job], rates: Mapping[Base, Sets]) -> Iterator[str]:
@@ -57,14 +49,17 @@ def summary(jobs: Mapping[str, Job], rates: Mapping[Base, Sets]) -> Iterator[str
             yield f"| {base.name} | {name} | {span((useful[0], useful[1]))} | {span((most[0], most[1]))} | {why} |"
 
 
-def costs(jobs: Mapping[str, Job], rates: Mapping[Base, Sets]) -> Iterator[str]:
-    """The table of hours and dollars."""
-    yield "| base | job | GPUs | hours of an iteration | hours of the job | dollars of the job |"
-    yield "|---|---|--:|--:|--:|--:|"
-    for base, both in rates.items():
+def grid(
+    what: str, cost: Callable[[Job, Rates, int], float], jobs: Mapping[str, Job], rates: Mapping[Base, Sets]
+) -> str:
+    """A table of one cost of each job on each number of GPUs."""
+    lines = [f"| {what} | {' | '.join(f'{gpus} GPU' + 's' * (gpus > 1) for gpus in GPUS)} |"]
+    lines += [f"|---|{'--:|' * len(GPUS)}"]
+    for base, (best, own) in rates.items():
         for name, job in jobs.items():
-            for gpus in GPUS:
-                yield f"| {base.name} | {name} | {gpus} | {' | '.join(cells(job, both, gpus))} |"
+            row = [span((cost(job, best, gpus), cost(job, own, gpus))) for gpus in GPUS]
+            lines.append(f"| {base.name}, {name} | {' | '.join(row)} |")
+    return "\n".join(lines)
 
 
 def parts(jobs: Mapping[str, Job], rates: Mapping[Base, Sets], gpus: int) -> Iterator[str]:
@@ -107,7 +102,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.scale")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="pairs")
     jobs, rates = changed(parser.parse_args().pairs)
-    for table in (summary(jobs, rates), costs(jobs, rates), parts(jobs, rates, 64), used(rates)):
+    print("\n".join(summary(jobs, rates)), "\n")
+    print(grid("hours of the job", hours, jobs, rates), "\n")
+    print(grid("hours of one iteration", lambda *on: sum(iteration(*on).values()) / 3600, jobs, rates), "\n")
+    cheap, dear = PRICE
+    print(
+        grid(f"dollars of the job, at ${cheap:.2f} for an hour", lambda *on: on[2] * cheap * hours(*on), jobs, rates),
+        "\n",
+    )
+    print(f"At ${dear:.2f}, the dollars are {dear / cheap:.1f} times as many.", "\n")
+    for table in (parts(jobs, rates, 64), used(rates)):
         print("\n".join(table), "\n")
 
 

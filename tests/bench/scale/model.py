@@ -112,9 +112,11 @@ def driver(job: Job, rates: Rates) -> float:
 
 
 def lineage(job: Job, rates: Rates) -> float:
-    """Seconds to register a generation, in the driver, one agent after another: runs, versions and tags, and the bytes
-    of the adapter, `copies` times."""
-    return rates.register + 2 * job.agents * (rates.register_agent + rates.copies * rates.adapter_bytes / rates.stored)
+    """Seconds to register a generation, in the driver, one agent after another: runs, versions and tags; a put for each
+    file; and the bytes of the adapters, `copies` times."""
+    files = rates.files + 2 * job.agents * rates.files_agent
+    written = 2 * job.agents * rates.copies * rates.adapter_bytes
+    return rates.register + 2 * job.agents * rates.register_agent + files * rates.put + written / rates.stored
 
 
 def iteration(job: Job, rates: Rates, gpus: int) -> Seconds:

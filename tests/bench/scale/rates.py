@@ -69,14 +69,20 @@ class Rates:
     split: float = 9e-6
     """Seconds of the driver for a response that a split reads; each agent's split reads the responses of all agents.
     The same command."""
-    register: float = 4.4
-    """Seconds to register a generation, without what grows with the agents. docs/bench.md, *The default job*: 4.4 s
-    with three agents; its agents' part is counted again below, since one second is not worth a second constant."""
+    register: float = 3.0
+    """Seconds to register a generation, without what grows with the agents."""
     register_agent: float = 0.5
-    """Seconds to register a generation, for each of 2N agents. `python -m tests.bench.scale.count`, docs/scale.md."""
+    """Seconds for each of its 2N agents. `python -m tests.bench.scale.count`, docs/scale.md: on two busy cores, 5.0 s with
+    N = 2, 6.1 with 4, 10.8 with 8. On a machine of its own it took 4.4 s with N = 3 (docs/bench.md)."""
+    files: int = 220
+    """Files that a generation writes, without what grows with the agents; the same command."""
+    files_agent: int = 9
+    """Files for each of 2N agents; the same command."""
+    put: float = 0.02
+    """Seconds to write a small file into a bucket: OpenStack Swift on two busy cores, 2026-11-27. It was measured once
+    and has no command."""
     stored: float = 64 * 2**20 / 0.67
-    """Bytes that are written into a bucket in a second: 64 MiB into moto 5.2.5 in 0.67 s, on two busy cores,
-    2026-11-27. It was measured once and has no command. A real store and network may be ten times as fast."""
+    """Bytes that are written into a bucket in a second: 64 MiB into moto 5.2.5 in 0.67 s; as the line above."""
     copies: int = 3
     """Copies of an adapter that a generation writes: `agents.preview.forecast.COPIES`."""
 
@@ -122,12 +128,12 @@ def solved(first: tuple[int, int, float], second: tuple[int, int, float]) -> tup
 def published(base: Base) -> Rates:
     """What others measured of other programs, most of it with weights in eight bits, which maft does not have.
 
-    Sampling: TensorRT-LLM 1.0, one H200, FP8, rows 500/2000 and 2048/128 of
-    https://nvidia.github.io/TensorRT-LLM/performance/perf-overview.html.
+    Sampling: TensorRT-LLM 1.0, one H200, FP8, requests of 500/2000 and 2048/128 tokens (read/sampled),
+    https://github.com/NVIDIA/TensorRT-LLM/blob/00f37686aa854010d68bcbd0f4ab000221541ca6/docs/source/performance/perf-overview.md.
     One row at a time: 4.63 ms a token of 8B, 18.9 ms of 70B on two H100, FP8,
     https://docs.nvidia.com/nim/benchmarking/llm/1.0.0/performance (version 1.8.0; for 70B Llama 3.3).
     Training: LoRA of Llama 2 7B and 70B, FP8, packed to 4,096 tokens, for each of eight H100,
-    https://github.com/NVIDIA/NeMo/blob/main/docs/source/performance/performance_summary.md (container 24.07).
+    https://github.com/NVIDIA/NeMo/blob/070a0bb168d405d653b9734c0017cf5078e77c0d/docs/source/performance/performance_summary.md.
     Loading: 20 s for a base of 70 billion parameters, after it (the same page).
     """
     if base == SMALL:

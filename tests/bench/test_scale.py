@@ -171,6 +171,11 @@ def test_the_tables_of_another_job_and_of_other_rates() -> None:
         tables.changed(["speed=3"])
 
 
+def test_the_page_has_the_numbers_of_the_command() -> None:
+    written = (Path(__file__).parents[2] / "docs" / "scale.md").read_text("utf-8").splitlines()
+    assert set(tables.page(*tables.changed([])).splitlines()) <= set(written)
+
+
 def test_homes_are_counted(tmp_path: Path) -> None:
     for path, table in zip(count.DATABASES, ("task_run", "runs"), strict=True):
         (tmp_path / path).parent.mkdir()

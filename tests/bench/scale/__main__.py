@@ -40,7 +40,7 @@ def span(values: tuple[float, float]) -> str:
 
 def summary(jobs: Mapping[str, Job], rates: Mapping[Base, Sets]) -> Iterator[str]:
     """The table of where each job stops, and why."""
-    yield "| base | job | half of the GPUs' time is used up to | no faster above | there it waits for |"
+    yield "| base | job | half used up to, GPUs | no faster above, GPUs | what takes most of the time there |"
     yield "|---|---|--:|--:|---|"
     for base, both in rates.items():
         for name, job in jobs.items():
@@ -97,22 +97,26 @@ def changed(pairs: list[str]) -> tuple[dict[str, Job], dict[Base, Sets]]:
     return jobs, both
 
 
+def page(jobs: Mapping[str, Job], rates: Mapping[Base, Sets]) -> str:
+    """All tables."""
+    cheap, dear = PRICE
+    tables = [
+        "\n".join(summary(jobs, rates)),
+        grid("hours of the job", hours, jobs, rates),
+        grid("hours of one iteration", lambda *on: sum(iteration(*on).values()) / 3600, jobs, rates),
+        grid(f"dollars of the job, at ${cheap:.2f} for an hour", lambda *on: on[2] * cheap * hours(*on), jobs, rates),
+        f"At ${dear:.2f}, the dollars are {dear / cheap:.1f} times as many.",
+        "\n".join(parts(jobs, rates, 64)),
+        "\n".join(used(rates)),
+    ]
+    return "\n\n".join(tables)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.scale")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="pairs")
-    jobs, rates = changed(parser.parse_args().pairs)
-    print("\n".join(summary(jobs, rates)), "\n")
-    print(grid("hours of the job", hours, jobs, rates), "\n")
-    print(grid("hours of one iteration", lambda *on: sum(iteration(*on).values()) / 3600, jobs, rates), "\n")
-    cheap, dear = PRICE
-    print(
-        grid(f"dollars of the job, at ${cheap:.2f} for an hour", lambda *on: on[2] * cheap * hours(*on), jobs, rates),
-        "\n",
-    )
-    print(f"At ${dear:.2f}, the dollars are {dear / cheap:.1f} times as many.", "\n")
-    for table in (parts(jobs, rates, 64), used(rates)):
-        print("\n".join(table), "\n")
+    print(page(*changed(parser.parse_args().pairs)))
 
 
 if __name__ == "__main__":

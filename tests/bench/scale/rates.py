@@ -72,8 +72,8 @@ class Rates:
     register: float = 3.0
     """Seconds to register a generation, without what grows with the agents."""
     register_agent: float = 0.5
-    """Seconds for each of its 2N agents. `python -m tests.bench.scale.count`, docs/scale.md: on two busy cores, 5.0 s with
-    N = 2, 6.1 with 4, 10.8 with 8. On a machine of its own it took 4.4 s with N = 3 (docs/bench.md)."""
+    """Seconds for each of 2N agents. `python -m tests.bench.scale.count`: on two busy cores, 5.0 s in all with N = 2,
+    6.1 with 4, 10.8 with 8. On a machine of its own it took 4.4 s with N = 3 (docs/bench.md)."""
     files: int = 220
     """Files that a generation writes, without what grows with the agents; the same command."""
     files_agent: int = 9

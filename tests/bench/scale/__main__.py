@@ -11,6 +11,7 @@ Each cell has two numbers: with the best rates that others published, and with w
 import argparse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 from tests.bench.scale.model import Job, fastest_gpus, hours, iteration, limit, useful_gpus
 from tests.bench.scale.rates import LARGE, PRICE, SMALL, Base, Rates, ours, published
@@ -28,13 +29,14 @@ Sets = tuple[Rates, Rates]
 
 
 def number(value: float) -> str:
-    """A number with two digits that count."""
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+    """A number with two digits, which is more than a model knows."""
+    rounded = float(f"{value:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
 
 
-def span(values: tuple[float, float]) -> str:
+def span(values: tuple[float, float], show: Callable[[float], str] = number) -> str:
     """Both numbers of a cell."""
-    low, high = map(number, values)
+    low, high = map(show, values)
     return low if low == high else f"{low} – {high}"
 
 
@@ -46,7 +48,8 @@ def summary(jobs: Mapping[str, Job], rates: Mapping[Base, Sets]) -> Iterator[str
         for name, job in jobs.items():
             useful, most = ([rule(job, one) for one in both] for rule in (useful_gpus, fastest_gpus))
             why = " or ".join(dict.fromkeys(limit(job, one, gpus) for one, gpus in zip(both, most, strict=True)))
-            yield f"| {base.name} | {name} | {span((useful[0], useful[1]))} | {span((most[0], most[1]))} | {why} |"
+            counts = [span((both_[0], both_[1]), "{:,}".format) for both_ in (useful, most)]
+            yield f"| {base.name} | {name} | {' | '.join(counts)} | {why} |"
 
 
 def grid(
@@ -90,9 +93,11 @@ def changed(pairs: list[str]) -> tuple[dict[str, Job], dict[Base, Sets]]:
     unknown = given.keys() - of_job - {field.name for field in fields(Rates)}
     if unknown:
         raise SystemExit(f"no such field: {', '.join(sorted(unknown))}; see tests/bench/scale/model.py and rates.py")
-    own = {key: float(value) if key == "learned" else int(value) for key, value in given.items() if key in of_job}
+    own: dict[str, Any] = {
+        key: float(value) if key == "learned" else int(value) for key, value in given.items() if key in of_job
+    }
     jobs = {", ".join(f"{k}={v}" for k, v in own.items()): replace(Job(problems=500, agents=3), **own)} if own else JOBS
-    other = {key: float(value) for key, value in given.items() if key not in of_job}
+    other: dict[str, Any] = {key: float(value) for key, value in given.items() if key not in of_job}
     both = {base: (replace(published(base), **other), replace(ours(base), **other)) for base in (SMALL, LARGE)}
     return jobs, both
 

@@ -9,7 +9,7 @@ The responses are made up and short, so what is measured is the work for each re
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,7 +21,7 @@ from agents.engines.transformers import TransformersSettings
 from agents.frames import problems_frame
 from agents.records import Responses, Stream, Transcript
 from agents.run import Run
-from agents.society import Society
+from agents.society import Agent, Society
 from agents.store import Store
 from agents.training.methods.sft import Sft
 from evaluation.problems.problem import Problem
@@ -57,7 +57,7 @@ def rows(agents: int, problems: int) -> Iterator[tuple[str, float, float]]:
         yield _row("scores", began, said)
 
 
-def _round(run: Run, number: int, speaking: tuple, asked: list[Problem]) -> Responses:
+def _round(run: Run, number: int, speaking: Sequence[Agent], asked: list[Problem]) -> Responses:
     rng = random.Random(number)
     turns = [(agent, problem) for agent in speaking for problem in asked]
     completions = [
@@ -82,7 +82,7 @@ def _row(name: str, began: float, responses: int) -> tuple[str, float, float]:
 
 if __name__ == "__main__":
     print("| agents | problems | step | seconds | µs for each response |\n|--:|--:|---|--:|--:|")
-    sizes = [tuple(map(int, sys.argv[1:3]))] if sys.argv[1:] else SIZES
+    sizes = [(int(sys.argv[1]), int(sys.argv[2]))] if sys.argv[1:] else SIZES
     for agents, problems in sizes:
         for name, spent, each in rows(agents, problems):
             print(f"| {agents} | {problems} | {name} | {spent:.2f} | {each:.1f} |", flush=True)

@@ -56,13 +56,13 @@ class Rates:
     """Prompts in a portion, at most: the default of `runner.batch_rows`."""
     portions: int = 4
     """Portions for each actor: `agents.runners.ray.PORTIONS`."""
-    portion: float = 0.0044
-    """Seconds of the driver for a portion. `python -m tests.bench.actors`, row *Ray for a part of the work*: 2.3 to
-    4.8 ms on two busy cores, 2026-11-29."""
+    portion: float = 0.003
+    """Seconds of the driver to hand out a portion. `python -m tests.bench.scale.steps ray`: 1.4 to 3.6 ms with two
+    actors on two busy cores, 2026-11-29."""
     start: float = 12.0
     """Seconds of a job that computes nothing: docs/bench.md, *The default job*, the same job again from the cache."""
-    actor: float = 22.0
-    """Seconds until actors of Ray can work, without loading a large base: the same command, 22 s on two busy cores."""
+    actor: float = 12.0
+    """Seconds until actors can work, without loading a large base. The same command: 9.5 and 11.8 s."""
     response: float = 50e-6
     """Seconds of the driver for a response: grading, storing, the vote, the scores, with 16 agents and more.
     `python -m tests.bench.scale.steps`."""
@@ -130,8 +130,8 @@ def published(base: Base) -> Rates:
 
     Sampling: TensorRT-LLM 1.0, one H200, FP8, requests of 500/2000 and 2048/128 tokens (read/sampled),
     https://github.com/NVIDIA/TensorRT-LLM/blob/00f37686aa854010d68bcbd0f4ab000221541ca6/docs/source/performance/perf-overview.md.
-    One row at a time: 4.63 ms a token of 8B, 18.9 ms of 70B on two H100, FP8,
-    https://docs.nvidia.com/nim/benchmarking/llm/1.0.0/performance (version 1.8.0; for 70B Llama 3.3).
+    One row at a time: 4.63 ms a token of 8B; 18.9 ms of Llama 3.3 70B on two H100, FP8,
+    https://docs.nvidia.com/nim/benchmarking/llm/1.0.0/performance (version 1.8.0).
     Training: LoRA of Llama 2 7B and 70B, FP8, packed to 4,096 tokens, for each of eight H100,
     https://github.com/NVIDIA/NeMo/blob/070a0bb168d405d653b9734c0017cf5078e77c0d/docs/source/performance/performance_summary.md.
     Loading: 20 s for a base of 70 billion parameters, after it (the same page).

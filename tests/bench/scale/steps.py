@@ -2,6 +2,7 @@
 
     python -m tests.bench.scale.steps               3, 16 and 64 agents, 2 minutes
     python -m tests.bench.scale.steps 8 500         8 agents, 500 problems
+    python -m tests.bench.scale.steps ray           the start of two actors, and handing out portions; needs Ray
 
 The responses are made up and short, so what is measured is the work for each response, not for each character.
 """
@@ -21,10 +22,14 @@ from agents.engines.transformers import TransformersSettings
 from agents.frames import problems_frame
 from agents.records import Responses, Stream, Transcript
 from agents.run import Run
+from agents.runners.ray import Ray
+from agents.runners.settings import Part
 from agents.society import Agent, Society
 from agents.store import Store
 from agents.training.methods.sft import Sft
 from evaluation.problems.problem import Problem
+from tests.bench.measure import quiet
+from tests.cluster.works import run_on, whose
 
 SIZES = ((3, 300), (16, 500), (64, 400))
 ROUNDS = 2
@@ -80,9 +85,32 @@ def _row(name: str, began: float, responses: int) -> tuple[str, float, float]:
     return name, spent, 1e6 * spent / responses
 
 
-if __name__ == "__main__":
+def handing_out() -> Iterator[tuple[str, float]]:
+    """The rows of Ray: the start of two actors in seconds, and milliseconds of the driver for a portion."""
+    with TemporaryDirectory() as folder:
+        run = run_on(Ray(actors=2), Path(folder))
+
+        def seconds(portions: int) -> float:
+            began = time.perf_counter()
+            run.runner.do(whose, run, [Part(0.0, 1)] * portions, quiet)
+            return time.perf_counter() - began
+
+        yield "two actors start, s", seconds(2)
+        for portions in (200, 200, 1000):
+            yield f"hand out {portions:,} portions, ms for each", 1000 * seconds(portions) / portions
+
+
+def main(given: list[str]) -> None:
+    """Print the rows."""
+    if given == ["ray"]:
+        for name, value in handing_out():
+            print(f"| {name} | {value:.1f} |", flush=True)
+        return
     print("| agents | problems | step | seconds | µs for each response |\n|--:|--:|---|--:|--:|")
-    sizes = [(int(sys.argv[1]), int(sys.argv[2]))] if sys.argv[1:] else SIZES
-    for agents, problems in sizes:
+    for agents, problems in [(int(given[0]), int(given[1]))] if given else SIZES:
         for name, spent, each in rows(agents, problems):
             print(f"| {agents} | {problems} | {name} | {spent:.2f} | {each:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

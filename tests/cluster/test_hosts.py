@@ -57,7 +57,8 @@ class Site:
     def run(self, home: Path, during: dict[str, Callable[[], None]]) -> tuple[Any, str]:
         """The report of the job and its log; when it reports a step of this name as done, the function is called."""
         options = [*JOB, *ON_RAY, "--set", f"runner.address={self.cluster.address}", "--home", str(home), "--json"]
-        with (home.parent / f"{home.name}.json").open("w+") as report:
+        log = home.parent / f"{home.name}.log"
+        with (home.parent / f"{home.name}.json").open("w+") as report, log.open("w") as kept:
             process = subprocess.Popen(
                 self.command("run", *options),
                 env=self.environment,
@@ -65,14 +66,13 @@ class Site:
                 stdout=report,
                 stderr=subprocess.PIPE,
             )
-            lines = []
             for line in process.stderr or ():
-                lines.append(line)
+                print(line, end="", file=kept, flush=True)
                 for step in [step for step in during if line.startswith(step)]:
                     threading.Thread(target=during.pop(step)).start()
-            assert process.wait() == 0, "".join(lines)
+            assert process.wait() == 0, log.read_text("utf-8")
             report.seek(0)
-            return json.load(report), "".join(lines)
+            return json.load(report), log.read_text("utf-8")
 
 
 @pytest.fixture(scope="module")

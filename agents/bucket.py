@@ -48,11 +48,11 @@ class Bucket:
 
     def look(self) -> None:
         """Read that small object, if it is there, to see that the store answers; asks once, and writes nothing."""
-        self._once(lambda: _or_none(lambda: self._files.cat_file(self._path(PRESENCE))), "read")
+        self._once(lambda: _or_none(lambda: self._content(PRESENCE)), "read")
 
     def read(self, key: str) -> bytes | None:
         """The content of an object; None if there is none."""
-        return self._ask(lambda: _or_none(lambda: bytes(self._files.cat_file(self._path(key)))), "read")
+        return self._ask(lambda: _or_none(lambda: self._content(key)), "read")
 
     def write(self, key: str, content: bytes) -> None:
         """Write an object, or replace it."""
@@ -122,6 +122,10 @@ class Bucket:
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
+
+    def _content(self, key: str) -> bytes:
+        # Without a start, s3fs asks for the size first, which takes a second request, and fails on OpenStack Swift.
+        return bytes(self._files.cat_file(self._path(key), start=0))
 
     def _write(self, key: str, content: bytes) -> None:
         self._put(lambda target: self._files.pipe_file(target, content), key)

@@ -66,7 +66,7 @@ VARIABLES = {
 }
 """Environment variables that users set, with default and meaning; variables not named in the code are left out."""
 
-INTERNAL = {"MAFT_SERVER"}
+INTERNAL = {"MAFT_SERVER", "MAFT_RAY_NODE"}
 """Variables that maft sets for its own processes."""
 
 

@@ -9,9 +9,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 from typing import NoReturn
+
+import psutil
 
 from agents.runners.ray import Ray
 from agents.runners.ray.environment import HEALTH
@@ -19,6 +22,8 @@ from infra.errors import UserError
 
 AGAIN_SECONDS = 5.0
 """The pause before a head or a node that has ended is started again."""
+MARK = "MAFT_RAY_NODE"
+"""A variable of all processes of a node, by which they are found."""
 LAST_LINES = 3
 """Lines of Ray's output that are shown when it has ended."""
 
@@ -88,22 +93,34 @@ def _offer(address: str, cpus: int | None, gpus: int | None) -> list[str]:
     return [f"--node-ip-address={address}", *counts]
 
 
+def _end(mark: str) -> None:
+    """End what Ray has left of a node; its daemons are in sessions of their own, but inherit the mark."""
+    for process in psutil.process_iter(["environ"]):
+        if (process.info["environ"] or {}).get(MARK) == mark:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
 def _be(options: Sequence[str], variables: Mapping[str, str], what: str, say: Callable[[str], None]) -> NoReturn:
     """Run Ray, and again whenever it ends, until a signal ends this process, and Ray with it."""
     Ray().check()
-    environment = {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0", **variables, **os.environ}
+    mark = secrets.token_hex(16)
+    environment = {MARK: mark, "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0", **variables, **os.environ}
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", *options]
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     while True:
         last = deque(["nothing"], maxlen=LAST_LINES)
-        with subprocess.Popen(command, env=environment, text=True, stdout=PIPE, stderr=STDOUT) as process:
-            try:
-                for line in filter(str.strip, process.stdout or ()):
-                    last.append(line.rstrip())
-                    if "Ray runtime started" in line:
-                        say(f"this machine is {what}")
-            finally:
-                process.terminate()
+        try:
+            with subprocess.Popen(command, env=environment, text=True, stdout=PIPE, stderr=STDOUT) as process:
+                try:
+                    for line in filter(str.strip, process.stdout or ()):
+                        last.append(line.rstrip())
+                        if "Ray runtime started" in line:
+                            say(f"this machine is {what}")
+                finally:
+                    process.terminate()
+        finally:
+            _end(mark)
         say(f"this machine is not {what}; trying again in {AGAIN_SECONDS:.0f} s. Ray's last lines:")
         for line in last:
             say(f"  {line}")

@@ -17,7 +17,7 @@ from agents.frames import problems_frame
 from agents.run import Run
 from agents.runners.local import Local
 from agents.runners.ray import Ray
-from agents.runners.ray.pool import pool_of
+from agents.runners.ray.link import close_all
 from agents.runners.settings import Part, Runner
 from agents.society import Society
 from agents.store import Store
@@ -73,7 +73,7 @@ def rows() -> Iterator[Row]:
         pool.run.runner.do(whose, pool.run, [Part(0.0, 1)] * TRIPS, quiet)
         trip = (time.monotonic() - started) / TRIPS
         started = time.monotonic()
-        pool_of(pool.run.runner, pool.run.bases, pool.run.engine).close()
+        close_all()
         yield "Ray for a job: start of Ray and of the actors, s", f"{up:.1f}", "", "", ""
         yield "Ray for a job: its end, s", f"{time.monotonic() - started:.1f}", "", "", ""
         yield "Ray for a part of the work, ms", f"{1000 * trip:.1f}", "", "", ""

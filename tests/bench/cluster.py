@@ -11,57 +11,26 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
 
 from agents import steps
-from agents.engines.base_model import Bases, identify_bases
-from agents.engines.protocol import Completion, Engine, OnProgress, Request, Sampling
-from agents.engines.settings import EngineSettings
+from agents.engines.base_model import identify_bases
 from agents.frames import problems_frame
 from agents.records import Stream, Transcript
 from agents.run import Run
 from agents.runners.ray import Ray
-from agents.runners.settings import Part, Runner
+from agents.runners.settings import Part
 from agents.society import Society
 from agents.store import Store
 from evaluation.problems.sources import load_problems
 from infra.config.job import Config
 from tests.bench.measure import quiet
+from tests.bench.sleeping import Sleeping, sleep
 
 AGENTS, PORTIONS, PORTION_SECONDS = 64, 10, 1.0
 """Agents of the large round; portions for each actor in the measurement of efficiency, and how long each takes."""
-GOALS = {"efficiency": 0.95, "GiB": 2.0}
-
-
-class Sleeping(EngineSettings):
-    """An engine that answers at once, with as many words as the embedded model says to an arithmetic problem."""
-
-    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset()
-
-    name: str = "sleeping"
-
-    def open(self, bases: Bases, runner: Runner, adapters: Path) -> Engine:
-        """The engine itself."""
-        return Sleeper()
-
-
-class Sleeper:
-    """Answers each request with a text of its own."""
-
-    def complete(self, requests: Sequence[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
-        """Completions in the order of the requests."""
-        return [
-            Completion(f"{'We first multiply, then we add. ' * 9}\\boxed{{{r.seed % 97}}}", 60, 90, True)
-            for r in requests
-        ]
-
-
-def sleep(run: Run, seconds: float, on_progress: OnProgress) -> None:
-    """What a portion does in place of a GPU's work."""
-    time.sleep(seconds)
 
 
 def run_on(actors: int, folder: Path) -> Run:
@@ -76,21 +45,13 @@ def efficiency(actors: int, folder: Path) -> Iterator[tuple[str, str, str]]:
     started = time.monotonic()
     # A portion for each, so long that none gets two, ends when all are there.
     run.runner.do(sleep, run, [Part(PORTION_SECONDS, 1)] * actors, quiet)
-    while len(ready(run)) < actors:
+    while run.runner.who_works() != f"{actors} of {actors} actors":
         run.runner.do(sleep, run, [Part(PORTION_SECONDS, 1)] * actors, quiet)
     yield f"start of {actors} actors, s", f"{time.monotonic() - started:.0f}", ""
     started = time.monotonic()
     run.runner.do(sleep, run, [Part(PORTION_SECONDS, 1)] * (actors * PORTIONS), quiet)
     share = PORTIONS * PORTION_SECONDS / (time.monotonic() - started)
     yield f"efficiency of {actors} actors, portions of {PORTION_SECONDS:.0f} s", f"{share:.3f}", "≥ 0.95"
-
-
-def ready(run: Run) -> list[Any]:
-    """The actors that have started."""
-    from agents.runners.ray.pool import pool_of
-
-    assert isinstance(run.runner, Ray)
-    return [member for member in pool_of(run.runner, run.bases, run.engine).members if member.ready]
 
 
 def large_round(actors: int, problems: int, folder: Path) -> Iterator[tuple[str, str, str]]:

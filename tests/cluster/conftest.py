@@ -24,6 +24,6 @@ collect_ignore_glob = ["test_*.py"] if find_spec("ray") is None or "PYTEST_XDIST
 def alone() -> Iterator[None]:
     """No actor of a test lives on in the next one."""
     yield
-    from agents.runners.ray import pool
+    from agents.runners.ray.link import close_all
 
-    pool._close_all()
+    close_all()

@@ -74,6 +74,8 @@ def hosts(number: int) -> Iterator[list[Host]]:
 def _delete(some: Sequence[Host]) -> None:
     for host in some:
         subprocess.run(["ip", "netns", "delete", host.name], capture_output=True, check=False)
+        # A host lives on while a process is in it, but its cable need not.
+        subprocess.run(["ip", "link", "delete", host.cable], capture_output=True, check=False)
     subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True, check=False)
 
 

@@ -1,6 +1,7 @@
 """Nodes of a cluster come and go while a job works: they join late, are killed, and lose their head."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from agents.engines.protocol import EngineError
 from agents.runners.local import Local
 from agents.runners.ray import Ray
-from agents.runners.ray.cluster import ClusterLostError
+from agents.runners.ray.link import ClusterLostError, close_all
 from agents.runners.settings import Part
 from tests.cluster import works
 from tests.cluster.nodes import Cluster
@@ -28,9 +29,7 @@ pytestmark = pytest.mark.slow
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made = Cluster(tmp_path)
     yield made
-    from agents.runners.ray import pool
-
-    pool._close_all()
+    close_all()
     made.stop()
 
 
@@ -94,13 +93,14 @@ def test_the_head_is_lost_and_comes_again(away: str, cluster: Cluster, tmp_path:
     assert "this machine is not a node" in node.log.read_text("utf-8")
 
 
-def test_a_node_with_other_code_is_refused(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cluster.join()
-    monkeypatch.setattr("agents.runners.ray.pool.code_version", lambda: "another one")
+def test_a_node_with_other_code_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "agents", tmp_path / "agents")
+    with (tmp_path / "agents" / "seeding.py").open("a") as code:
+        code.write("CHANGED = True\n")
+    cluster.join(code=tmp_path)
     run = works.run_on(Ray(address=cluster.address, actors=1), tmp_path)
-    with pytest.raises(
-        EngineError, match=r"a node cannot work for this job: its code is .*torch .*another one; install"
-    ):
+    refused = r"a node cannot work for this job: its code is .*torch .*, and that of the job .*torch .*; install"
+    with pytest.raises(EngineError, match=refused):
         run.runner.do(works.square, run, [Part(3, 1)], lambda *state: None)
 
 

@@ -1,6 +1,5 @@
 """The runner for several machines: actors of a Ray cluster, each with the base models in its memory."""
 
-import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -9,7 +8,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from agents.engines.protocol import EngineError, OnProgress
 from agents.runners.local import Local
-from agents.runners.ray.environment import prepare
+from agents.runners.ray.link import Job, driver_of, present
 from agents.runners.registry import RUNNERS
 from agents.runners.settings import Part, Runner, Work
 
@@ -98,15 +97,10 @@ class Ray(Runner):
 
     def who_works(self) -> str:
         """How many actors work at present; empty before the first work."""
-        pool = sys.modules.get("agents.runners.ray.pool")
-        return pool.present(self) if pool else ""
+        return present(self)
 
     def do(self, work: Work, run: "Run", parts: Sequence[Part], on_progress: OnProgress) -> list[Any]:
         """The results of `work` on each part, computed by actors; see `agents.runners.ray.pool`."""
         self.check()
-        prepare(alone=self.address is None)
-        # Imported here, since Ray takes a second to import, and a job served from cache needs no actor.
-        from agents.runners.ray.pool import pool_of
-
-        results: list[Any] = pool_of(self, run.bases, run.engine).do(work, parts, run.store, on_progress)
-        return results
+        driver = driver_of(Job(self, run.bases, run.engine))
+        return driver.do(work, parts, run.store, on_progress)

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import logging
 import os
+import pickle
 import shutil
 from collections.abc import Mapping
 from functools import partial
@@ -21,7 +22,6 @@ from agents.engines.protocol import EngineError
 from agents.engines.settings import EngineSettings
 from agents.run import Run
 from agents.runners.local import Local
-from agents.runners.settings import Work
 from agents.store import Store
 from agents.training.finetune import write_files
 
@@ -89,12 +89,11 @@ class Actor:
         """Which of these adapters this actor does not have yet."""
         return frozenset(sha256 for sha256 in adapters if not self.run.store.folder(sha256).is_dir())
 
-    def do(self, work: Work, given: Any, adapters: Mapping[str, Any]) -> Any:
-        """The result of the work on one part.
+    def do(self, pickled: bytes, adapters: Mapping[str, Any]) -> bytes:
+        """Do the work on one part; the pickled pair of True and its result, or of False and what it raised.
 
         Args:
-            work: a function at the top of a module.
-            given: what it is given.
+            pickled: the pair of the work, a function at the top of a module, and what it is given.
             adapters: by digest, a reference to the files of an adapter that the part needs.
         """
         import ray
@@ -105,7 +104,11 @@ class Actor:
             made = self.run.store.put_folder(partial(write_files, files), rows=0)
             if made.sha256 != sha256:
                 raise EngineError(f"the adapter {sha256[:12]} arrived as {made.sha256[:12]}")
-        return work(self.run, given, self._tell)
+        work, given = pickle.loads(pickled)  # noqa: S301, from the job's own driver
+        try:
+            return pickle.dumps((True, work(self.run, given, self._tell)), protocol=5)
+        except Exception as error:  # Whatever it is, the job raises it.
+            return pickle.dumps((False, error), protocol=5)
 
     def heard(self) -> tuple[int, int, list[tuple[str, int, str]]]:
         """The progress (done, total) of the present part, and what was logged since the last call."""

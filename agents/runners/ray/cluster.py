@@ -10,26 +10,12 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from agents.engines.protocol import EngineError
-
 log = logging.getLogger("maft.runners")
 
 PROBE_SECONDS = 1.0
 """The pause between two probes of the head."""
 LOST_SECONDS = 10.0
-"""A head that answers no probe for so long is lost. After 60 s without it, Ray would end this process."""
-
-
-class ClusterLostError(EngineError, ConnectionError):
-    """The head of the cluster cannot be reached. A task that fails with this is tried again."""
-
-    def __init__(self, address: str | None, error: Exception) -> None:
-        why = (str(error).strip() or type(error).__name__).splitlines()[0]
-        super().__init__(
-            f"runner.address {address or 'of this machine'}: the Ray cluster cannot be reached: {why}; start its head "
-            "with `maft cluster head`, make this machine a node with `maft cluster join`, and give both the same token "
-            "(RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token)"
-        )
+"""A head that answers no probe for so long is lost. After 60 s without it, Ray ends this process."""
 
 
 def connect(address: str | None, *, cpus: float, wait_seconds: float) -> None:
@@ -45,8 +31,6 @@ def connect(address: str | None, *, cpus: float, wait_seconds: float) -> None:
     """
     if ray.is_initialized():
         return
-    # Ray prints what its daemons report to standard output, where the output of a command is; `pool` logs the losses.
-    ray._private.worker._worker_logs_enabled = False
     quiet: Any = {"log_to_driver": False, "logging_level": "CRITICAL"}
     if address is None:
         ray.init(address="local", num_cpus=ceil(cpus), include_dashboard=False, **quiet)

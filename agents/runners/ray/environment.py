@@ -1,8 +1,7 @@
-"""Variables that Ray reads when it is imported, so this module must not import it."""
+"""Variables that Ray reads when it is imported."""
 
 import os
 import secrets
-import sys
 
 HEALTH = {
     "RAY_health_check_initial_delay_ms": "1000",
@@ -13,21 +12,17 @@ HEALTH = {
 """Variables of a cluster's head, with which a lost node is noticed within 5 s in place of 18 s."""
 
 
-def prepare(*, alone: bool) -> None:
-    """Set the variables that the user has not set, unless Ray was imported already.
+def variables(*, alone: bool) -> dict[str, str]:
+    """The variables of a driver; those that the user has set stay as they are.
 
     Ray listens on every interface, so every cluster has a secret, also one of this machine alone.
 
     Args:
-        alone: whether this process starts a cluster of its own, with a secret that nobody else knows.
+        alone: whether the driver starts a cluster of its own, with a secret that nobody else knows.
     """
-    if "ray" in sys.modules:
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if not alone:
-        return
-    for name, value in HEALTH.items():
-        os.environ.setdefault(name, value)
-    if "RAY_AUTH_TOKEN_PATH" not in os.environ:
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    wanted = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"}
+    if alone:
+        wanted |= HEALTH
+        if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+            wanted["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    return {name: os.environ.get(name, value) for name, value in wanted.items()}

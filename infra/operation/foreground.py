@@ -1,0 +1,63 @@
+"""Runs one of the processes of `maft up` in the foreground: in a container, or under another supervisor of processes.
+
+The process is the one that `maft up` starts, with the same settings; only its address and its databases may be others.
+"""
+
+import os
+from collections.abc import Callable
+from typing import NoReturn
+
+from infra.errors import UserError
+from infra.home.home import Home
+from infra.operation import processes, servers
+from infra.operation.deployments import deploy
+from infra.operation.prefect_api import connect
+from infra.operation.servers import WORKER, Service
+from infra.operation.up import hears, worker_command
+from infra.operation.worker import worker_name
+
+PUBLIC_URL = "PREFECT_SERVER_UI_API_URL"
+"""The address of Prefect's API for browsers, which may reach the server through a published port or a proxy."""
+
+
+def serve(home: Home, service: Service, host: str, port: int) -> NoReturn:
+    """Be this server, until the process is ended.
+
+    Args:
+        host, port: the address to listen on; the host 0.0.0.0 is every address of this machine.
+    """
+    command, environment = servers.command_of(home, service, host, port)
+    if url := os.environ.get(PUBLIC_URL):
+        environment[PUBLIC_URL] = url
+    # TEMPORARY until the store branch is merged
+    for name in ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "MLFLOW_BACKEND_STORE_URI", "MLFLOW_ARTIFACTS_DESTINATION"):
+        if name in os.environ:
+            environment[name] = os.environ[name]
+    if "MLFLOW_BACKEND_STORE_URI" in environment and "--backend-store-uri" in command:
+        command = command[: command.index("--backend-store-uri")]
+    processes.become(home, service.name, command, environment)
+
+
+def work(home: Home, say: Callable[[str], None]) -> NoReturn:
+    """Register the deployments, then be a worker, until the process is ended. Runs in progress go on with the next one.
+
+    Raises:
+        UserError: as in `servers.up` and `deployments.deploy`.
+    """
+    found = servers.up(home, say)
+    with processes.locked(home, say):
+        deploy(home, found, say)
+    command, environment = worker_command(home, found)
+    processes.become(home, WORKER, command, environment)
+
+
+def check(home: Home) -> None:
+    """Ask the Prefect server whether the home's worker is alive, for the health check of a container.
+
+    Raises:
+        UserError: it is not, or there is no such server.
+    """
+    name = worker_name(home)
+    with connect(os.environ["PREFECT_API_URL"]) as api:
+        if not hears(api, name):
+            raise UserError(f"the Prefect server has not heard from the worker {name} of {home.path}")

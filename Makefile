@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check quick test-cuda test-vllm test-nf4 test-real lint docs browser bench bench-preview bench-pages bench-cuda bench-vllm constraints clean
+.PHONY: run test check quick test-cuda test-cluster test-vllm test-nf4 test-real lint docs browser bench bench-preview bench-pages bench-cuda bench-vllm constraints clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -25,6 +25,10 @@ test-cuda: .venv/.installed
 # The tests with a real vLLM on the CPU. vLLM has a separate environment, since it pins packages that .venv leaves open.
 test-vllm: .venv-vllm/.installed
 	.venv-vllm/bin/python -m pytest -n 0 tests/vllm
+
+# The tests of jobs on several machines, with real Ray nodes; `make test` leaves them out. Some need root and iproute2.
+test-cluster: .venv/.cluster
+	$(BIN)/python -m pytest -n 0 tests/cluster
 
 # The tests of bases in four bits; `make test` skips them without bitsandbytes.
 test-nf4: .venv/.nf4
@@ -72,6 +76,10 @@ bench-vllm: .venv-vllm/.installed
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+.venv/.cluster: .venv/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ray]'
 	touch $@
 
 .venv/.docs: .venv/.installed

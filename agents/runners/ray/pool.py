@@ -20,7 +20,7 @@ from agents.engines.base_model import Bases
 from agents.engines.protocol import EngineError, OnProgress
 from agents.engines.settings import EngineSettings
 from agents.runners.ray.actor import Actor, code_version
-from agents.runners.ray.cluster import ClusterLostError, connect
+from agents.runners.ray.cluster import ClusterLostError, Watch, connect
 from agents.runners.settings import Part, Together, Work
 from agents.store import Store
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("maft.runners")
 
+SLOW_START = 30.0
+"""Seconds after which actors that did not start yet are worth a warning."""
 TICK = 0.5
 """Seconds between two looks at the progress of the actors."""
 LOSSES = 5
@@ -76,6 +78,7 @@ class Pool:
         self.version = code_version()
         self.members: list[Member] = []
         self.said = ""
+        self.since = time.monotonic()
 
     def do(self, work: Work, parts: Sequence[Part], store: Store, on_progress: OnProgress) -> list[Any]:
         """The results of the work on each part, in the order of the parts.
@@ -87,18 +90,23 @@ class Pool:
         if not parts:
             return []
         try:
-            connect(self.settings.address, cpus=self.settings.actors * self.settings.cpus)
-            return _Step(self, work, parts, store, on_progress).run()
-        except (RayTaskError, EngineError):
+            one = self.settings
+            connect(one.address, cpus=one.actors * one.cpus, wait_seconds=one.wait_seconds)
+            with Watch() as head:
+                return _Step(self, head, parts, store, on_progress).run(work)
+        except _Raised as raised:
+            raise raised.error from raised
+        except EngineError:
             raise
-        except (RayError, ConnectionError) as error:
+        except (RayError, OSError, RuntimeError) as error:
             self.close()
             raise ClusterLostError(self.settings.address, error) from error
 
     def fill(self) -> None:
         """Ask for as many actors as are missing; Ray starts each when a node has room."""
         one = self.settings
-        kind: Any = ray.remote(concurrency_groups={"talk": 1})(Actor)
+        remote: Any = ray.remote
+        kind = remote(concurrency_groups={"talk": 1})(Actor)
         while len(self.members) < one.actors:
             made = kind.options(
                 num_cpus=one.cpus,
@@ -114,15 +122,18 @@ class Pool:
         ray.kill(member.handle)
 
     def say_who_works(self) -> None:
-        """Log how many actors there are, if that has changed."""
+        """Log how many actors there are if that has changed, and warn once if some do not come."""
         ready = sum(member.ready for member in self.members)
         needs = {"CPU": self.settings.cpus, "GPU": self.settings.gpus, **self.settings.resources}
         room = ", ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
         waits = "" if ready == self.settings.actors else f"; the others start, or wait for a node with {room}"
         said = f"{ready} of {self.settings.actors} actors work{waits}"
         if said != self.said:
-            self.said = said
-            log.log(logging.WARNING if waits and ready else logging.INFO, said)
+            self.said, self.since = said, time.monotonic()
+            log.info(said)
+        elif waits and time.monotonic() - self.since > SLOW_START:
+            self.since = float("inf")
+            log.warning(said)
 
     def close(self) -> None:
         """End the actors and leave the cluster."""
@@ -135,28 +146,39 @@ class Pool:
             ray.shutdown()
 
 
+class _Raised(Exception):
+    """Carries what the work raised past the handler of Ray's own errors."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class _Step:
     """The work of one step, in parts: which are waiting, which are done."""
 
-    def __init__(self, pool: Pool, work: Work, parts: Sequence[Part], store: Store, on_progress: OnProgress) -> None:
-        self.pool, self.work, self.parts, self.store = pool, work, parts, store
+    def __init__(self, pool: Pool, head: Watch, parts: Sequence[Part], store: Store, on_progress: OnProgress) -> None:
+        self.pool, self.head, self.parts, self.store = pool, head, parts, store
         self.together = Together(parts, on_progress)
         self.queue = deque(sorted(range(len(parts)), key=lambda place: -parts[place].size))
         self.results: dict[int, Any] = {}
         self.losses = [0] * len(parts)
         self.shipped: dict[str, Any] = {}
 
-    def run(self) -> list[Any]:
+    def run(self, work: Work) -> list[Any]:
         pool = self.pool
         for member in pool.members:
             member.part = None  # A step that failed may have left some.
         since = time.monotonic()
         while len(self.results) < len(self.parts):
+            if not self.head.check():  # Without the head, to start or to end an actor would block.
+                time.sleep(TICK)
+                continue
             pool.fill()
             pool.say_who_works()
             for member in pool.members:
                 if member.ready and member.part is None and self.queue:
-                    self._give(member, self.queue.popleft())
+                    self._give(member, work, self.queue.popleft())
             if any(member.ready for member in pool.members):
                 since = time.monotonic()
             elif time.monotonic() - since > pool.settings.wait_seconds:
@@ -173,11 +195,11 @@ class _Step:
             self._listen()
         return [self.results[place] for place in range(len(self.parts))]
 
-    def _give(self, member: Member, place: int) -> None:
+    def _give(self, member: Member, work: Work, place: int) -> None:
         part = self.parts[place]
         adapters = {sha256: self._files(sha256) for sha256 in part.adapters}
         # In a list, a reference is not replaced by what it refers to: only an actor that lacks the adapter fetches it.
-        member.part, member.call = place, member.handle.do.remote(self.work, part.given, adapters)
+        member.part, member.call = place, member.handle.do.remote(work, part.given, adapters)
 
     def _files(self, sha256: str) -> Any:
         if sha256 not in self.shipped:
@@ -194,9 +216,10 @@ class _Step:
             if isinstance(cause, RayActorError | RayError):  # It lost what it was fetching.
                 self._lose(member, cause)
                 return
-            where = "" if member.ready else "runner: a node cannot work for this job: "
             self._let_others_end()
-            raise (EngineError(f"{where}{cause}") if where else cause) from error
+            if not member.ready:
+                raise EngineError(f"runner: a node cannot work for this job: {cause}") from error
+            raise _Raised(cause) from error
         except RayError as error:
             self._lose(member, error)
             return

@@ -1,0 +1,114 @@
+"""Nodes of a cluster come and go while a job works: they join late, are killed, and lose their head."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agents.engines.protocol import EngineError
+from agents.runners.local import Local
+from agents.runners.ray import Ray
+from agents.runners.ray.cluster import ClusterLostError
+from agents.runners.settings import Part
+from tests.cluster import works
+from tests.cluster.nodes import Cluster
+from tests.cluster.test_ray_runner import during
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster(tmp_path)
+    yield made
+    from agents.runners.ray import pool
+
+    pool._close_all()
+    made.stop()
+
+
+def test_a_node_that_joins_late_is_waited_for_and_a_killed_one_changes_no_result(
+    cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = works.one_iteration(Local(threads=1), tmp_path / "local")
+    threading.Timer(3, cluster.join).start()
+    noticed: list[float] = []
+
+    def kill() -> None:
+        second = cluster.join().wait("a node of the cluster")
+        cluster.nodes[1].kill()
+        noticed.append(time.monotonic())
+        assert second.process.poll() is None
+
+    runner = Ray(address=cluster.address, actors=1)
+    assert works.one_iteration(runner, tmp_path / "ray", during("debate", kill)) == expected
+    assert noticed and [line for line in caplog.messages if line.startswith("an actor was lost")]
+
+
+def test_the_loss_of_a_node_is_noticed_within_ten_seconds(
+    cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, _ = (cluster.join().wait("a node of the cluster") for _ in range(2))
+    run = works.run_on(Ray(address=cluster.address, actors=2), tmp_path)
+    run.runner.do(works.whose, run, [Part(0.0, 1)] * 4, lambda *state: None)  # Both actors have started.
+    lost: list[float] = []
+
+    def kill() -> None:
+        first.kill()
+        lost.append(time.time())
+
+    threading.Timer(2, kill).start()
+    run.runner.do(works.whose, run, [Part(12.0, 1), Part(0.0, 1), Part(12.0, 1)], lambda *state: None)
+    (said,) = [record for record in caplog.records if record.message.startswith("an actor was lost")]
+    assert said.created - lost[0] < 10
+
+
+def test_the_head_is_lost_and_comes_again(cluster: Cluster, tmp_path: Path) -> None:
+    node = cluster.join().wait("a node of the cluster")
+    run = works.run_on(Ray(address=cluster.address, actors=1), tmp_path)
+    killed = time.monotonic()
+
+    def kill() -> None:
+        nonlocal killed
+        (server,) = cluster.head.daemons("gcs_server")
+        cluster.head.process.send_signal(signal.SIGSTOP)  # So that it does not start again at once.
+        server.kill()
+        killed = time.monotonic()
+
+    threading.Timer(8, kill).start()
+    with pytest.raises(ClusterLostError, match=r"cannot be reached: its head has not answered for 10 s") as refused:
+        run.runner.do(works.whose, run, [Part(60.0, 1)], lambda *state: None)
+    assert time.monotonic() - killed < 30 and "\n" not in str(refused.value)
+    cluster.head.process.send_signal(signal.SIGCONT)
+    # The task's next try: the head starts again, and then the node joins it.
+    assert run.runner.do(works.square, run, [Part(3, 1)], lambda *state: None) == [9]
+    assert "this machine is not a node" in node.log.read_text("utf-8")
+
+
+def test_a_node_with_other_code_is_refused(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.join()
+    monkeypatch.setattr("agents.runners.ray.pool.code_version", lambda: "another one")
+    run = works.run_on(Ray(address=cluster.address, actors=1), tmp_path)
+    with pytest.raises(
+        EngineError, match=r"a node cannot work for this job: its code is .*torch .*another one; install"
+    ):
+        run.runner.do(works.square, run, [Part(3, 1)], lambda *state: None)
+
+
+def test_a_driver_with_another_token_is_refused_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.join().wait("a node of the cluster")
+    environment = {**os.environ, "RAY_AUTH_TOKEN": "0" * 64, "PYTHONPATH": str(ROOT)}
+    environment.pop("RAY_AUTH_TOKEN_PATH")
+    command = [sys.executable, "-m", "tests.cluster.works", "square", cluster.address, "1", str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "cannot be reached" in done.stdout and "token" in done.stdout.lower() and done.stdout.count("\n") == 1
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "[9]\n")

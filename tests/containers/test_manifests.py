@@ -1,6 +1,6 @@
 """The Dockerfiles, compose.yaml and the manifests of Kubernetes: schemas, linters, and rules of safe containers.
 
-There is no cluster here. RayCluster has no published schema, so its pods are checked as pods, and the rest of it is not.
+There is no cluster here. RayCluster has no published schema, so only its pods are checked, as pods.
 """
 
 import json

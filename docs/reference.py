@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
 
 from pydantic import BaseModel
+from typer import Typer
 from typer.models import ArgumentInfo, OptionInfo
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -249,9 +250,13 @@ def _commands() -> str:
     overview: list[tuple[str, ...]] = []
     details: list[str] = []
     panels = [JOBS, GENERATIONS, OPERATION]
-    for command in sorted(app.registered_commands, key=lambda each: panels.index(str(each.rich_help_panel))):
+    commands = [("", each) for each in app.registered_commands]
+    commands.sort(key=lambda each: panels.index(str(each[1].rich_help_panel)))
+    for group in app.registered_groups:
+        commands += [(f"{group.name} ", each) for each in cast(Typer, group.typer_instance).registered_commands]
+    for prefix, command in commands:
         callback = cast(Callable[..., object], command.callback)
-        name = command.name or callback.__name__
+        name = prefix + (command.name or callback.__name__)
         about = inspect.getdoc(callback) or ""
         rows = parameters(callback)
         usage = " ".join(["maft", name, *(row[0].strip("`") for row in rows if not row[0].startswith("`--"))])

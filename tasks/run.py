@@ -1,5 +1,7 @@
 """What the steps of a Prefect flow use: the home's store, and progress on the terminal and in the UI."""
 
+from functools import partial
+
 from agents.engines.base_model import Bases
 from agents.run import Run
 from agents.store import Store
@@ -21,5 +23,5 @@ def run_of(config: Config | Benchmark, bases: Bases) -> Run:
         answers=config.answers,
         runner=config.runner,
         name=config.society,
-        progress=progress,
+        progress=partial(progress, who=config.runner.who_works),
     )

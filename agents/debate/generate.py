@@ -3,6 +3,7 @@
 y_{1,n} = A^G_n(x)
 """
 
+import functools
 import time
 from collections.abc import Sequence
 from itertools import product
@@ -30,9 +31,10 @@ def generate(
     started = time.monotonic()
     turns = list(product(agents, read_problems(run.store, transcript.problems)))
     given = [personas[agent.index % len(personas)] if personas else None for agent, _ in turns]
+    opening = functools.cache(run.prompts.opening)  # Agents of one persona share the messages of a problem.
     requests = [
         Request(
-            messages=run.prompts.opening(problem.question, persona),
+            messages=opening(problem.question, persona),
             adapter=agent.adapter,
             seed=transcript.stream.seed_of(1, agent, problem),
             max_new_tokens=sampling.max_new_tokens,

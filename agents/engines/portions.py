@@ -10,7 +10,7 @@ def portions(requests: Sequence[Request], *, number: int, most: int) -> list[lis
     """The indices of the requests of each portion, which together are all of them.
 
     One portion has all requests as they come. One of several has requests of one adapter, which an engine merges for
-    it, and of similar length.
+    it, and of similar length; the longest portion comes first.
 
     Args:
         requests: any number.
@@ -23,8 +23,9 @@ def portions(requests: Sequence[Request], *, number: int, most: int) -> list[lis
     of_adapter: dict[tuple[str | None, int], list[int]] = defaultdict(list)
     for place, request in enumerate(requests):
         of_adapter[request.adapter, request.agent if request.adapter is None else -1].append(place)
+    lengths = [sum(len(message["content"]) for message in request.messages) for request in requests]
     found = []
     for own in of_adapter.values():
-        own.sort(key=lambda place: sum(len(message["content"]) for message in requests[place].messages))
+        own.sort(key=lambda place: lengths[place])
         found += [own[start : start + size] for start in range(0, len(own), size)]
-    return found
+    return sorted(found, key=lambda portion: -sum(lengths[place] for place in portion))

@@ -39,7 +39,7 @@ class Sampling(BaseModel):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """One conversation to continue. `adapter` is the SHA-256 of an adapter, or None for the base itself."""
 
@@ -51,7 +51,7 @@ class Request:
     """Index of the agent; if agents have different bases, the base of this agent answers."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Completion:
     """What the model said. `finished` is False if the text was cut at the token limit or at the end of the context."""
 

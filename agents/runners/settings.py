@@ -94,6 +94,10 @@ class Runner(BaseModel):
         """Into how many portions a step divides requests, at most; in one portion, an engine orders them itself."""
         return 1
 
+    def who_works(self) -> str:
+        """What does the work at present, such as `3 of 4 actors`; empty if it is this process."""
+        return ""
+
     def do(self, work: Work, run: "Run", parts: Sequence[Part], on_progress: OnProgress) -> list[Any]:
         """The results of `work` on each part, in the order of the parts.
 

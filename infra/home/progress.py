@@ -23,11 +23,12 @@ listeners: list[Listener] = []
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+def progress(label: str, *, who: Callable[[], str] = str) -> Iterator[Callable[[int, int], None]]:
     """Give the callback that a long step calls with (done, total).
 
     Args:
         label: iteration and stage, such as `iteration 2 · debate · round 2`.
+        who: says what does the work at present, such as `3 of 4 actors`; the Prefect UI shows it.
     """
     started = heard = time.monotonic()
     shown_in: UUID | None = None
@@ -43,7 +44,7 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         if now - heard < UI_SECONDS or task is None or task.task_run.flow_run_id is None:
             return
         heard, shown_in = now, task.task_run.flow_run_id
-        _show(shown_in, 100.0 * done / max(1, total), label)
+        _show(shown_in, 100.0 * done / max(1, total), " · ".join(filter(None, [label, who()])))
 
     tell(0, 1)
     yield tell

@@ -3,10 +3,13 @@
 import logging
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import psutil
@@ -17,6 +20,7 @@ from agents.runners.local import Local
 from agents.runners.ray import Ray
 from agents.runners.settings import Part
 from tests.cluster import works
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -75,7 +79,7 @@ def test_results_are_in_order_and_progress_and_warnings_arrive(
         assert run.runner.do(works.square, run, parts, lambda *state: heard.append(state)) == [1, 4, 9, 16, 25, 36]
     assert heard[-1] == (21, 21) and [done for done, _ in heard] == sorted(done for done, _ in heard)
     assert any(0 < done < 21 for done, _ in heard), "there is progress before the end"
-    assert "2 of 2 actors work" in caplog.messages
+    assert "2 of 2 actors work" in caplog.messages and run.runner.who_works() == "2 of 2 actors"
     assert any(line.startswith("squaring ") for line in caplog.messages), "an actor's warnings are logged here"
 
 
@@ -106,3 +110,40 @@ def test_no_room_for_an_actor_ends_the_wait_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"no actor for 3 s; 0 of 1 actors work; .* 1 CPU, 1 unicorn; add nodes"):
         run.runner.do(works.square, run, [Part(3, 1)], lambda *state: None)
     assert time.monotonic() - started < 30
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import psutil
+from agents.runners.ray import Ray
+from agents.runners.settings import Part
+from tests.cluster import works
+
+run = works.run_on(Ray(actors=1), Path(sys.argv[1]))
+run.runner.do(works.square, run, [Part(3, 1)], lambda *state: None)
+# Two small agents of Ray end by themselves within a minute or so.
+below = [each for each in psutil.Process().children(recursive=True) if "Agent" not in each.name()]
+print(*(each.pid for each in below), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_job_leaves_nothing_behind(tmp_path: Path) -> None:
+    def folders() -> set[Path]:
+        return set(Path(gettempdir()).glob("maft-actor-*"))
+
+    before = folders()
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    daemons = [int(pid) for pid in done.stdout.split()]
+    assert len(daemons) >= 3, "the head, the raylet and the actor"
+    deadline = time.monotonic() + 30
+    while any(psutil.pid_exists(pid) for pid in daemons):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    left = folders() - before
+    run = works.run_on(Ray(actors=1), tmp_path)
+    run.runner.do(works.square, run, [Part(3, 1)], lambda *state: None)
+    assert len(left) == 1 and not left & folders(), "the next actor on this machine deletes a killed one's adapters"

@@ -1,5 +1,6 @@
 """The runner for several machines: actors of a Ray cluster, each with the base models in its memory."""
 
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -94,6 +95,11 @@ class Ray(Runner):
         """
         if find_spec("ray") is None:
             raise EngineError("runner.name is ray, which is not installed here; install maft with its extra ray")
+
+    def who_works(self) -> str:
+        """How many actors work at present; empty before the first work."""
+        pool = sys.modules.get("agents.runners.ray.pool")
+        return pool.present(self) if pool else ""
 
     def do(self, work: Work, run: "Run", parts: Sequence[Part], on_progress: OnProgress) -> list[Any]:
         """The results of `work` on each part, computed by actors; see `agents.runners.ray.pool`."""

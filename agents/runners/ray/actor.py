@@ -4,11 +4,14 @@ import hashlib
 import importlib.metadata
 import logging
 import os
+import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
+
+import psutil
 
 import agents
 import evaluation
@@ -22,6 +25,8 @@ from agents.runners.settings import Work
 from agents.store import Store
 from agents.training.finetune import write_files
 
+FOLDER = "maft-actor-"
+"""The start of the names of actors' folders; the number of the process follows."""
 DECIDE = ("torch", "transformers", "peft")
 """Packages whose version decides results."""
 
@@ -36,6 +41,14 @@ def code_version() -> str:
     return f"{hasher.hexdigest()[:12]}, " + ", ".join(f"{name} {importlib.metadata.version(name)}" for name in DECIDE)
 
 
+def _clear() -> None:
+    """Delete the folders of actors that were killed."""
+    for folder in Path(gettempdir()).glob(f"{FOLDER}*"):
+        owner = folder.name.removeprefix(FOLDER).partition("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class Actor:
     """Does parts of the work in a process of the cluster. `do` and `heard` are called in two threads.
 
@@ -48,7 +61,8 @@ class Actor:
     def __init__(self, bases: Bases, engine: EngineSettings, runner: Local) -> None:
         # Read when torch is imported. torch.set_num_threads holds for one thread only.
         os.environ["OMP_NUM_THREADS"] = str(runner.threads)
-        self.folder = TemporaryDirectory(prefix="maft-actor-")
+        _clear()
+        self.folder = TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-")
         self.run = Run(steps=steps, bases=bases, engine=engine, store=Store(Path(self.folder.name)), runner=runner)
         self.state = (0, 1)
         self.lines: list[tuple[str, int, str]] = []

@@ -56,6 +56,11 @@ def pool_of(settings: "Ray", bases: Bases, engine: EngineSettings) -> "Pool":
     return _open[0]
 
 
+def present(settings: "Ray") -> str:
+    """How many of the actors work at present; empty before the first work."""
+    return next((pool.count for pool in _open if pool.settings == settings), "")
+
+
 _open: "list[Pool]" = []
 
 
@@ -121,13 +126,18 @@ class Pool:
         self.members.remove(member)
         ray.kill(member.handle)
 
+    @property
+    def count(self) -> str:
+        """How many of the actors have started, in words."""
+        return f"{sum(member.ready for member in self.members)} of {self.settings.actors} actors"
+
     def say_who_works(self) -> None:
         """Log how many actors there are if that has changed, and warn once if some do not come."""
-        ready = sum(member.ready for member in self.members)
         needs = {"CPU": self.settings.cpus, "GPU": self.settings.gpus, **self.settings.resources}
         room = ", ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
-        waits = "" if ready == self.settings.actors else f"; the others start, or wait for a node with {room}"
-        said = f"{ready} of {self.settings.actors} actors work{waits}"
+        whole = len(self.members) == self.settings.actors and all(member.ready for member in self.members)
+        waits = "" if whole else f"; the others start, or wait for a node with {room}"
+        said = f"{self.count} work{waits}"
         if said != self.said:
             self.said, self.since = said, time.monotonic()
             log.info(said)

@@ -40,7 +40,10 @@ def mlflow(host: HostOption = "127.0.0.1", port: PortOption = 5000, home: HomeOp
 
 @serve.command()
 def worker(home: HomeOption = Path(DEFAULT)) -> None:
-    """Register the deployments and be a worker until Ctrl-C. PREFECT_API_URL names the Prefect server."""
+    """Register the deployments and be a worker until Ctrl-C.
+
+    PREFECT_API_URL and MLFLOW_TRACKING_URI name the servers.
+    """
     with faults():
         from infra.operation.foreground import work
 

@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable
 from typing import NoReturn
 
+import httpx
+
 from infra.errors import UserError
 from infra.home.home import Home
 from infra.operation import processes, servers
 from infra.operation.deployments import deploy
 from infra.operation.prefect_api import connect
-from infra.operation.servers import WORKER, Service
+from infra.operation.servers import PREFECT, SERVICES, WORKER, Service
 from infra.operation.up import hears, worker_command
 from infra.operation.worker import worker_name
 
@@ -42,8 +44,10 @@ def work(home: Home, say: Callable[[str], None]) -> NoReturn:
     """Register the deployments, then be a worker, until the process is ended. Runs in progress go on with the next one.
 
     Raises:
-        UserError: as in `servers.up` and `deployments.deploy`.
+        UserError: no servers are named, or as in `servers.up` and `deployments.deploy`.
     """
+    for service in SERVICES:
+        _named(service)
     found = servers.up(home, say)
     with processes.locked(home, say):
         deploy(home, found, say)
@@ -55,9 +59,25 @@ def check(home: Home) -> None:
     """Ask the Prefect server whether the home's worker is alive, for the health check of a container.
 
     Raises:
-        UserError: it is not, or there is no such server.
+        UserError: it is not, or the server does not answer.
     """
-    name = worker_name(home)
-    with connect(os.environ["PREFECT_API_URL"]) as api:
-        if not hears(api, name):
-            raise UserError(f"the Prefect server has not heard from the worker {name} of {home.path}")
+    name, url = worker_name(home), _named(PREFECT)
+    try:
+        with connect(url) as api:
+            alive = hears(api, name)
+    except httpx.HTTPStatusError:
+        alive = False  # The work pool is made when the first worker registers the deployments.
+    except httpx.HTTPError as error:
+        raise UserError(f"{PREFECT.url_variable} is {url}, but no Prefect server answers there ({error})") from error
+    if not alive:
+        raise UserError(f"the Prefect server at {url} has not heard from the worker {name} of {home.path}")
+
+
+def _named(service: Service) -> str:
+    url = os.environ.get(service.url_variable, "").strip()
+    if not url:
+        example = service.url(service.first_port)
+        raise UserError(
+            f"{service.url_variable} is not set; set it to the address of a {service.title} server, such as {example}"
+        )
+    return url

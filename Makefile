@@ -46,7 +46,7 @@ test-real: .venv/.real
 # Everything in containers on this machine: servers, databases, worker and nodes of Ray; see docs/containers.md.
 containers:
 	infra/containers/make_secrets secrets
-	docker compose up --build --detach --wait
+	docker compose up --build --detach
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

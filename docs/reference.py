@@ -37,6 +37,11 @@ VARIABLES = {
         "Modules, separated by commas, that add entries to the registries; imported first.",
     ),
     "MAFT_TIMEZONE": ("UTC", "Time zone of the nightly schedule, such as Europe/Paris."),
+    "MAFT_STORE": (
+        "none: the home",
+        "URL where results and artifacts last, such as s3://bucket/prefix; credentials come from the environment.",
+    ),
+    "MAFT_STORE_CACHE_GB": ("20", "With `MAFT_STORE`, gigabytes above which the home loses copies of artifacts."),
     "MAFT_WEBHOOK_URL": (
         "none",
         "URL that gets JSON when something happens (manual, Being told). It is secret.",
@@ -45,6 +50,18 @@ VARIABLES = {
     "MAFT_MLFLOW_PORT": ("5000, or the next free one", "Port of the MLflow server."),
     "PREFECT_API_URL": ("none", "Your own Prefect server, instead of the one that maft starts."),
     "MLFLOW_TRACKING_URI": ("none", "Your own MLflow server, instead of the one that maft starts."),
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL": (
+        "SQLite in the home",
+        "Database of the Prefect server that maft starts, such as postgresql+asyncpg://user:password@host/prefect.",
+    ),
+    "MLFLOW_BACKEND_STORE_URI": (
+        "SQLite in the home",
+        "Database of the MLflow server that maft starts, such as postgresql://user:password@host/mlflow.",
+    ),
+    "MLFLOW_ARTIFACTS_DESTINATION": (
+        "a folder in the home",
+        "Where the MLflow server that maft starts keeps files, such as s3://bucket/prefix.",
+    ),
     "OPENAI_API_KEY": ("none", "Key of the server of `engine.url`. It is never logged."),
 }
 """Environment variables that users set, with default and meaning; variables not named in the code are left out."""

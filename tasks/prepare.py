@@ -4,11 +4,11 @@ from prefect import task
 
 from agents.algorithm import StoredProblems
 from agents.frames import problems_frame
-from agents.store import Artifact, Store
+from agents.store import Artifact
 from evaluation.answers.grader import Grader
 from evaluation.problems.settings import Problems, Transfer
 from evaluation.problems.sources import load_held_out, load_problems, load_transfer
-from infra.home.home import current_home
+from infra.home.store import current_store
 
 
 @task(task_run_name="prepare problems, portion {draw}")
@@ -28,7 +28,7 @@ def prepare(problems: Problems, *, grader: Grader, seed: int, draw: int) -> Stor
         ProblemFileError: a problem cannot be read, or its reference answer is of another kind.
     """
     sets = load_problems(problems, seed, draw, grader=grader)
-    store = Store(current_home().artifacts)
+    store = current_store()
     return StoredProblems(
         train=store.put_frame(problems_frame(sets.train)),
         evaluation=store.put_frame(problems_frame(sets.evaluation)),
@@ -39,7 +39,7 @@ def prepare(problems: Problems, *, grader: Grader, seed: int, draw: int) -> Stor
 def renew(problems: StoredProblems, config: Problems, *, grader: Grader, seed: int, draw: int) -> StoredProblems:
     """Another portion of training problems with the same held-out problems; no portion has held-out problems in it."""
     new = load_problems(config, seed, draw, grader=grader).train
-    train = Store(current_home().artifacts).put_frame(problems_frame(new))
+    train = current_store().put_frame(problems_frame(new))
     return problems.model_copy(update={"train": train})
 
 
@@ -47,11 +47,11 @@ def renew(problems: StoredProblems, config: Problems, *, grader: Grader, seed: i
 def prepare_held_out(problems: Problems, *, grader: Grader, seed: int) -> Artifact:
     """The problems that a generation is measured on when nothing is learned."""
     held_out = load_held_out(problems, seed, grader=grader)
-    return Store(current_home().artifacts).put_frame(problems_frame(held_out))
+    return current_store().put_frame(problems_frame(held_out))
 
 
 @task(task_run_name="prepare problems of another kind")
 def prepare_transfer(transfer: Transfer, problems: Problems, *, grader: Grader, seed: int) -> Artifact:
     """Held-out problems of another kind than those of `problems`."""
     elsewhere = load_transfer(transfer, problems, seed, grader=grader)
-    return Store(current_home().artifacts).put_frame(problems_frame(elsewhere))
+    return current_store().put_frame(problems_frame(elsewhere))

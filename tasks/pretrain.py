@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.pretraining.stages import Stage
-from agents.store import Artifact, Store
+from agents.store import Artifact
 from evaluation.record import Record
 from infra.home.cache import step
-from infra.home.home import current_home
 from infra.home.progress import progress
+from infra.home.store import current_store
 
 if TYPE_CHECKING:
     from agents.pretraining.train import Progress
@@ -26,7 +26,7 @@ def train_stage(stage: Stage, start: Artifact | None, seed: int) -> TrainedStage
     """Train one stage, from the model of the previous stage or from scratch."""
     from agents.pretraining import train  # torch takes seconds to import.
 
-    store = Store(current_home().artifacts)
+    store = current_store()
     model, tokenizer = train.resume(store.folder(start.sha256)) if start else train.begin(seed)
     losses: list[float] = []
     with progress(f"pretrain · {stage.name}") as tell:

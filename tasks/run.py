@@ -4,11 +4,10 @@ from functools import partial
 
 from agents.engines.base_model import Bases
 from agents.run import Run
-from agents.store import Store
 from infra.config.benchmark import Benchmark
 from infra.config.job import Config
-from infra.home.home import current_home
 from infra.home.progress import progress
+from infra.home.store import current_store
 from tasks import steps
 
 
@@ -18,7 +17,7 @@ def run_of(config: Config | Benchmark, bases: Bases) -> Run:
         steps=steps,
         bases=bases,
         engine=config.engine,
-        store=Store(current_home().artifacts),
+        store=current_store(),
         prompts=config.prompts.texts,
         answers=config.answers,
         runner=config.runner,

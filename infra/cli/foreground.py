@@ -9,7 +9,7 @@ from infra.cli.shared import OPERATION, HomeOption, app, faults, say
 from infra.home.home import DEFAULT, Home
 
 if TYPE_CHECKING:
-    from infra.operation.servers import Service
+    from infra.operation.services import Service
 
 serve = typer.Typer(
     no_args_is_help=True, help="Be one process of `maft up` in the foreground, for containers and supervisors."
@@ -24,7 +24,7 @@ PortOption = Annotated[int, typer.Option(min=1, max=65535, help="The port to lis
 def prefect(host: HostOption = "127.0.0.1", port: PortOption = 4200, home: HomeOption = Path(DEFAULT)) -> None:
     """Be the Prefect server until Ctrl-C."""
     with faults():
-        from infra.operation.servers import PREFECT
+        from infra.operation.services import PREFECT
 
         _serve(home, PREFECT, host, port)
 
@@ -33,7 +33,7 @@ def prefect(host: HostOption = "127.0.0.1", port: PortOption = 4200, home: HomeO
 def mlflow(host: HostOption = "127.0.0.1", port: PortOption = 5000, home: HomeOption = Path(DEFAULT)) -> None:
     """Be the MLflow server until Ctrl-C."""
     with faults():
-        from infra.operation.servers import MLFLOW
+        from infra.operation.services import MLFLOW
 
         _serve(home, MLFLOW, host, port)
 

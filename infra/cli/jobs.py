@@ -268,9 +268,9 @@ def pretrain(
     with faults():
         serve(home)
         trained = _run_flow("flows.pretrain.pretrain", seed)
-        from agents.store import Store
+        from infra.home.store import store_of
 
-        folder = Store(Home.open(home).artifacts).folder(trained.model.sha256)
+        folder = store_of(Home.open(home)).folder(trained.model.sha256)
         if output is not None:
             import shutil
 

@@ -27,10 +27,18 @@ KINDS = {
 def up(home: HomeOption = Path(DEFAULT)) -> None:
     """Start the servers and the worker, and register the deployments, unless this is done already."""
     with faults():
+        from infra.home.store import named_bucket
+        from infra.operation.servers import status as status_of
         from infra.operation.up import due_runs, operate
 
-        servers = operate(Home.open(home), say)
+        place = Home.open(home)
+        servers = operate(place, say)
         out.print(f"Prefect  {servers.prefect_ui_url}\nMLflow   {servers.mlflow_tracking_uri}", soft_wrap=True)
+        for server in status_of(place):
+            for where in server.stores:
+                out.print(f"         {server.name} stores in {where}", soft_wrap=True, highlight=False)
+        if bucket := named_bucket():
+            out.print(f"Store    {bucket.url}", soft_wrap=True)
         due = due_runs(servers.prefect_api_url, "nightly", limit=1)
         if due:
             out.print(f"Nightly  {_when(due[0])}; to pause or move it: {servers.prefect_ui_url}/deployments")
@@ -56,14 +64,15 @@ def status(
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,
 ) -> None:
-    """Show the servers and the worker, the next nightly run, and the champion. Starts nothing."""
+    """Show the servers and the worker, the store, the next nightly run, and the champion. Starts nothing."""
     with faults():
+        from infra.home.store import store_status
         from infra.operation import servers
         from infra.operation.up import due_runs, worker_status
 
         place = Home(home.expanduser().resolve())
         found = servers.status(place)
-        worker = worker_status(place)
+        worker, store = worker_status(place), store_status()
         answers = {server.name: server.url for server in found if server.answering}
         due = due_runs(str(answers["prefect"]), "nightly") if "prefect" in answers else []
         champion, compare, none = None, None, ""
@@ -80,6 +89,7 @@ def status(
                 "home": str(place.path),
                 "servers": [asdict(server) for server in found],
                 "worker": asdict(worker),
+                "store": asdict(store) if store else None,
                 "nightly": [asdict(run) for run in due],
                 "champion": champion.model_dump(mode="json") if champion else None,
                 "compare": compare,
@@ -93,6 +103,12 @@ def status(
         state = "online" if worker.online else "silent" if worker.running else "down"
         table.add_row("worker", state, "", str(worker.pid or ""), (worker.since or "")[:19])
         out.print(table)
+        for server in found:
+            for where in server.stores:
+                out.print(f"{server.name} stores in {where}", soft_wrap=True, highlight=False)
+        if store:
+            said = f"store {store.url} answers" if store.answering else store.fault
+            out.print(said, soft_wrap=True, highlight=False, markup=False)
         out.print(f"\nnext nightly  {_when(due[0])}" if due else "\nnext nightly  none")
         if champion:
             out.print(f"champion      {society} version {champion.version}, generation {champion.generation}")

@@ -51,9 +51,11 @@ def say(line: str) -> None:
 
 def serve(home: Path, verbose: bool = False) -> "Servers":
     """Start the servers and make this process use them; call it before Prefect or MLflow is imported."""
+    from infra.home.store import check_store
     from infra.operation.servers import up
 
     opened = Home.open(home)
+    check_store()
     servers = up(opened, say)
     use_servers(opened, servers, verbose)
     return servers
@@ -115,6 +117,7 @@ def print_error(message: str) -> None:
 
 def _faults_of_the_core() -> tuple[type[Exception], ...]:
     """The core's errors about bad input; imported late, since their modules read the registries."""
+    from agents.bucket import StoreError
     from agents.engines.base_model import BaseModelError
     from agents.engines.protocol import EngineError
     from agents.judging.embedding import EncoderError
@@ -124,4 +127,4 @@ def _faults_of_the_core() -> tuple[type[Exception], ...]:
     from evaluation.problems.sources import OverlapError, TooFewProblemsError
 
     of_problems = ProblemFileError, OverlapError, TooFewProblemsError
-    return BaseModelError, EncoderError, EngineError, GraderError, TrainingError, *of_problems
+    return BaseModelError, EncoderError, EngineError, GraderError, StoreError, TrainingError, *of_problems

@@ -2,7 +2,8 @@
 
 The key of a task is a digest of its parameters and of the code that it calls (`infra.home.sources`); parameters name
 their inputs by SHA-256, never by path. Before a stored result is used, its artifacts are compared with their digests.
-If one is damaged, the result is removed and computed again.
+If one is damaged, the result is removed and computed again. Results and artifacts are in the home, or in a bucket
+(`infra.home.store`).
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields as fields_of
 from dataclasses import is_dataclass
-from pathlib import Path
+from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import httpx
@@ -22,10 +23,13 @@ from prefect.logging import get_logger
 from prefect.tasks import exponential_backoff
 from pydantic import BaseModel
 
+from agents.bucket import Bucket, StoreError
 from agents.store import Artifact, Store
 from evaluation.registry import NamesModule
+from infra.home.bucket_results import keep_in
 from infra.home.home import current_home
 from infra.home.sources import source_digest
+from infra.home.store import named_bucket, results_of, store_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,7 +50,8 @@ def step(
     """
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
-        return task(
+        bucket = named_bucket()
+        made = task(
             task_run_name=name,
             persist_result=True,
             result_serializer="json",
@@ -58,15 +63,29 @@ def step(
             retry_jitter_factor=0.5,
             retry_condition_fn=is_transient,
             on_completion=[_count],
-        )(function)
+        )(_after_check(bucket, function) if bucket else function)
+        if bucket:
+            keep_in(bucket, made)
+        return made
 
     return decorate
 
 
+def _after_check(bucket: Bucket, function: Callable[P, R]) -> Callable[P, R]:
+    """The same function, which first sees that its result can be kept; Prefect only logs it if that fails later."""
+
+    @wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        bucket.check()
+        return function(*args, **kwargs)
+
+    return checked
+
+
 def is_transient(task: Any, run: Any, state: Any) -> bool:
-    """Whether another try may help: a lost connection, a time-out, or a server that is down for a moment."""
+    """Whether another try may help: a lost connection, a time-out, or a server or store that is down for a moment."""
     error = state.result(raise_on_failure=False)
-    if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError):
+    if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError | StoreError):
         return True
     status = getattr(error, "get_http_status_code", lambda: 0)()
     return isinstance(status, int) and status in {429, 502, 503, 504}
@@ -82,12 +101,13 @@ def _checked_key(
     """The task's key; removes the result stored under it if that is damaged or no longer holds."""
     key = cache_key(run.task.name, given, modules={module})
     home = current_home()
-    record = home.results / key
-    if record.exists():
-        fault = _fault(record, Store(home.artifacts)) or fault_of(given)
+    results = results_of(home)
+    record = results.read(key)
+    if record is not None:
+        fault = _fault(record, store_of(home)) or fault_of(given)
         if fault:
             get_logger("maft.cache").warning("%s: %s; computing it again", run.task.name, fault)
-            record.unlink()
+            results.delete(key)
     return key
 
 
@@ -106,10 +126,10 @@ def cache_key(name: str, given: Mapping[str, Any], *, modules: set[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _fault(record: Path, store: Store) -> str | None:
+def _fault(record: bytes, store: Store) -> str | None:
     """The fault of a stored result; None if it is whole."""
     try:
-        result = json.loads(json.loads(record.read_text("utf-8"))["result"])
+        result = json.loads(json.loads(record)["result"])
     except (ValueError, KeyError, TypeError) as error:
         return f"its stored result is not readable ({type(error).__name__})"
     for artifact in _artifacts(result):

@@ -5,6 +5,7 @@ This module imports neither of the two at its top, since Prefect reads its setti
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from infra.home.home import Home
@@ -36,10 +37,15 @@ DEFAULTS = {
 _ELSEWHERE = ("PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK", "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK")
 """Variables that are removed, since they would store results outside the home, where `infra.home.cache` looks."""
 
+PREFECT_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+MLFLOW_DATABASE, MLFLOW_FILES = "MLFLOW_BACKEND_STORE_URI", "MLFLOW_ARTIFACTS_DESTINATION"
+"""Variables by which users name where a server stores, instead of the home. The URLs may have passwords."""
+
 _PREFECT_SERVER_KEEPS = ("PREFECT_SERVER_", "PREFECT_LOGGING_", "PREFECT_UI_")
-_MLFLOW_SERVER_KEEPS = ("MLFLOW_SERVER_", "MLFLOW_LOGGING_", "MLFLOW_DISABLE_TELEMETRY")
+_PREFECT_DATABASE_SETTINGS = "PREFECT_SERVER_DATABASE_"
+_MLFLOW_STORES = (MLFLOW_DATABASE, MLFLOW_FILES, "MLFLOW_SQLALCHEMYSTORE_", "MLFLOW_S3_", "MLFLOW_BOTO_")
+_MLFLOW_SERVER_KEEPS = ("MLFLOW_SERVER_", "MLFLOW_LOGGING_", "MLFLOW_DISABLE_TELEMETRY", *_MLFLOW_STORES)
 _PREFECT_SERVER_DROPS = (
-    "PREFECT_SERVER_DATABASE_",
     "PREFECT_SERVER_API_BASE_PATH",
     "PREFECT_SERVER_UI_API_URL",
     "PREFECT_SERVER_UI_SERVE_BASE",
@@ -96,15 +102,22 @@ def prefect_server_environment(home: Home, port: int) -> dict[str, str]:
     """The environment of a home's Prefect server, which must run in the home folder.
 
     Args:
-        home: the database and the web pages go there. By default, Prefect unpacks the pages into its package, which
-            fails in a read-only container and when two servers do it at once.
+        home: the web pages go there, and the database, unless PREFECT_DATABASE names another one. By default, Prefect
+            unpacks the pages into its package, which fails in a read-only container and when two servers do it at once.
         port: the port that the server will listen on.
     """
+    # The path is relative to the working folder, since the home's path may have characters special in a URL.
+    database = {PREFECT_DATABASE: f"sqlite+aiosqlite:///{_inside(home, home.prefect / 'prefect.db')}"}
+    if os.environ.get(PREFECT_DATABASE):
+        database = {name: text for name, text in os.environ.items() if name.startswith(_PREFECT_DATABASE_SETTINGS)}
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("PREFECT_")
-        or (name.startswith(_PREFECT_SERVER_KEEPS) and not name.startswith(_PREFECT_SERVER_DROPS))
+        or (
+            name.startswith(_PREFECT_SERVER_KEEPS)
+            and not name.startswith((*_PREFECT_SERVER_DROPS, _PREFECT_DATABASE_SETTINGS))
+        )
     }
     return {
         **DEFAULTS,
@@ -122,8 +135,7 @@ def prefect_server_environment(home: Home, port: int) -> dict[str, str]:
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": str(RECORD_SECONDS),
         **kept,
         "PREFECT_HOME": str(home.prefect),
-        # The path is relative to the working folder, since the home's path may have characters special in a URL.
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{_inside(home, home.prefect / 'prefect.db')}",
+        **database,
         # By default, the pages call port 4200, even if --port is another one.
         "PREFECT_SERVER_UI_API_URL": f"http://{LOOPBACK}:{port}/api",
     }
@@ -141,9 +153,29 @@ def mlflow_server_environment() -> dict[str, str]:
 
 
 def mlflow_server_stores(home: Home) -> list[str]:
-    """Arguments of `mlflow server`, run in the home folder, that put its database and artifacts into the home."""
-    database, artifacts = _inside(home, home.mlflow / "mlflow.db"), _inside(home, home.mlflow_artifacts)
-    return ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", artifacts, "--serve-artifacts"]
+    """Arguments of `mlflow server`, run in the home folder, that put its database and artifacts into the home.
+
+    What MLFLOW_DATABASE or MLFLOW_FILES names is left out: MLflow reads these variables itself, and a command line,
+    unlike an environment, is shown to every user of the machine.
+    """
+    arguments = ["--serve-artifacts"]
+    if not os.environ.get(MLFLOW_DATABASE):
+        arguments += ["--backend-store-uri", f"sqlite:///{_inside(home, home.mlflow / 'mlflow.db')}"]
+    if not os.environ.get(MLFLOW_FILES):
+        arguments += ["--artifacts-destination", _inside(home, home.mlflow_artifacts)]
+    return arguments
+
+
+def named_stores(variables: Iterable[str]) -> dict[str, str]:
+    """Those of these variables that are set, with their URLs without passwords."""
+    return {name: without_password(os.environ[name]) for name in variables if os.environ.get(name)}
+
+
+def without_password(url: str) -> str:
+    """A URL without its password and its query, which may have one too."""
+    scheme, separator, rest = url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    return f"{scheme}{separator}{credentials.partition(':')[0]}{at}{place.partition('?')[0]}"
 
 
 def _inside(home: Home, path: Path) -> str:

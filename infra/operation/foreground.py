@@ -11,10 +11,12 @@ import httpx
 
 from infra.errors import UserError
 from infra.home.home import Home
+from infra.home.store import check_store
 from infra.operation import processes, servers
 from infra.operation.deployments import deploy
 from infra.operation.prefect_api import connect
-from infra.operation.servers import PREFECT, SERVICES, WORKER, Service
+from infra.operation.servers import WORKER
+from infra.operation.services import PREFECT, SERVICES, Service, check_stores
 from infra.operation.up import hears, worker_command
 from infra.operation.worker import worker_name
 
@@ -28,15 +30,10 @@ def serve(home: Home, service: Service, host: str, port: int) -> NoReturn:
     Args:
         host, port: the address to listen on; the host 0.0.0.0 is every address of this machine.
     """
+    check_stores(service)
     command, environment = servers.command_of(home, service, host, port)
     if url := os.environ.get(PUBLIC_URL):
         environment[PUBLIC_URL] = url
-    # TEMPORARY until the store branch is merged
-    for name in ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "MLFLOW_BACKEND_STORE_URI", "MLFLOW_ARTIFACTS_DESTINATION"):
-        if name in os.environ:
-            environment[name] = os.environ[name]
-    if "MLFLOW_BACKEND_STORE_URI" in environment and "--backend-store-uri" in command:
-        command = command[: command.index("--backend-store-uri")]
     processes.become(home, service.name, command, environment)
 
 
@@ -48,6 +45,7 @@ def work(home: Home, say: Callable[[str], None]) -> NoReturn:
     """
     for service in SERVICES:
         _named(service)
+    check_store()
     found = servers.up(home, say)
     with processes.locked(home, say):
         deploy(home, found, say)

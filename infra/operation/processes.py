@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -39,6 +39,8 @@ class StartedProcess:
     url: str
     started: str
     """Time of the start, ISO 8601, UTC."""
+    stores: dict[str, str] = field(default_factory=dict)
+    """The variables that say where it stores, unless in the home, with their URLs without passwords."""
 
 
 @contextmanager

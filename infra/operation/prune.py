@@ -1,4 +1,4 @@
-"""Finds and deletes the results and artifacts of a home that nothing refers to any more.
+"""Finds and deletes the results and artifacts of a home, and of its bucket, that nothing refers to any more.
 
 Results and artifacts are named by a SHA-256, and each of these places that holds the SHA-256 refers to them: in MLflow,
 the tags, params and data sets of a society's runs, and the tags of registered versions; in Prefect, the parameters of a
@@ -13,45 +13,37 @@ be about to be written.
 """
 
 import os
-import re
-import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Set
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 from pydantic import Field
 
 from evaluation.record import Record
-from infra.errors import UserError
 from infra.home.home import Home
+from infra.home.store import results_of
 from infra.lineage.client import client
 from infra.lineage.prune import BEGUN, DONE, RUN_PRUNED, mark, prune_generations
 from infra.lineage.runs import experiment_name
 from infra.lineage.societies import PRUNED
 from infra.operation.prefect_api import connect
+from infra.operation.stored import DIGEST, Kind, stored
 
 GRACE_SECONDS = 24 * 3600.0
-LEFTOVER = ".writing-"
-"""Prefix of the temporary folder that `agents.store` writes in; a killed process leaves it behind."""
-
-_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _AT_WORK = {"RUNNING", "PAUSED", "CANCELLING"}
 _ENDED_OR_KILLED = {"RUNNING", "CRASHED", "FAILED"}
 """States of a flow run whose process may be gone for good."""
 _PAGE = 200
 
-Kind = Literal["result", "frame", "folder", "leftover"]
-
 
 class Garbage(Record):
-    """A file or folder that nothing refers to."""
+    """A file, folder or object that nothing refers to."""
 
     kind: Kind
-    path: str = Field(description="Relative to the home.")
+    path: str = Field(description="Relative to the home; of an object in a bucket, the URL.")
     bytes: int
 
 
@@ -81,7 +73,7 @@ def plan(home: Home, among: Set[str] | None = None) -> Plan:
 
     Raises:
         UserError: a folder of the home is a symbolic link; prune deletes nothing behind a link.
-        httpx.HTTPError, MlflowException: a server does not answer.
+        httpx.HTTPError, MlflowException, StoreError: a server or the bucket does not answer.
     """
     versions, needed = _registered()
     needed |= _read_by_runs()
@@ -90,14 +82,13 @@ def plan(home: Home, among: Set[str] | None = None) -> Plan:
     starts = [_seconds(run["start_time"]) for run in flow_runs if run["state_type"] in _AT_WORK]
     cut = min([time.time() - GRACE_SECONDS, *starts])
     kept, garbage = 0, []
-    for kind, path in _entries(home):
-        named = path.name.split(".")[0]
-        if among is not None and named not in among:
+    for each in stored(home):
+        if among is not None and each.name not in among:
             continue
-        if named in needed or path.lstat().st_mtime > cut or (path / "config.json").exists():
-            kept += kind != "leftover"  # A folder with config.json is a base model of `maft pretrain`: always kept.
+        if each.name in needed or each.modified() > cut or each.is_base_model():
+            kept += each.kind != "leftover"
         else:
-            garbage.append(Garbage(kind=kind, path=path.relative_to(home.path).as_posix(), bytes=_size(path)))
+            garbage.append(Garbage(kind=each.kind, path=each.place, bytes=each.bytes))
     unfinished = [f"{run['name']} ({run['state_name']})" for run in flow_runs]
     return Plan(home=str(home.path), garbage=garbage, kept=kept, versions=versions, unfinished=unfinished)
 
@@ -111,20 +102,15 @@ def carry_out(planned: Plan) -> list[Garbage]:
         The deleted garbage.
 
     Raises:
-        UserError, httpx.HTTPError, MlflowException: as in `plan`.
+        UserError, httpx.HTTPError, MlflowException, StoreError: as in `plan`.
     """
     home = Home(Path(planned.home))
     agreed = {item.path for item in planned.garbage}
     deleted = [item for item in plan(home).garbage if item.path in agreed]
-    for item in deleted:
-        path = home.path / item.path
-        if item.kind in ("result", "frame"):
-            path.unlink(missing_ok=True)
-            continue
-        # Rename the folder before deleting it, so that a folder named by a digest is complete at any time.
-        trash = tempfile.mkdtemp(dir=home.artifacts, prefix=LEFTOVER)
-        path.rename(Path(trash) / path.name)
-        shutil.rmtree(trash)
+    doomed = {item.path for item in deleted}
+    for each in stored(home):
+        if each.place in doomed:
+            each.delete()
     return deleted
 
 
@@ -138,7 +124,7 @@ def prune_society(home: Home, society: str, keep: int) -> tuple[int, int]:
         The number of jobs whose generations are all pruned now, and the bytes that this freed in the home.
 
     Raises:
-        UserError, httpx.HTTPError, MlflowException: as in `plan`.
+        UserError, httpx.HTTPError, MlflowException, StoreError: as in `plan`.
     """
     jobs = prune_generations(society, keep)
     if not jobs:
@@ -211,10 +197,11 @@ def _of_tasks(prefect: httpx.Client, ids: list[str]) -> set[str]:
     return found
 
 
-def _held_by(home: Home, results: Iterable[str]) -> set[str]:
-    """The digests in these results, as far as they are in the home."""
-    files = [home.results / name for name in results]
-    return _digests(file.read_text("utf-8", errors="replace") for file in files if file.is_file())
+def _held_by(home: Home, names: Iterable[str]) -> set[str]:
+    """The digests in the results with these names, as far as they are stored."""
+    results = results_of(home)
+    found = (results.read(name) for name in names)
+    return _digests(content.decode("utf-8", errors="replace") for content in found if content is not None)
 
 
 def _done_by_another(prefect: httpx.Client, run: dict[str, Any]) -> bool:
@@ -243,38 +230,9 @@ def _pages(prefect: httpx.Client, path: str, flow_runs: dict[str, Any]) -> Itera
             return
 
 
-def _entries(home: Home) -> Iterator[tuple[Kind, Path]]:
-    """The files and folders in the home whose name and type allow them to be garbage; links are never garbage."""
-    rooms: list[tuple[Kind, Path, str]] = [
-        ("result", home.results, ""),
-        ("frame", home.artifacts / "frames", ".parquet"),
-        ("folder", home.artifacts / "folders", ""),
-        ("leftover", home.artifacts, ""),
-    ]
-    for kind, room, suffix in rooms:
-        if room.is_symlink():
-            raise UserError(
-                f"{room} is a link; prune deletes nothing outside {home.path}: replace the link by the folder itself"
-            )
-        for entry in sorted(os.scandir(room), key=lambda entry: entry.name) if room.is_dir() else []:
-            is_file, is_folder = entry.is_file(follow_symlinks=False), entry.is_dir(follow_symlinks=False)
-            if kind == "leftover":
-                fits = is_folder and entry.name.startswith(LEFTOVER)
-            else:
-                named = _DIGEST.fullmatch(entry.name.removesuffix(suffix)) and entry.name.endswith(suffix)
-                fits = bool(named) and (is_folder if kind == "folder" else is_file)
-            if fits:
-                yield kind, Path(entry.path)
-
-
 def _digests(texts: Iterable[str]) -> set[str]:
-    return {digest for text in texts for digest in _DIGEST.findall(text)}
+    return {digest for text in texts for digest in DIGEST.findall(text)}
 
 
 def _seconds(time_stamp: str) -> float:
     return datetime.fromisoformat(time_stamp).timestamp()
-
-
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
-    return sum(file.lstat().st_size for file in files)

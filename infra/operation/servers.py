@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 
@@ -17,6 +17,7 @@ from infra.errors import UserError
 from infra.home.home import Home
 from infra.operation import environment, ports, processes
 from infra.operation.processes import StartedProcess
+from infra.operation.services import MLFLOW, PREFECT, SERVICES, Service, check_stores, require_same_stores
 
 START_SECONDS = 300.0
 """Time limit of a start. The first one creates the databases: 15 s on two idle cores, minutes beside a training job."""
@@ -24,28 +25,6 @@ START_SECONDS = 300.0
 PORTS_TRIED = 20
 
 
-@dataclass(frozen=True)
-class Service:
-    """One of the two servers: how it is configured, and how it is recognised."""
-
-    name: str
-    title: str
-    url_variable: str
-    port_variable: str
-    first_port: int
-    api_path: str
-    """The path in the URL that clients use."""
-    healthy: str
-    """The text that /health answers, in lower case. The status is not enough: some servers answer 200 to any path."""
-
-    def url(self, port: int) -> str:
-        """The URL of a server that listens on this port of loopback."""
-        return f"http://{environment.LOOPBACK}:{port}{self.api_path}"
-
-
-PREFECT = Service("prefect", "Prefect", "PREFECT_API_URL", "MAFT_PREFECT_PORT", 4200, "/api", "true")
-MLFLOW = Service("mlflow", "MLflow", "MLFLOW_TRACKING_URI", "MAFT_MLFLOW_PORT", 5000, "", "ok")
-SERVICES = (PREFECT, MLFLOW)
 WORKER = "worker"
 """The third process of a home, which `infra.operation.up` starts."""
 
@@ -65,7 +44,10 @@ class Servers:
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """The state of one server; `url`, `pid` and `since` (ISO 8601, UTC) are None if unknown."""
+    """The state of one server; `url`, `pid` and `since` (ISO 8601, UTC) are None if unknown.
+
+    `stores` are the places where it stores, unless in the home.
+    """
 
     name: str
     url: str | None
@@ -74,6 +56,7 @@ class ServerStatus:
     answering: bool
     since: str | None
     started_by_us: bool
+    stores: list[str]
 
 
 def _to_stderr(line: str) -> None:
@@ -84,14 +67,16 @@ def up(home: Home, say: Callable[[str], None] = _to_stderr) -> Servers:
     """Start both servers and wait until they answer; a server that runs already is left as it is.
 
     The ports are MAFT_PREFECT_PORT and MAFT_MLFLOW_PORT; if unset, the ports of the last start; if there was none or
-    they are in use, the first free ports from 4200 and 5000 on.
+    they are in use, the first free ports from 4200 and 5000 on. A server stores in the home, or where its
+    `store_variables` say.
 
     Args:
         say: called with lines for the user: a start, an unusual port, a wait for another command.
 
     Raises:
         UserError: a server that the user named is not reachable, a chosen port is in use, a server ended or did not
-            answer within START_SECONDS, or servers.json is damaged.
+            answer within START_SECONDS, servers.json is damaged, or a running server stores elsewhere than the
+            variables say.
     """
     with processes.locked(home, say):
         records = processes.read_records(home)
@@ -110,6 +95,10 @@ def up(home: Home, say: Callable[[str], None] = _to_stderr) -> Servers:
                     f"{service.port_variable} is {chosen[service.port_variable]}, but the {service.title} server of "
                     f"{home.path} runs on port {record.port} already; stop it with `maft down`, or unset the variable"
                 )
+            else:
+                require_same_stores(home, service, record)
+        for service in missing:
+            check_stores(service)
         if missing:
             say(f"starting {' and '.join(service.title for service in missing)} (log files in {home.logs})")
         for service in missing:
@@ -156,12 +145,15 @@ def status(home: Home) -> list[ServerStatus]:
         record = records.get(service.name)
         if url := _external(service, record):
             answers = _fault(service, url) is None
-            found.append(ServerStatus(service.name, url, None, answers, answers, None, False))
+            found.append(ServerStatus(service.name, url, None, answers, answers, None, False, []))
         elif record and processes.leader(home, service.name, record):
             answers = _answers(home, service, record)
-            found.append(ServerStatus(service.name, record.url, record.pid, True, answers, record.started, True))
+            stores = [*record.stores.values()]
+            found.append(
+                ServerStatus(service.name, record.url, record.pid, True, answers, record.started, True, stores)
+            )
         else:
-            found.append(ServerStatus(service.name, None, None, False, False, None, False))
+            found.append(ServerStatus(service.name, None, None, False, False, None, False, []))
     return found
 
 
@@ -214,7 +206,8 @@ def _start(
         candidates = [*([last.port] if last else []), *(port for port in usual if port not in chosen.values())]
         port = ports.free_port(candidates, service.port_variable, service.title, say)
     command, variables = command_of(home, service, environment.LOOPBACK, port)
-    records[service.name] = processes.start(home, service.name, command, variables, port, service.url(port))
+    started = processes.start(home, service.name, command, variables, port, service.url(port))
+    records[service.name] = replace(started, stores=environment.named_stores(service.store_variables))
     processes.write_records(home, records)
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ import httpx
 
 from infra.errors import UserError
 from infra.home.home import Home
+from infra.home.store import VARIABLE as STORE_VARIABLE
+from infra.home.store import check_store
 from infra.operation import processes, servers
 from infra.operation.deployments import deploy
-from infra.operation.environment import client_environment
+from infra.operation.environment import MLFLOW_DATABASE, PREFECT_DATABASE, client_environment, named_stores
 from infra.operation.notices import POOL, WEBHOOK_VARIABLE
 from infra.operation.prefect_api import connect
 from infra.operation.servers import WORKER, Servers
@@ -54,18 +56,22 @@ def operate(home: Home, say: Callable[[str], None]) -> Servers:
 
     Raises:
         UserError: as in `servers.up` and `deployments.deploy`, or the worker did not start.
+        StoreError: as in `check_store`.
     """
+    check_store()
     found = servers.up(home, say)
     with processes.locked(home, say):
         deploy(home, found, say)
         records = processes.read_records(home)
         record = records.get(WORKER)
-        # A worker of another server is replaced.
-        if record is None or record.url != found.prefect_api_url or processes.leader(home, WORKER, record) is None:
+        # A worker of another server or store is replaced.
+        uses = found.prefect_api_url, named_stores([STORE_VARIABLE])
+        if record is None or (record.url, record.stores) != uses or processes.leader(home, WORKER, record) is None:
             say(f"starting the worker (log file in {home.logs})")
             processes.stop(processes.members(home, WORKER, record))
             command, environment = worker_command(home, found)
-            records[WORKER] = processes.start(home, WORKER, command, environment, 0, found.prefect_api_url)
+            started = processes.start(home, WORKER, command, environment, 0, found.prefect_api_url)
+            records[WORKER] = replace(started, stores=named_stores([STORE_VARIABLE]))
             processes.write_records(home, records)
         _wait(home, found)
     return found
@@ -74,8 +80,9 @@ def operate(home: Home, say: Callable[[str], None]) -> Servers:
 def worker_command(home: Home, found: Servers) -> tuple[list[str], dict[str, str]]:
     """The command of a home's worker, which must run in the home folder, and its environment variables."""
     environment = client_environment(home, found.prefect_api_url, found.mlflow_tracking_uri)
-    # Flow runs do not need the secret address. The worker asks for runs every 3 s, so they start soon.
-    environment.pop(WEBHOOK_VARIABLE, None)
+    # Flow runs do not need the secrets of servers. The worker asks for runs every 3 s, so they start soon.
+    for secret in (WEBHOOK_VARIABLE, PREFECT_DATABASE, MLFLOW_DATABASE):
+        environment.pop(secret, None)
     environment = {"PREFECT_WORKER_QUERY_SECONDS": "3", "PYTHONUNBUFFERED": "1", **environment}
     # A deployment has no path of a machine; its command `python` is this Python.
     folders = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)

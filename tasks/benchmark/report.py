@@ -28,6 +28,7 @@ from infra.config.benchmark import Benchmark
 from infra.config.sections import material
 from infra.home.cache import step
 from infra.home.home import current_home
+from infra.home.store import current_store
 from infra.lineage import contents, runs
 from infra.lineage.benchmark import BENCHMARK, DEBATES, VALUES, VERSIONS, page_of, publish, read_benchmark, versions
 from infra.lineage.client import client
@@ -148,7 +149,7 @@ def compare_methods(config: Benchmark, job: JobRun, *, measured: list[MethodScor
     Returns:
         The rows for the held-out problems, and the rows for problems of another kind.
     """
-    store = Store(current_home().artifacts)
+    store = current_store()
     scored = [each.scored(store) for each in measured]
     rows, transfer = (summarise([s for s in scored if s.outcome.transfer == other]) for other in (False, True))
     report = {

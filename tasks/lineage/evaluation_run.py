@@ -6,7 +6,6 @@ from agents.engines import base_model
 from agents.engines.base_model import Bases
 from agents.records import Transcript
 from agents.society import Society
-from agents.store import Store
 from evaluation.record import Record
 from evaluation.reporting.advice import generation_warnings
 from evaluation.reporting.markdown import generations_page
@@ -15,7 +14,7 @@ from infra.config.bases import identify_bases
 from infra.config.job import Config, Measurement, check_engine
 from infra.config.sections import material
 from infra.errors import UserError
-from infra.home.home import current_home
+from infra.home.store import current_store
 from infra.lineage import champion, contents, runs
 from infra.lineage.origin import fetch_adapters
 from infra.lineage.records import DatasetRef, JobRun, identity
@@ -67,7 +66,7 @@ def find_measured(measurement: Measurement) -> Found:
     if version is None:
         bases = identify_bases(config, config.bases)
         return Found(society=Society.untuned(config.agents), version=None, bases=bases, config=config)
-    fetch_adapters(version, Store(current_home().artifacts))
+    fetch_adapters(version, current_store())
     bases = version.bases.trusting(config.trust_remote_code)
     base_model.check_unchanged(bases)
     return Found(society=version.society, version=version.version, bases=bases, config=config)

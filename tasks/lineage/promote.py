@@ -8,12 +8,11 @@ from agents.engines.base_model import Bases
 from agents.frames import read_problems, read_responses
 from agents.records import Transcript
 from agents.society import Society
-from agents.store import Store
 from evaluation.measures.debates import society_right
 from evaluation.record import Record
 from evaluation.statistics.mcnemar import Comparison, compare
 from infra.config.job import Config
-from infra.home.home import current_home
+from infra.home.store import current_store
 from infra.lineage import champion as moves
 from infra.lineage.origin import fetch_adapters
 from infra.lineage.societies import SocietyVersion, find_society
@@ -50,7 +49,7 @@ def champion_of(name: str, version: str | None, *, agents: int, bases: Bases) ->
     found = (find_society(name, version) or find_society(name, "champion")) if version else None
     if found is None:
         return Champion(version=None, society=Society.untuned(agents), bases=bases)
-    fetch_adapters(found, Store(current_home().artifacts))
+    fetch_adapters(found, current_store())
     own = found.bases.trusting(bases.of(0).trust_remote_code)
     base_model.check_unchanged(own)
     return Champion(version=found.version, society=found.society, bases=own)
@@ -91,7 +90,7 @@ def gate(
         config: of the job, with the level of significance, see `evaluation.statistics.mcnemar`, and the grader.
         who: who moves the alias, for the record.
     """
-    store = Store(current_home().artifacts)
+    store = current_store()
     asked, seed = read_problems(store, debates[0].problems), debates[0].stream.seed
     ours, theirs = (
         society_right(asked, read_responses(store, debate.responses), seed, grader=config.answers) for debate in debates

@@ -22,7 +22,7 @@ from evaluation.scores import GenerationScores
 from infra.config.job import Config
 from infra.config.sections import material
 from infra.home.cache import step
-from infra.home.home import current_home
+from infra.home.store import current_store
 from infra.lineage import contents, runs
 from infra.lineage.agents import RegisteredAdapter, log_accuracy, register_adapter
 from infra.lineage.differences import join_lineage, log_differences, log_new_differences
@@ -101,7 +101,7 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
         bases: the base models of its agents.
         parent: the previous generation; None for the untuned base.
     """
-    job, config, store = filed.job, filed.config, Store(current_home().artifacts)
+    job, config, store = filed.job, filed.config, current_store()
     versions = {
         result.agent.name: register_adapter(
             job,
@@ -180,7 +180,7 @@ def _log(
 
 def show_debates(run_id: str, job: JobRun, debated: Transcript, *, grader: Grader) -> None:
     """Show held-out debates of a generation on a run's page: some as a table, a few as traces."""
-    debates = debates_frame(Store(current_home().artifacts), debated)
+    debates = debates_frame(current_store(), debated)
     contents.log_transcripts(run_id, debates, by="question", debates=TRANSCRIPTS)
     stream = debated.stream
     log_debates(job.experiment_id, run_id, job.job, stream.iteration, debates, stream.seed, grader=grader)

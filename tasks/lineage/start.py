@@ -5,11 +5,10 @@ from prefect.context import FlowRunContext
 
 from agents.engines.base_model import Bases
 from agents.society import Society
-from agents.store import Store
 from evaluation.record import Record
 from infra.config.job import Config
 from infra.config.sections import material
-from infra.home.home import current_home
+from infra.home.store import current_store
 from infra.lineage import champion, runs
 from infra.lineage.origin import society_of
 from infra.lineage.records import identity
@@ -57,7 +56,7 @@ def resolve_start(config: Config, bases: Bases) -> Start:
     if origin:
         champion.require_agents(origin)
     request = _request(config, bases, origin)
-    store = Store(current_home().artifacts)
+    store = current_store()
     if earlier is None:
         same = runs.find_job(config.society, {"maft.request": request})
         # `champion` and `candidate` can name other generations later; a version and the base stay the same.

@@ -171,11 +171,11 @@ def test_a_record_is_checked_against_every_artifact_it_holds(tmp_path: Path) -> 
     record = tmp_path / "record"
     result = json.dumps({"inner": [{"responses": artifact.model_dump()}]})
     record.write_text(json.dumps({"metadata": {}, "result": result}))
-    assert _fault(record, store) is None
+    assert _fault(record.read_bytes(), store) is None
     (store.root / artifact.path).write_bytes(b"broken")
-    assert artifact.path in str(_fault(record, store))
+    assert artifact.path in str(_fault(record.read_bytes(), store))
     record.write_text(record.read_text()[:20])
-    assert "not readable" in str(_fault(record, store))
+    assert "not readable" in str(_fault(record.read_bytes(), store))
 
 
 def key(**given: Any) -> str:

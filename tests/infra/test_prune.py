@@ -3,17 +3,21 @@
 import os
 import signal
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
 import pytest
 from mlflow import MlflowClient
 
+from agents.bucket import WRITING, Bucket
 from infra.errors import UserError
 from infra.home.home import Home
-from infra.operation.prune import GRACE_SECONDS, LEFTOVER, carry_out, plan
-from tests.conftest import Maft
+from infra.home.store import store_of
+from infra.operation.prune import GRACE_SECONDS, carry_out, plan
+from tests.conftest import Maft, free_port
 from tests.faults.test_resume import job, numbers
+from tests.moto_server import s3_server
 
 
 @pytest.fixture(autouse=True)
@@ -101,11 +105,11 @@ def test_what_nothing_refers_to_goes_unless_it_is_young_or_a_base_model(tmp_path
         put(tmp_path / "results" / (f"{number}" * 64))
         put(tmp_path / "artifacts" / "frames" / (f"{number}" * 64 + ".parquet"))
         put(tmp_path / "artifacts" / "folders" / (f"{number}" * 64) / "inner" / "adapter_model.safetensors")
-        put(tmp_path / "artifacts" / f"{LEFTOVER}{number}" / "new.parquet")
+        put(tmp_path / "artifacts" / f"{WRITING}{number}" / "new.parquet")
     base = put(tmp_path / "artifacts" / "folders" / ("a" * 64) / "config.json")
     others = [put(tmp_path / place) for place in ("results/notes.txt", "artifacts/frames/b.parquet", "artifacts/x/y")]
     home = aged(tmp_path)
-    for path in [*tmp_path.glob("*/0*"), *tmp_path.glob("*/*/0*"), *tmp_path.glob(f"artifacts/{LEFTOVER}0")]:
+    for path in [*tmp_path.glob("*/0*"), *tmp_path.glob("*/*/0*"), *tmp_path.glob(f"artifacts/{WRITING}0")]:
         os.utime(path)
     planned = plan(home)
     assert [item.kind for item in planned.garbage] == [
@@ -155,3 +159,40 @@ def test_a_server_that_is_away_deletes_nothing(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(httpx.ConnectError):
         carry_out(planned)
     assert len(stored(tmp_path, "results")) == 1
+
+
+@pytest.mark.parametrize("kind", ["s3", "file"])
+def test_garbage_in_a_bucket_goes_too(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can make an object of a bucket older, so here all are old but the young ones."""
+    young = set[str]()
+    modified = Bucket.modified
+    monkeypatch.setattr(Bucket, "modified", lambda self, key: modified(self, key) if key in young else 1e9)
+    with s3_server(free_port()) if kind == "s3" else nullcontext() as s3:
+        for name, value in (s3.environment if s3 else {}).items():
+            monkeypatch.setenv(name, value)
+        url = f"s3://{s3.bucket}/x" if s3 else f"file://{tmp_path}/x"
+        monkeypatch.setenv("MAFT_STORE", url)
+        home, bucket = Home.open(tmp_path / "home"), Bucket(url)
+        store = store_of(home)
+        adapter = store.put_folder(lambda folder: put(folder / "weights") and None, 1)
+        base = store.put_folder(lambda folder: put(folder / "config.json") and None, 1)
+        keys = [f"results/{'1' * 64}", f"artifacts/frames/{'2' * 64}.parquet", f"artifacts/{adapter.path}.tar"]
+        others = [f"artifacts/{base.path}.tar", "maft.txt", "results/notes", "elsewhere/" + "3" * 64]
+        for key in [*keys[:2], *others[1:]]:
+            bucket.write(key, b"1234567")
+        if kind == "file":
+            put(tmp_path / "x" / "artifacts" / "frames" / f"{WRITING}1")
+            keys.append(f"artifacts/frames/{WRITING}1")
+        aged(home.path)
+        planned = plan(home)
+        places = {f"{url}/{key}" for key in keys} | {f"artifacts/{adapter.path}"}
+        assert {item.path for item in planned.garbage} == places
+        assert all(item.bytes >= 7 for item in planned.garbage)
+        assert [item.kind for item in planned.garbage][:3] == ["result", "frame", "folder"]
+        assert carry_out(planned) == planned.garbage and plan(home).garbage == []
+        left = {key for room in ("results", "artifacts", "elsewhere") for key in bucket.objects(room)}
+        assert left | {"maft.txt"} == set(others)
+        assert [path.name for path in store.folders.iterdir()] == [base.sha256]
+        bucket.write(keys[0], b"1234567")
+        young.add(keys[0])
+        assert plan(home).garbage == [], "nothing younger than a day goes"

@@ -24,6 +24,8 @@ PROGRAMS = {
 """Programs that the tests need, each with its Debian package."""
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 READY_SECONDS = 60.0
+INDEX_PORT = 43551
+"""The same each time, since an image is built anew if one of its arguments differs."""
 
 
 class Docker:
@@ -82,19 +84,23 @@ def docker_daemon(folder: Path) -> Iterator[Docker]:
 
 def build_images(docker: Docker) -> None:
     """Build maft-test-base (Debian with Python), maft-test, maft-test-postgres and maft-test-s3."""
-    folder = docker.folder / "bookworm"
-    if not folder.exists():
-        packages = "--include=python3,python3-venv,ca-certificates"
-        docker.run("debootstrap", "--variant=minbase", packages, "bookworm", str(folder))
-    # The certificates of this machine, with which its pip reaches the package index.
-    shutil.copyfile(f"/{CERTIFICATES}", folder / CERTIFICATES)
-    (folder / "etc" / "pip.conf").write_text(f"[global]\ncert = /{CERTIFICATES}\n")
-    docker.run("sh", "-c", f"tar -C {folder} -c . | docker import - maft-test-base")
+    if not docker("images", "--quiet", "maft-test-base"):
+        _import_debian(docker, docker.folder / "bookworm")
     with _torch_index(docker.folder / "index") as url:
         _build(docker, "maft-test", "infra/containers/Dockerfile", ".", TORCH_INDEX=url)
     for target in ("postgres", "s3"):
         here = "tests/containers"
         _build(docker, f"maft-test-{target}", f"{here}/Dockerfile", here, "--target", target)
+
+
+def _import_debian(docker: Docker, folder: Path) -> None:
+    packages = "--include=python3,python3-venv,ca-certificates"
+    docker.run("debootstrap", "--variant=minbase", packages, "bookworm", str(folder))
+    # The certificates of this machine, with which its pip reaches the package index.
+    shutil.copyfile(f"/{CERTIFICATES}", folder / CERTIFICATES)
+    (folder / "etc" / "pip.conf").write_text(f"[global]\ncert = /{CERTIFICATES}\n")
+    docker.run("sh", "-c", f"tar -C {folder} -c . | docker import - maft-test-base")
+    shutil.rmtree(folder)
 
 
 def _build(docker: Docker, tag: str, file: str, context: str, *options: str, **arguments: str) -> None:
@@ -115,9 +121,9 @@ def _torch_index(folder: Path) -> Iterator[str]:
     if not folder.exists():
         command = ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder / "torch"), wanted]
         subprocess.run([sys.executable, *command], check=True)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", INDEX_PORT), partial(_Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{INDEX_PORT}"
         server.shutdown()
 
 

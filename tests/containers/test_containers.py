@@ -5,6 +5,7 @@ import re
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -13,6 +14,8 @@ from tests.conftest import SMALL
 from tests.containers.conftest import Compose
 
 OURS = ("prefect", "mlflow", "worker", "worker-node", "ray-head", "ray-worker")
+ON_RAY = ("runner.name=ray", "runner.address=ray-head:6379", "runner.actors=2", "society=many", "iterations=1")
+JOB = ["maft", "run", *SMALL, *(word for setting in ON_RAY for word in ("--set", setting))]
 LONGEST_SECONDS = 600
 
 
@@ -56,9 +59,7 @@ def test_no_secret_is_in_a_description_a_command_line_or_an_image(compose: Compo
 
 
 def test_a_job_ends_although_a_node_with_an_actor_is_killed(compose: Compose) -> None:
-    on_ray = ["runner.name=ray", "runner.address=ray-head:6379", "runner.actors=2", "society=many", "iterations=1"]
-    options = [word for one in on_ray for word in ("--set", one)]
-    job = compose.start("worker", "maft", "run", *SMALL, *options, "--json")
+    job = compose.start("worker", *JOB, "--json")
     try:
         victim = _wait_for_actors(compose, job)
         time.sleep(3.0)
@@ -71,6 +72,13 @@ def test_a_job_ends_although_a_node_with_an_actor_is_killed(compose: Compose) ->
     report = json.loads(out)
     assert [generation["generation"] for generation in report["generations"]] == [0, 1]
     assert re.search(r"1 of 2 actors|lost", err), err
+
+
+def test_another_home_has_all_results_from_the_bucket(compose: Compose) -> None:
+    job = compose.start("worker", "env", "MAFT_HOME=/tmp/other", *JOB)
+    out, err = job.communicate(timeout=LONGEST_SECONDS)
+    assert job.returncode == 0, err
+    assert re.search(r"[1-9]\d* tasks from cache, 0 computed", out), out
 
 
 def _wait_for_actors(compose: Compose, job: "subprocess.Popen[str]") -> str:
@@ -88,12 +96,11 @@ def _wait_for_actors(compose: Compose, job: "subprocess.Popen[str]") -> str:
 
 
 def test_the_worker_runs_what_prefect_schedules(compose: Compose) -> None:
-    settings = dict(zip(SMALL[1::2], [None] * len(SMALL), strict=False))
-    config: dict[str, object] = {"society": "scheduled", "iterations": 1}
-    for setting in settings:
+    config: dict[str, Any] = {"society": "scheduled", "iterations": 1}
+    for setting in SMALL[1::2]:
         path, value = setting.split("=")
         section, _, field = path.rpartition(".")
-        (config.setdefault(section, {}) if section else config)[field] = int(value)  # type: ignore[index]
+        (config.setdefault(section, {}) if section else config)[field] = int(value)
     url = f"http://127.0.0.1:{compose.variables['MAFT_PREFECT_PORT']}/api"
     with httpx.Client(base_url=url, timeout=30.0) as api:
         (found,) = api.post("/deployments/filter", json={"deployments": {"name": {"any_": ["improve"]}}}).json()

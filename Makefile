@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check quick test-cuda test-cluster test-containers test-vllm test-nf4 test-real lint containers docs browser bench bench-preview bench-pages bench-cuda bench-vllm constraints clean
+.PHONY: run test check quick test-cuda test-cluster test-containers test-vllm test-nf4 test-real lint containers docs browser bench bench-preview bench-pages bench-scale bench-cuda bench-vllm constraints clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -75,6 +75,10 @@ bench-preview: .venv/.installed
 # Measures MLflow's pages in Chromium, with 200 generations of a society and 10 societies.
 bench-pages: .venv/.installed
 	$(BIN)/python -m tests.bench.pages
+
+# How long a job takes on many GPUs, what it costs, and where it stops scaling: a model, which needs no GPU.
+bench-scale: .venv/.installed
+	$(BIN)/python -m tests.bench.scale
 
 bench-cuda: .venv/.installed
 	$(BIN)/python -m tests.bench.gpu

@@ -43,6 +43,7 @@ class Local(Runner):
 
     def do(self, work: Work, run: "Run", parts: Sequence[Part], on_progress: OnProgress) -> list[Any]:
         """The results of `work` on each part, computed one after another."""
+        run.store.fetch({adapter for part in parts for adapter in part.adapters})
         if len(parts) == 1:
             return [work(run, parts[0].given, on_progress)]
         together = Together(parts, on_progress)

@@ -74,10 +74,11 @@ def check_store() -> None:
     """See that the bucket of MAFT_STORE, if it is set, can be written; a job would notice only after hours of work.
 
     Raises:
-        UserError: as in `named_bucket`.
+        UserError: as in `store_of`.
         StoreError: it cannot be written.
     """
     if bucket := named_bucket():
+        _cache_bytes()
         bucket.check()
 
 
@@ -87,7 +88,8 @@ def store_of(home: Home) -> Store:
     Raises:
         UserError: as in `named_bucket`, or MAFT_STORE_CACHE_GB is not a positive number.
     """
-    return Store(home.artifacts, named_bucket(), _cache_bytes())
+    bucket = named_bucket()
+    return Store(home.artifacts, bucket, _cache_bytes()) if bucket else Store(home.artifacts)
 
 
 def current_store() -> Store:

@@ -70,7 +70,8 @@ def test_the_loss_of_a_node_is_noticed_within_ten_seconds(
     assert said.created - lost[0] < 10
 
 
-def test_the_head_is_lost_and_comes_again(cluster: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("away", ["long", "short"])
+def test_the_head_is_lost_and_comes_again(away: str, cluster: Cluster, tmp_path: Path) -> None:
     node = cluster.join().wait("a node of the cluster")
     run = works.run_on(Ray(address=cluster.address, actors=1), tmp_path)
     killed = time.monotonic()
@@ -78,14 +79,15 @@ def test_the_head_is_lost_and_comes_again(cluster: Cluster, tmp_path: Path) -> N
     def kill() -> None:
         nonlocal killed
         (server,) = cluster.head.daemons("gcs_server")
-        cluster.head.process.send_signal(signal.SIGSTOP)  # So that it does not start again at once.
+        if away == "long":
+            cluster.head.process.send_signal(signal.SIGSTOP)  # So that it does not start again at once.
         server.kill()
         killed = time.monotonic()
 
     threading.Timer(8, kill).start()
-    with pytest.raises(ClusterLostError, match=r"cannot be reached: its head has not answered for 10 s") as refused:
-        run.runner.do(works.whose, run, [Part(60.0, 1)], lambda *state: None)
-    assert time.monotonic() - killed < 30 and "\n" not in str(refused.value)
+    with pytest.raises(ClusterLostError, match=r"cannot be reached: its head ") as refused:
+        run.runner.do(works.whose, run, [Part(100.0, 1)], lambda *state: None)
+    assert time.monotonic() - killed < 40 and "\n" not in str(refused.value)
     cluster.head.process.send_signal(signal.SIGCONT)
     # The task's next try: the head starts again, and then the node joins it.
     assert run.runner.do(works.square, run, [Part(3, 1)], lambda *state: None) == [9]

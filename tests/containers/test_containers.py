@@ -47,6 +47,10 @@ def test_the_image_has_no_build_tools(compose: Compose) -> None:
     assert found == ""
 
 
+def test_a_login_shell_finds_ray_as_kuberay_needs(compose: Compose) -> None:
+    assert "ray, version" in compose.docker("exec", compose.ids("worker")[0], "bash", "-lc", "ray --version")
+
+
 def test_no_secret_is_in_a_description_a_command_line_or_an_image(compose: Compose) -> None:
     folder = Path(compose.variables["MAFT_SECRETS"])
     secrets = [(folder / name).read_text() for name in ("postgres_password", "s3_password", "ray_token")]

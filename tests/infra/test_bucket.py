@@ -18,6 +18,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from agents import store_bound
 from agents.bucket import WRITING, Bucket, StoreError, pack, unpack
 from agents.store import Artifact, Store, digest
+from infra.errors import UserError
+from infra.home.store import check_store
 from tests.conftest import free_port
 from tests.moto_server import PASSWORD, S3, s3_server
 
@@ -293,3 +295,54 @@ def test_threads_share_a_bucket(s3: S3, tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "fault"),
+    [
+        (
+            {"MAFT_STORE": "bucket"},
+            "MAFT_STORE is 'bucket', which is not the URL of a place; name a bucket",
+        ),
+        ({"MAFT_STORE": "s3://"}, "MAFT_STORE is 's3:', which is not the URL"),
+        ({"MAFT_STORE": "s3://a/b?c"}, "which is not the URL of a place"),
+        ({"MAFT_STORE": f"s3://me:{PASSWORD}@a/b"}, "MAFT_STORE has a password; leave it out"),
+        (
+            {"MAFT_STORE": "memory://a", "MAFT_STORE_CACHE_GB": "much"},
+            "MAFT_STORE_CACHE_GB is 'much'; give",
+        ),
+        ({"MAFT_STORE": "memory://a", "MAFT_STORE_CACHE_GB": "0"}, "MAFT_STORE_CACHE_GB is '0'"),
+    ],
+)
+def test_a_store_that_cannot_be_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], fault: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=fault) as error:
+        check_store()
+    assert PASSWORD not in str(error.value)
+
+
+def test_a_step_whose_result_could_not_be_kept_does_not_begin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from infra.home.cache import _after_check
+
+    done = list[int]()
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be written"):
+        _after_check(Bucket(f"file://{tmp_path}/file"), done.append)(1)
+    assert done == []
+
+
+def test_without_a_store_fsspec_is_not_imported(tmp_path: Path) -> None:
+    code = """if True:
+        import sys
+        from pathlib import Path
+        import pandas as pd
+        from agents.store import Store
+        store = Store(Path(sys.argv[1]))
+        assert store.whole(store.put_frame(pd.DataFrame({"a": [1]})))
+        print(*{"fsspec", "s3fs", "tarfile", "botocore"} & set(sys.modules))
+    """
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "fsspec" not in done.stdout and "botocore" not in done.stdout

@@ -1,12 +1,10 @@
 """Both servers on a real PostgreSQL, MLflow's files in a real S3 server, and nowhere a password."""
 
 import os
-import pwd
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -19,54 +17,17 @@ from tests.conftest import free_port
 from tests.faults.test_resume import job
 from tests.moto_server import PASSWORD as S3_PASSWORD
 from tests.moto_server import s3_server
+from tests.postgresql import PASSWORD, postgresql, why_not
 
-PASSWORD = "p@ss/w:rd?of#postgres"
-QUOTED = "p%40ss%2Fw%3Ard%3Fof%23postgres"
-
-
-def programs() -> Path:
-    """The folder of PostgreSQL's programs, which Debian keeps off the path."""
-    found = [*Path("/usr/lib/postgresql").glob("*/bin/initdb"), *map(Path, filter(None, [shutil.which("initdb")]))]
-    if not found:
-        pytest.skip("no initdb; apt-get install postgresql")
-    return found[-1].resolve().parent
+QUOTED = quote(PASSWORD, safe="")
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address() -> Iterator[str]:
     """user:password@host:port of a server with two empty databases."""
-    bin_folder, port = programs(), free_port()
-    # The server must not run as root, and its user must be able to reach the folder.
-    as_user: list[str] = []
-    if os.getuid() == 0:
-        try:
-            pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
-        as_user = ["runuser", "-u", "postgres", "--"]
-    folder = Path(subprocess.check_output([*as_user, "mktemp", "-d", "/tmp/maft-postgres-XXXXXX"], text=True).strip())
-
-    def run(*command: str) -> None:
-        subprocess.run([*as_user, *command], check=True, cwd="/", capture_output=True, timeout=120)
-
-    secret = folder / "secret"
-    run("sh", "-c", f"umask 77; printf '%s' '{PASSWORD}' > {secret}")
-    data = str(folder / "data")
-    run(f"{bin_folder}/initdb", "-D", data, "-U", "maft", "-A", "scram-sha-256", f"--pwfile={secret}", "--no-sync")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-    try:
-        run(f"{bin_folder}/pg_ctl", "-D", data, "-w", "-l", f"{folder}/log", "-o", options, "start")
-        import psycopg2
-
-        one = psycopg2.connect(host="127.0.0.1", port=port, user="maft", password=PASSWORD, dbname="postgres")
-        one.autocommit = True
-        for name in ("prefect", "mlflow"):
-            one.cursor().execute(f"CREATE DATABASE {name}")
-        one.close()
-        yield f"maft:{QUOTED}@127.0.0.1:{port}"
-    finally:
-        run(f"{bin_folder}/pg_ctl", "-D", data, "-m", "immediate", "stop")
-        run("rm", "-r", str(folder))
+    with postgresql(free_port()) as found:
+        yield found
 
 
 def leaks(home: Path, *texts: str) -> list[str]:

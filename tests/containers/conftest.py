@@ -1,6 +1,6 @@
 """The containers of compose.yaml, from images that are built here. Run the tests with `make test-containers`.
 
-MAFT_DOCKER_FOLDER keeps the images between runs; without it, they are built anew in a temporary folder (8 minutes).
+MAFT_DOCKER_FOLDER keeps the images between runs; without it, they are built anew in a temporary folder (12 minutes).
 """
 
 import json

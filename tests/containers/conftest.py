@@ -51,16 +51,16 @@ class Compose:
             whole, env=self.docker.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
-    def wait(self, states: set[str]) -> None:
-        """Wait until every container that has a health check has one of these states."""
+    def wait(self, service: str = "") -> None:
+        """Wait until every container of a service, or of all, that has a health check is healthy."""
         deadline = time.monotonic() + HEALTHY_SECONDS
-        while waiting := [
-            one["Name"]
-            for one in self.inspect()
-            if one["State"].get("Health", {}).get("Status", "healthy") not in states
-        ]:
+        while waiting := [one["Name"] for one in self.inspect(service) if _health(one) != "healthy"]:
             assert time.monotonic() < deadline, f"not healthy: {waiting}\n{self('logs', '--tail=20')}"
             time.sleep(2.0)
+
+
+def _health(container: dict[str, Any]) -> str:
+    return str(container["State"].get("Health", {}).get("Status", "healthy"))
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +107,7 @@ def compose(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     compose = Compose(docker, variables)
     try:
         compose("up", "--detach", "--no-build")
-        compose.wait({"healthy"})
+        compose.wait()
         yield compose
     finally:
         compose("down", "--volumes", "--timeout", "20")

@@ -80,6 +80,9 @@ def docker_daemon(folder: Path) -> Iterator[Docker]:
             yield docker
         finally:
             daemon.terminate()
+            daemon.wait()
+            # Docker leaves the network of the host mounted.
+            subprocess.run(["umount", "--quiet", folder / "exec" / "netns" / "default"], check=False)
 
 
 def build_images(docker: Docker) -> None:

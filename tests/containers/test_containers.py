@@ -115,7 +115,7 @@ def test_a_scheduled_run_goes_on_when_the_worker_is_started_again(compose: Compo
         _wait_for_state(api, run["id"], {"COMPLETED"})
         assert api.get(f"/flow_runs/{run['id']}").json()["run_count"] == 2
     # The node shares the worker's network and processes, so it was started again too.
-    compose.wait({"healthy"})
+    compose.wait("worker-node")
 
 
 def _wait_for_state(api: httpx.Client, run: str, wanted: set[str]) -> None:

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check quick test-cuda test-cluster test-vllm test-nf4 test-real lint docs browser bench bench-preview bench-pages bench-scale bench-cuda bench-vllm constraints clean
+.PHONY: run test check quick test-cuda test-cluster test-containers test-vllm test-nf4 test-real lint containers docs browser bench bench-preview bench-pages bench-scale bench-cuda bench-vllm constraints clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -30,6 +30,11 @@ test-vllm: .venv-vllm/.installed
 test-cluster: .venv/.cluster
 	$(BIN)/python -m pytest -n 0 tests/cluster
 
+# Builds the image, starts compose.yaml in a Docker daemon of its own, and runs a job there; checks the manifests for
+# Kubernetes too. Needs root and, from Debian, docker.io, docker-compose and debootstrap. `make test` leaves it out.
+test-containers: .venv/.containers
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -n 0 tests/containers
+
 # The tests of bases in four bits; `make test` skips them without bitsandbytes.
 test-nf4: .venv/.nf4
 	$(BIN)/python -m pytest -n 0 tests/agents/test_nf4.py
@@ -37,6 +42,11 @@ test-nf4: .venv/.nf4
 # The tests on a real model of 135 million parameters, which comes from PyPI; about 9 minutes.
 test-real: .venv/.real
 	MAFT_REAL_MODEL=.venv/real/smollm2 $(BIN)/python -m pytest -n 0 tests/real
+
+# Everything in containers on this machine: servers, databases, worker and nodes of Ray; see docs/containers.md.
+containers:
+	infra/containers/make_secrets secrets
+	docker compose up --build --detach
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
@@ -84,6 +94,10 @@ bench-vllm: .venv-vllm/.installed
 
 .venv/.cluster: .venv/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ray]'
+	touch $@
+
+.venv/.containers: .venv/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,containers]'
 	touch $@
 
 .venv/.docs: .venv/.installed

@@ -6,6 +6,7 @@ The mark finds children that outlived their parent, and a process whose starter 
 
 import fcntl
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 
@@ -98,6 +100,16 @@ def start(
     process.returncode = 0
     created = psutil.Process(process.pid).create_time()
     return StartedProcess(process.pid, created, port, url, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def become(home: Home, name: str, command: list[str], environment: dict[str, str]) -> NoReturn:
+    """Go on as this command in the home folder, so that whoever supervises this process supervises the command.
+
+    Args:
+        environment: as for `start`.
+    """
+    os.chdir(home.path)
+    os.execve(command[0], command, {**environment, _MARK: _mark(home, name)})  # noqa: S606
 
 
 def leader(home: Home, name: str, record: StartedProcess | None) -> psutil.Process | None:

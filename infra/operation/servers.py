@@ -205,14 +205,15 @@ def _start(
         # The last port comes first, so that links to the pages of this home stay valid.
         candidates = [*([last.port] if last else []), *(port for port in usual if port not in chosen.values())]
         port = ports.free_port(candidates, service.port_variable, service.title, say)
-    command, variables = _command(home, service, port)
+    command, variables = command_of(home, service, environment.LOOPBACK, port)
     started = processes.start(home, service.name, command, variables, port, service.url(port))
     records[service.name] = replace(started, stores=environment.named_stores(service.store_variables))
     processes.write_records(home, records)
 
 
-def _command(home: Home, service: Service, port: int) -> tuple[list[str], dict[str, str]]:
-    at = ["--host", environment.LOOPBACK, "--port", str(port)]
+def command_of(home: Home, service: Service, host: str, port: int) -> tuple[list[str], dict[str, str]]:
+    """The command of a home's server, which must run in the home folder, and its environment variables."""
+    at = ["--host", host, "--port", str(port)]
     if service is PREFECT:
         command = ["infra.operation.prefect_server", "server", "start", *at]
         return [sys.executable, "-m", *command], environment.prefect_server_environment(home, port)

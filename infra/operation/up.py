@@ -69,20 +69,25 @@ def operate(home: Home, say: Callable[[str], None]) -> Servers:
         if record is None or (record.url, record.stores) != uses or processes.leader(home, WORKER, record) is None:
             say(f"starting the worker (log file in {home.logs})")
             processes.stop(processes.members(home, WORKER, record))
-            environment = client_environment(home, found.prefect_api_url, found.mlflow_tracking_uri)
-            # Flow runs do not need the secrets of servers. The worker asks for runs every 3 s, so they start soon.
-            for secret in (WEBHOOK_VARIABLE, PREFECT_DATABASE, MLFLOW_DATABASE):
-                environment.pop(secret, None)
-            environment = {"PREFECT_WORKER_QUERY_SECONDS": "3", "PYTHONUNBUFFERED": "1", **environment}
-            # A deployment has no path of a machine; its command `python` is this Python.
-            folders = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
-            environment["PATH"] = os.pathsep.join(folders)
-            command = [sys.executable, "-m", "infra.operation.worker"]
+            command, environment = worker_command(home, found)
             started = processes.start(home, WORKER, command, environment, 0, found.prefect_api_url)
             records[WORKER] = replace(started, stores=named_stores([STORE_VARIABLE]))
             processes.write_records(home, records)
         _wait(home, found)
     return found
+
+
+def worker_command(home: Home, found: Servers) -> tuple[list[str], dict[str, str]]:
+    """The command of a home's worker, which must run in the home folder, and its environment variables."""
+    environment = client_environment(home, found.prefect_api_url, found.mlflow_tracking_uri)
+    # Flow runs do not need the secrets of servers. The worker asks for runs every 3 s, so they start soon.
+    for secret in (WEBHOOK_VARIABLE, PREFECT_DATABASE, MLFLOW_DATABASE):
+        environment.pop(secret, None)
+    environment = {"PREFECT_WORKER_QUERY_SECONDS": "3", "PYTHONUNBUFFERED": "1", **environment}
+    # A deployment has no path of a machine; its command `python` is this Python.
+    folders = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
+    environment["PATH"] = os.pathsep.join(folders)
+    return [sys.executable, "-m", "infra.operation.worker"], environment
 
 
 def worker_status(home: Home) -> WorkerStatus:
@@ -97,7 +102,7 @@ def worker_status(home: Home) -> WorkerStatus:
         return WorkerStatus(name, None, False, False, None)
     try:
         with connect(record.url) as api:
-            online = _online(api, name)
+            online = hears(api, name)
     except httpx.HTTPError:
         online = False
     return WorkerStatus(name, record.pid, True, online, record.started)
@@ -125,7 +130,8 @@ def due_runs(prefect_api_url: str, deployment: str, limit: int = 3) -> list[DueR
     return [DueRun(run["id"], run["name"], run["expected_start_time"]) for run in runs]
 
 
-def _online(api: httpx.Client, name: str) -> bool:
+def hears(api: httpx.Client, name: str) -> bool:
+    """Whether the Prefect server has heard from this worker lately."""
     wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
     workers = api.post(f"/work_pools/{POOL}/workers/filter", json=wanted).json()
     return any(worker["name"] == name for worker in workers)
@@ -135,7 +141,7 @@ def _wait(home: Home, found: Servers) -> None:
     """Wait until the server has heard from the worker."""
     deadline = time.monotonic() + servers.START_SECONDS
     with connect(found.prefect_api_url) as api:
-        while not _online(api, worker_name(home)):
+        while not hears(api, worker_name(home)):
             if processes.leader(home, WORKER, processes.read_records(home).get(WORKER)) is None:
                 raise UserError(f"the worker ended while it started; {processes.log_tail(home, WORKER)}")
             if time.monotonic() > deadline:

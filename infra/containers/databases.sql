@@ -1,0 +1,2 @@
+-- The image of PostgreSQL makes one database, that of Prefect; this is the other.
+CREATE DATABASE mlflow;

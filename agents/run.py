@@ -70,7 +70,7 @@ class Run:
             EngineError: the engine cannot be used, or gave up.
         """
         runner = Local() if self.engine.asks_server else self.runner
-        parts = portions(requests, number=runner.portions, most=runner.batch_rows)
+        parts = portions(requests, self.bases, number=runner.portions, most=runner.batch_rows)
         given = [[requests[place] for place in places] for places in parts]
         results = runner.do(
             _complete,

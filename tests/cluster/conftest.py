@@ -8,12 +8,13 @@ import secrets
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import pytest
 
 # Ray reads these when it is imported, so they are set here.
-TOKEN = Path(mkdtemp(prefix="maft-token-")) / "token"
+FOLDER = TemporaryDirectory(prefix="maft-token-")
+TOKEN = Path(FOLDER.name) / "token"
 TOKEN.write_text(secrets.token_hex(32), "utf-8")
 os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(TOKEN)}
 

@@ -75,7 +75,7 @@ class Pool:
             EngineError: there was no actor for `wait_seconds`, or a part lost LOSSES actors.
         """
         step = _Step(self, parts)
-        waiting_since = time.monotonic()
+        waiting_since = listened = time.monotonic()
         while step.left:
             if not head.check():  # Without the head, to start or to end an actor would block.
                 time.sleep(TICK)
@@ -96,7 +96,9 @@ class Pool:
             more, _ = ray.wait([call for call in waited if call not in done] or done, timeout=0)
             for call in {*done, *more}:
                 step.take(waited[call])
-            step.listen()
+            if time.monotonic() - listened > TICK:  # With many actors, to ask them all takes a while.
+                step.listen()
+                listened = time.monotonic()
 
     def fill(self) -> None:
         """Ask for as many actors as are missing; Ray starts each when a node has room."""

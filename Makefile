@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check quick test-cuda test-cluster test-containers test-vllm test-nf4 test-real lint containers docs browser bench bench-preview bench-pages bench-scale bench-cuda bench-vllm constraints clean
+.PHONY: run test check quick test-cuda test-cluster test-containers test-vllm test-nf4 test-real lint containers docs browser bench bench-preview bench-pages bench-scale bench-cluster bench-cuda bench-vllm constraints clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -79,6 +79,11 @@ bench-pages: .venv/.installed
 # How long a job takes on many GPUs, what it costs, and where it stops scaling: a model, which needs no GPU.
 bench-scale: .venv/.installed
 	$(BIN)/python -m tests.bench.scale
+
+# 64 actors that sleep in place of a GPU, and the memory of a job with 64 agents; two actors against two threads.
+bench-cluster: .venv/.cluster
+	$(BIN)/python -m tests.bench.cluster
+	$(BIN)/python -m tests.bench.actors
 
 bench-cuda: .venv/.installed
 	$(BIN)/python -m tests.bench.gpu

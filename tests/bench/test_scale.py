@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.engines.base_model import Base, Bases
 from agents.engines.portions import portions as divided
 from agents.engines.protocol import Request, Sampling
 from agents.preview.forecast import COPIES
@@ -121,7 +122,7 @@ def test_requests_are_divided_as_the_runner_divides_them(problems: int, agents: 
         for agent in range(agents)
         for number in range(problems)
     ]
-    parts = divided(requests, number=PORTIONS * gpus, most=200)
+    parts = divided(requests, Bases(each=(Base(name="one", sha256="1" * 64),)), number=PORTIONS * gpus, most=200)
     assert portions(len(requests), agents, FREE, gpus) == len(parts)
 
 

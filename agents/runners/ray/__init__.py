@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agents.run import Run
 
 PORTIONS = 2
-"""Portions of requests for each actor. More would divide the work more evenly, but small portions are decoded slower."""
+"""Portions of requests for each actor. More would divide the work more evenly, but small ones are decoded slower."""
 
 
 @RUNNERS.add("ray")

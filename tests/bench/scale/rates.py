@@ -54,7 +54,7 @@ class Rates:
     # What follows does not depend on the base.
     batch_rows: int = 200
     """Prompts in a portion, at most: the default of `runner.batch_rows`."""
-    portions: int = 4
+    portions: int = 2
     """Portions for each actor: `agents.runners.ray.PORTIONS`."""
     portion: float = 0.003
     """Seconds of the driver to hand out a portion. `python -m tests.bench.scale.steps ray`: 1.4 to 3.6 ms with two

@@ -94,6 +94,11 @@ class Runner(BaseModel):
         """Into how many portions a step divides requests, at most; in one portion, an engine orders them itself."""
         return 1
 
+    @property
+    def of_one_place(self) -> "Runner":
+        """How one of its places works, in this process; a preview measures that."""
+        return self
+
     def who_works(self) -> str:
         """What does the work at present, such as `3 of 4 actors`; empty if it is this process."""
         return ""

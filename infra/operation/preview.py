@@ -78,7 +78,7 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
             store=store,
             prompts=config.prompts.texts,
             answers=config.answers,
-            runner=config.runner,
+            runner=config.runner.of_one_place,
             name=config.society,
             label="preview",
             progress=progress,
@@ -103,10 +103,18 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
         warnings=warnings_of(taken, expected, plan, max_new_tokens=config.sampling.max_new_tokens, free=_free(home)),
         notes=[
             *notes_of(config.engine, registry=registry, asked=problems, taken=taken.sample.problems),
+            *_of_one_place(config.runner.places),
             *(note for base in taken.tried for note in base.notes),
         ],
         conversations=taken.conversations,
     )
+
+
+def _of_one_place(places: int) -> list[str]:
+    """What to know of a forecast for several actors."""
+    if places == 1:
+        return []
+    return [f"This was measured in this process, which works as one of {places} actors; all of them take less time."]
 
 
 def _library_seconds(folder: str) -> float:

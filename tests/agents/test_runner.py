@@ -16,6 +16,7 @@ from agents.engines.base_model import identify_bases
 from agents.engines.protocol import EngineError
 from agents.engines.transformers import TransformersSettings
 from agents.runners.local import Local
+from agents.runners.ray import Ray
 from infra.config.job import Config
 from infra.config.sections import material
 from infra.home.cache import cache_key
@@ -70,3 +71,17 @@ def test_a_model_in_bfloat16(tmp_path: Path) -> None:
     bases = identify_bases(["embedded"], False, dtype="bfloat16")
     engine: Any = TransformersSettings().open(bases, Local(device="cpu"), tmp_path)
     assert {weight.dtype for weight in engine.model.parameters()} == {torch.bfloat16}
+
+
+def test_actors_are_not_material_and_work_with_a_thread_for_each_cpu() -> None:
+    here, there = Config(runner=Local(threads=2)), Config(runner=Ray(address="10.0.0.1:6379", actors=8, cpus=2))
+    assert material(here) == material(there)
+    assert there.runner.of_one_place == Local(device="cpu", threads=2)
+    assert isinstance(there.runner, Ray) and (there.runner.places, there.runner.portions) == (8, 16)
+    assert Ray(gpus=0.5).of_one_place.device == "cuda"
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", ":6379", "http://10.0.0.1:6379", "head:port"])
+def test_an_address_is_a_host_and_a_port(address: str) -> None:
+    with pytest.raises(ValueError, match=r"it must be HOST:PORT, such as 10\.0\.0\.1:6379"):
+        Ray(address=address)

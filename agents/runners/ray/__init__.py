@@ -77,7 +77,7 @@ class Ray(Runner):
         return PORTIONS * self.actors
 
     @property
-    def of_an_actor(self) -> Local:
+    def of_one_place(self) -> Local:
         """How an actor works."""
         return Local(
             device=self.device if self.device != "auto" else "cuda" if self.gpus else "cpu",

@@ -107,7 +107,7 @@ class Pool:
         kind = remote(concurrency_groups={"talk": 1})(Actor)
         while len(self.members) < one.actors:
             made = kind.options(num_cpus=one.cpus, num_gpus=one.gpus, resources=one.resources, max_restarts=0).remote(
-                self.job.bases, self.job.engine, one.of_an_actor
+                self.job.bases, self.job.engine, one.of_one_place
             )
             self.members.append(Member(made, self.version))
 

@@ -207,7 +207,7 @@ def _in_words(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     text = re.sub(r"//[^/@\s]*@", "//", text)
     if isinstance(error, ImportError):
-        return f"{text}; install the package, for s3:// by `pip install 'maft[cluster]'`"
+        return f"{text}; install the package, for s3:// with maft's extra cluster"
     if isinstance(error, FileNotFoundError):
         return f"{text}; make the bucket, or correct MAFT_STORE"
     return (

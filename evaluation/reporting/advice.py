@@ -122,8 +122,12 @@ def _worst(debates: Sequence[Subject], agents: Sequence[Subject], kind: _Share) 
 
 
 def _never_right(generations: Sequence[GenerationScores]) -> list[str]:
-    """A warning if no agent gave a right answer to any held-out problem: then the cause is seldom the model."""
-    never = [each for each in generations if all(a.accuracy == 0 for one in each.rounds for a in one.agents)]
+    """A warning if no agent gave a right answer to any held-out problem, though most gave one."""
+    never = [
+        each
+        for each in generations
+        if (each.unanswered_share or 0.0) <= MANY and all(a.accuracy == 0 for one in each.rounds for a in one.agents)
+    ]
     if not never:
         return []
     return [

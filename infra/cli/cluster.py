@@ -25,7 +25,8 @@ def head(
 ) -> None:
     """Be the head of a cluster until Ctrl-C."""
     with faults():
-        from infra.operation.ray_node import own_address, run_head, token_file
+        from agents.runners.ray.environment import token_file
+        from infra.operation.ray_node import own_address, run_head
 
         here = address or own_address()
         out.print(

@@ -45,7 +45,7 @@ def up(home: HomeOption = Path(DEFAULT)) -> None:
 
 
 def _when(due: "DueRun") -> str:
-    return f"{due.at[:16].replace('T', ' ')} UTC, {due.name}"
+    return f"{due.at[:16].replace('T', ' ')} UTC"
 
 
 @app.command(rich_help_panel=OPERATION)
@@ -79,11 +79,13 @@ def status(
         if len(answers) == len(found):
             use_servers(place, servers.Servers(str(answers["prefect"]), str(answers["mlflow"])))
             from infra.lineage.champion import known_versions
-            from infra.lineage.societies import find_society
+            from infra.lineage.societies import find_society, list_societies
             from infra.lineage.view import find_comparison
 
             champion, compare = find_society(society, "champion"), find_comparison(society)
             none = known_versions(society)
+            if list_societies(society):
+                none = f"none; the untuned base is used; {none}"
         if as_json:
             report = {
                 "home": str(place.path),
@@ -113,7 +115,7 @@ def status(
         if champion:
             out.print(f"champion      {society} version {champion.version}, generation {champion.generation}")
         elif len(answers) == len(found):
-            out.print(f"champion      none; the untuned base is used; {none}", soft_wrap=True)
+            out.print(f"champion      {none}", soft_wrap=True)
         if compare:
             out.print(f"compare       {compare}", soft_wrap=True)
 

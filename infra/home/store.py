@@ -30,7 +30,7 @@ def named_bucket() -> Bucket | None:
     url = os.environ.get(VARIABLE, "").strip().rstrip("/")
     if not url:
         return None
-    right = "name a bucket and a prefix, such as s3://my-bucket/maft"
+    right = "name a bucket and a prefix, such as s3://my-bucket/maft, or a folder, such as file:///srv/maft"
     try:
         parts = urlsplit(url)
     except ValueError as error:
@@ -40,7 +40,9 @@ def named_bucket() -> Bucket | None:
             f"{VARIABLE} has a password; leave it out: credentials are read from the environment, such as "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or from ~/.aws"
         )
-    if not parts.scheme or not (parts.netloc or parts.path) or parts.query or parts.fragment:
+    # A folder has an absolute path, file:///path; with two slashes, its first part would be taken for a host.
+    named = url.startswith("file:///") if parts.scheme == "file" else bool(parts.netloc)
+    if not parts.scheme or not named or parts.query or parts.fragment:
         raise UserError(f"{VARIABLE} is {url!r}, which is not the URL of a place; {right}")
     return Bucket(url)
 

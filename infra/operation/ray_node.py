@@ -10,21 +10,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from subprocess import PIPE, STDOUT
 from typing import NoReturn
 
 import psutil
 
 from agents.runners.ray import Ray
-from agents.runners.ray.environment import HEALTH
+from agents.runners.ray.environment import HEALTH, has_token, token_file
 from infra.errors import UserError
 
 AGAIN_SECONDS = 5.0
 """The pause before a head or a node that has ended is started again."""
 MARK = "MAFT_RAY_NODE"
 """A variable of all processes of a node, by which they are found."""
-LAST_LINES = 3
+LAST_LINES = 4
 """Lines of Ray's output that are shown when it has ended."""
 
 
@@ -36,11 +35,6 @@ def own_address() -> str:
         except OSError:
             return "127.0.0.1"
         return str(probe.getsockname()[0])
-
-
-def token_file() -> Path:
-    """The file with the cluster's token, where Ray looks for it: RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token."""
-    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
 
 
 def _make_token() -> None:
@@ -82,7 +76,8 @@ def run_node(head: str, address: str, *, cpus: int | None, gpus: int | None, say
         EngineError: Ray is not installed.
         UserError: there is no token.
     """
-    if "RAY_AUTH_TOKEN" not in os.environ and not token_file().exists():
+    Ray(address=head)  # Refuses an address without a port.
+    if not has_token():
         raise UserError(f"there is no token in {token_file()}; copy this file from the head of the cluster")
     _be([f"--address={head}", *_offer(address, cpus, gpus)], {}, f"a node of the cluster at {head}", say)
 
@@ -102,12 +97,17 @@ def _end(mark: str) -> None:
 
 
 def _be(options: Sequence[str], variables: Mapping[str, str], what: str, say: Callable[[str], None]) -> NoReturn:
-    """Run Ray, and again whenever it ends, until a signal ends this process, and Ray with it."""
+    """Run Ray, and again whenever it ends, until a signal ends this process, and Ray with it.
+
+    Raises:
+        UserError: the token is not that of the head.
+    """
     Ray().check()
     mark = secrets.token_hex(16)
     environment = {MARK: mark, "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0", **variables, **os.environ}
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", *options]
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    say(f"starting Ray, to be {what}")
     while True:
         last = deque(["nothing"], maxlen=LAST_LINES)
         try:
@@ -121,6 +121,8 @@ def _be(options: Sequence[str], variables: Mapping[str, str], what: str, say: Ca
                     process.terminate()
         finally:
             _end(mark)
+        if any("InvalidAuthToken" in line for line in last):
+            raise UserError(f"the token in {token_file()} is not that of the head; copy the head's")
         say(f"this machine is not {what}; trying again in {AGAIN_SECONDS:.0f} s. Ray's last lines:")
         for line in last:
             say(f"  {line}")

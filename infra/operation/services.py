@@ -77,7 +77,7 @@ def _check_connection(variable: str, place: str) -> None:
     try:
         create_engine(os.environ[variable], connect_args={"connect_timeout": CONNECT_SECONDS}).connect().close()
     except ImportError as error:
-        raise UserError(f"{variable} is {place}: {error}; install it by `pip install 'maft[cluster]'`") from error
+        raise UserError(f"{variable} is {place}: {error}; install it with maft's extra cluster") from error
     except SQLAlchemyError as error:
         why = str(getattr(error, "orig", error)).strip().replace("\n", " ")
         raise UserError(f"{variable} is {place}, but no connection is possible: {why}") from error

@@ -78,19 +78,19 @@ class Cluster:
         self.head = self._start("head", options, self.on).wait("this machine is the head")
         return self.head
 
-    def join(self, address: str | None = None, on: Sequence[str] = (), code: Path = ROOT) -> Node:
-        """Start a node with room for one actor, which has this code; it is there a few seconds later."""
+    def join(self, address: str | None = None, on: Sequence[str] = (), path: Path = ROOT) -> Node:
+        """Start a node with room for one actor, whose Python looks here first; it is there a few seconds later."""
         options = ["join", self.address, "--address", address or self.host, "--cpus", "1"]
-        return self._start(f"node-{len(self.nodes)}", options, on, code)
+        return self._start(f"node-{len(self.nodes)}", options, on, path)
 
     def stop(self) -> None:
         """End all nodes."""
         for node in reversed(self.nodes):
             node.stop()
 
-    def _start(self, name: str, options: Sequence[str], on: Sequence[str], code: Path = ROOT) -> Node:
+    def _start(self, name: str, options: Sequence[str], on: Sequence[str], path: Path = ROOT) -> Node:
         log = self.folder / f"{name}.log"
-        environment = {**os.environ, "PYTHONPATH": f"{code}{os.pathsep}{ROOT}", "COLUMNS": "400"}
+        environment = {**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{ROOT}", "COLUMNS": "400"}
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [*on, sys.executable, "-m", "infra", "cluster", *options], env=environment, stdout=file, stderr=file

@@ -51,6 +51,9 @@ def test_one_agent_is_named_if_the_whole_debate_is_good_enough() -> None:
 def test_generations_that_are_never_right_are_named() -> None:
     (warning,) = generation_warnings([scored(0, 2, accuracy=0.0), scored(1, 2), scored(2, 2, accuracy=0.0)], 256)
     assert warning.startswith("no agent of generations 0, 2 was right on any held-out problem")
+    silent = scored(0, 2, accuracy=0.0).model_copy(update={"unanswered_share": 0.9})
+    (unanswered,) = generation_warnings([silent], 256)
+    assert "have no answer" in unanswered
 
 
 def test_a_job_that_learned_nothing() -> None:

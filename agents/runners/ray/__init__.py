@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from agents.engines.protocol import EngineError, OnProgress
 from agents.runners.local import Local
+from agents.runners.ray.environment import has_token, token_file
 from agents.runners.ray.link import Job, driver_of, present
 from agents.runners.registry import RUNNERS
 from agents.runners.settings import Part, Runner, Work
@@ -87,13 +88,20 @@ class Ray(Runner):
         )
 
     def check(self) -> None:
-        """Refuse a Python without Ray.
+        """Refuse a Python without Ray, and a machine without the token of its cluster.
 
         Raises:
-            EngineError: Ray is not installed.
+            EngineError: Ray is not installed, or there is no token.
         """
         if find_spec("ray") is None:
-            raise EngineError("runner.name is ray, which is not installed here; install maft with its extra ray")
+            raise EngineError(
+                "Ray is not installed here; install it by `.venv/bin/pip install -c constraints.txt -e '.[ray]'`"
+            )
+        if self.address and not has_token():
+            raise EngineError(
+                f"runner.address is {self.address}, but there is no token in {token_file()}; copy this file from the "
+                "head of the cluster"
+            )
 
     def who_works(self) -> str:
         """How many actors work at present; empty before the first work."""

@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import shutil
+import socket
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -70,7 +71,7 @@ class Actor:
             logging.getLogger(name).addHandler(_Kept(self.lines))
 
     def prepare(self, version: str) -> str:
-        """Check the code and the base models; return the id of this process, for messages.
+        """Check the code and the base models; return the name of this machine, for messages.
 
         Args:
             version: the `code_version` of the job.
@@ -83,7 +84,7 @@ class Actor:
             raise EngineError(f"its code is {code_version()}, and that of the job {version}; install the same on both")
         check_unchanged(self.run.bases)
         self.run.runner.check()
-        return f"process {os.getpid()}"
+        return socket.gethostname()
 
     def missing(self, adapters: frozenset[str]) -> frozenset[str]:
         """Which of these adapters this actor does not have yet."""

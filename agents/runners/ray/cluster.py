@@ -35,7 +35,7 @@ def connect(address: str | None, *, cpus: float, wait_seconds: float) -> None:
     if address is None:
         ray.init(address="local", num_cpus=ceil(cpus), include_dashboard=False, **quiet)
         return
-    deadline = time.monotonic() + wait_seconds
+    deadline, said = time.monotonic() + wait_seconds, False
     while True:
         try:
             probe(address)
@@ -43,7 +43,9 @@ def connect(address: str | None, *, cpus: float, wait_seconds: float) -> None:
         except (OSError, RuntimeError, RayError) as error:
             if time.monotonic() > deadline:
                 raise
-            log.info("waiting for the Ray cluster at %s: %s", address, str(error).strip().splitlines()[0])
+            if not said:
+                said, why = True, str(error).strip().splitlines()[0]
+                log.warning("waiting up to %.0f s for the Ray cluster at %s: %s", wait_seconds, address, why)
             time.sleep(PROBE_SECONDS)
         else:
             return

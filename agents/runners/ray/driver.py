@@ -13,7 +13,7 @@ from ray.exceptions import RayError
 
 from agents.engines.protocol import EngineError
 from agents.runners.ray.cluster import Watch, connect
-from agents.runners.ray.link import Job
+from agents.runners.ray.link import Job, out_of_reach
 from agents.runners.ray.pool import Pool
 
 
@@ -57,14 +57,23 @@ def step(pool: Pool, job: Job, asker: Asker, parts: Sequence[tuple[float, frozen
     one = job.settings
     try:
         connect(one.address, cpus=one.actors * one.cpus, wait_seconds=one.wait_seconds)
+    except (RayError, OSError, RuntimeError) as error:
+        # It has waited long enough, so another try would not help.
+        asker.tell("failed", out_of_reach(one.address, _first_line(error)))
+        return
+    try:
         with Watch() as head:
             pool.do(parts, head)
     except (EOFError, ConnectionResetError, BrokenPipeError):
         raise
     except EngineError as error:
-        asker.tell("failed", str(error))
+        asker.tell("failed", f"runner: {error}")
     except (RayError, OSError, RuntimeError) as error:
-        asker.tell("lost", (str(error).strip() or type(error).__name__).splitlines()[0])
+        asker.tell("lost", _first_line(error))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from pathlib import Path
 
 HEALTH = {
     "RAY_health_check_initial_delay_ms": "1000",
@@ -10,6 +11,17 @@ HEALTH = {
     "RAY_health_check_failure_threshold": "3",
 }
 """Variables of a cluster's head, with which a lost node is noticed within 5 s in place of 18 s."""
+
+
+def token_file() -> Path:
+    """The file with the cluster's token, where Ray looks for it: RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token."""
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+
+
+def has_token() -> bool:
+    """Whether this machine has a token, or its cluster needs none."""
+    without = os.environ.get("RAY_AUTH_MODE", "token") != "token"
+    return without or "RAY_AUTH_TOKEN" in os.environ or token_file().is_file()
 
 
 def variables(*, alone: bool) -> dict[str, str]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from agents.engines.base_model import Bases
 from agents.engines.protocol import EngineError, OnProgress
 from agents.engines.settings import EngineSettings
-from agents.runners.ray.environment import variables
+from agents.runners.ray.environment import token_file, variables
 from agents.runners.settings import Part, Together, Work
 from agents.store import Store
 
@@ -35,14 +35,16 @@ END_SECONDS = 15
 
 
 class ClusterLostError(EngineError, ConnectionError):
-    """The cluster cannot be reached. A task that fails with this is tried again."""
+    """The cluster was lost during the work. A task that fails with this is tried again."""
 
-    def __init__(self, address: str | None, why: str) -> None:
-        super().__init__(
-            f"runner.address {address or 'of this machine'}: the Ray cluster cannot be reached: {why}; start its head "
-            "with `maft cluster head`, make this machine a node with `maft cluster join`, and give both the same token "
-            "(RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token)"
-        )
+
+def out_of_reach(address: str | None, why: str) -> str:
+    """A message that a cluster cannot be reached, and what to do."""
+    return (
+        f"runner.address {address or 'of this machine'}: the Ray cluster cannot be reached: {why}; start its head with "
+        f"`maft cluster head`, make this machine a node with `maft cluster join`, and give both the same token "
+        f"({token_file()})"
+    )
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Driver:
         try:
             return _Step(self, work, parts, store, on_progress).run()
         except (EOFError, ConnectionResetError, BrokenPipeError) as error:
-            raise ClusterLostError(self.job.settings.address, self._last_words()) from error
+            raise ClusterLostError(out_of_reach(self.job.settings.address, self._last_words())) from error
         except BaseException:
             # Ctrl-C, or an error: the driver would go on with the other parts, which nobody needs.
             close_all()
@@ -184,7 +186,7 @@ class _Step:
         self.driver.who = who
 
     def lost(self, why: str) -> None:
-        raise ClusterLostError(self.driver.job.settings.address, why)
+        raise ClusterLostError(out_of_reach(self.driver.job.settings.address, why))
 
     def failed(self, why: str) -> None:
-        raise EngineError(f"runner: {why}")
+        raise EngineError(why)

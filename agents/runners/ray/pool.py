@@ -48,6 +48,7 @@ class Member:
     def __init__(self, handle: "ActorHandle[Any]", version: str) -> None:
         self.handle = handle
         self.ready = False
+        self.where = ""
         self.part: int | None = None
         self.call: Any = handle.prepare.remote(version)
         self.heard: Any = None
@@ -178,7 +179,7 @@ class _Step:
             return
         member.call = None
         if member.part is None:
-            member.ready = True
+            member.ready, member.where = True, f" on {result}"
             return
         self.asker.tell("result", member.part, result)
         self.left -= 1
@@ -211,14 +212,15 @@ class _Step:
         return self.shipped[sha256]
 
     def _lose(self, member: Member, error: Exception) -> None:
-        why = str(error).strip().splitlines()[0]
+        why = str(error).strip().splitlines()[0].removesuffix(".")
         self.pool.drop(member)
         if member.part is None:
             log.warning("an actor was lost before it could work: %s", why)
             return
         place = member.part
         self.losses[place] += 1
-        log.warning("an actor was lost: %s; its part (%d of %d) is done again", why, place + 1, len(self.parts))
+        again = f"its part ({place + 1} of {len(self.parts)}) is done again"
+        log.warning("an actor%s was lost: %s; %s", member.where, why, again)
         if self.losses[place] == LOSSES:
             raise EngineError(
                 f"part {place + 1} of {len(self.parts)} lost {LOSSES} actors, the last one so: {why}; if their memory "

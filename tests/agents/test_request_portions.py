@@ -1,4 +1,4 @@
-"""Requests are divided into portions for several places. Run: pytest tests/agents/test_portions.py"""
+"""Requests are divided into portions for several places. Run: pytest tests/agents/test_request_portions.py"""
 
 from agents.engines.base_model import Base, Bases
 from agents.engines.portions import portions

@@ -96,7 +96,7 @@ if __name__ == "__main__":
     # A driver in a process of its own: prints the result of one part, or of an iteration, or the error.
     what, address, number, folder = sys.argv[1:]
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    patience = 60 if what == "iteration" else 15
+    patience = int(os.environ.get("PATIENCE", "90"))
     runner, place = Ray(address=address, actors=int(number), wait_seconds=patience), Path(folder)
     try:
         if what == "iteration":

@@ -28,6 +28,8 @@ REASON = why_not() or swift.why_not() or postgresql.why_not()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(REASON), reason=f"no hosts can be made here: {REASON}")]
 
 CUT_SECONDS = 20
+STEPS = 17
+"""The steps of the job that are cached."""
 JOB = [*SMALL, "--set", "iterations=1", "--set", "finetune.min_votes=1", "--set", "society=abroad"]
 ON_RAY = ["--set", "runner.name=ray", "--set", "runner.actors=2", "--set", "runner.wait_seconds=180"]
 
@@ -154,12 +156,13 @@ def test_a_job_survives_a_killed_host_a_cut_one_and_a_lost_head(site: Site, expe
     assert log.count(" was lost: ") == 2, "the cut and the killed host"
     assert site.cluster.head.log.read_text("utf-8").count("this machine is the head of") == 2
     again, _ = site.run(home, {})
-    assert again["computed"] <= 2 and numbers(again) == numbers(expected), "all of it comes from the bucket"
+    assert again["cached"] == STEPS and numbers(again) == numbers(expected), "all of it comes from the bucket"
 
 
 def test_another_home_goes_on_from_the_bucket(site: Site, expected: Any, tmp_path: Path) -> None:
     home = tmp_path / "second"
     report, _ = site.run(home, {})
-    assert report["computed"] <= 2 and numbers(report) == numbers(expected)
+    # This home has servers of its own, on the same databases, so what names them is done again.
+    assert report["cached"] >= STEPS - 2 and numbers(report) == numbers(expected)
     state = site.json("status", "--home", str(home), "--society", "abroad")
     assert state["compare"]

@@ -102,8 +102,10 @@ if __name__ == "__main__":
         if what == "iteration":
             print(json.dumps(one_iteration(runner, place, shown), default=lambda record: record.model_dump()))
         else:
-            here = run_on(runner, place)
-            print(runner.do(square, here, [Part(3, 1)], lambda *state: None))
+            # An actor imports the function by the name of its module, which is not __main__ there.
+            from tests.cluster import works
+
+            print(runner.do(works.square, run_on(runner, place), [Part(3, 1)], lambda *state: None))
     except EngineError as error:
         print(error)
         sys.exit(1)

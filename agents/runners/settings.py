@@ -110,7 +110,7 @@ class Runner(BaseModel):
             work: a function at the top of a module.
             run: the base models, the engine and the store.
             parts: the parts, in any order.
-            on_progress: called with (size done, size of all parts).
+            on_progress: called with (done, total): of a single part as the work counts, of several by their sizes.
 
         Raises:
             EngineError: the runner cannot be used, or gave up; what `work` raises is raised unchanged.

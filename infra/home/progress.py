@@ -23,7 +23,7 @@ listeners: list[Listener] = []
 
 
 @contextmanager
-def progress(label: str, *, who: Callable[[], str] = str) -> Iterator[Callable[[int, int], None]]:
+def progress(label: str, *, who: Callable[[], str] = lambda: "") -> Iterator[Callable[[int, int], None]]:
     """Give the callback that a long step calls with (done, total).
 
     Args:

@@ -16,7 +16,7 @@ from typing import NoReturn
 import psutil
 
 from agents.runners.ray import Ray
-from agents.runners.ray.environment import HEALTH, has_token, token_file
+from agents.runners.ray.environment import HEALTH, has_token, is_address, token_file
 from infra.errors import UserError
 
 AGAIN_SECONDS = 5.0
@@ -58,6 +58,7 @@ def run_head(address: str, port: int, *, cpus: int | None, gpus: int | None, say
     Raises:
         EngineError: Ray is not installed.
     """
+    Ray().check()
     _make_token()
     options = ["--head", f"--port={port}", "--include-dashboard=false", *_offer(address, cpus, gpus)]
     _be(options, HEALTH, f"the head of a cluster at {address}:{port}", say)
@@ -74,9 +75,11 @@ def run_node(head: str, address: str, *, cpus: int | None, gpus: int | None, say
 
     Raises:
         EngineError: Ray is not installed.
-        UserError: there is no token.
+        UserError: `head` is no address, or there is no token, or another one.
     """
-    Ray(address=head)  # Refuses an address without a port.
+    if not is_address(head):
+        raise UserError(f"the head is {head!r}; it must be HOST:PORT, such as 10.0.0.1:6379")
+    Ray().check()
     if not has_token():
         raise UserError(f"there is no token in {token_file()}; copy this file from the head of the cluster")
     _be([f"--address={head}", *_offer(address, cpus, gpus)], {}, f"a node of the cluster at {head}", say)
@@ -102,7 +105,6 @@ def _be(options: Sequence[str], variables: Mapping[str, str], what: str, say: Ca
     Raises:
         UserError: the token is not that of the head.
     """
-    Ray().check()
     mark = secrets.token_hex(16)
     environment = {MARK: mark, "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0", **variables, **os.environ}
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", *options]

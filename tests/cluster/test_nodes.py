@@ -116,3 +116,25 @@ def test_a_driver_with_another_token_is_refused_in_one_line(cluster: Cluster, tm
     assert "cannot be reached" in done.stdout and "token" in done.stdout.lower() and done.stdout.count("\n") == 1
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "[9]\n")
+
+
+@pytest.mark.parametrize(
+    ("head", "token", "words"),
+    [
+        ("10.0.0.1", "right", "the head is '10.0.0.1'; it must be HOST:PORT"),
+        ("", None, "there is no token in"),
+        ("", "0" * 64, "is not that of the head; copy the head's"),
+    ],
+)
+def test_a_join_that_can_never_work_ends_in_one_line(
+    head: str, token: str | None, words: str, cluster: Cluster, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    if token:
+        file.write_text(token, "utf-8")
+    command = [sys.executable, "-m", "infra", "cluster", "join", head or cluster.address, "--address", cluster.host]
+    environment = {**os.environ, "RAY_AUTH_TOKEN_PATH": str(file), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    faults = [line for line in done.stderr.splitlines() if line.startswith("maft: ")]
+    assert done.returncode == 2 and len(faults) == 1 and words in faults[0], done.stderr
+    assert "Traceback" not in done.stderr

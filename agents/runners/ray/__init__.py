@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from agents.engines.protocol import EngineError, OnProgress
 from agents.runners.local import Local
-from agents.runners.ray.environment import has_token, token_file
+from agents.runners.ray.environment import has_token, is_address, token_file
 from agents.runners.ray.link import Job, driver_of, present
 from agents.runners.registry import RUNNERS
 from agents.runners.settings import Part, Runner, Work
@@ -62,8 +62,7 @@ class Ray(Runner):
     @field_validator("address")
     @classmethod
     def _whole(cls, address: str | None) -> str | None:
-        host, _, port = (address or "head:1").rpartition(":")
-        if not host or not port.isdigit() or "/" in host:
+        if address is not None and not is_address(address):
             raise ValueError("it must be HOST:PORT, such as 10.0.0.1:6379")
         return address
 

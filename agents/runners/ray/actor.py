@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import socket
+from collections import deque
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,8 @@ from agents.training.finetune import write_files
 
 FOLDER = "maft-actor-"
 """The start of the names of actors' folders; the number of the process follows."""
+Line = tuple[str, int, str]
+"""A record of the log: logger, level, text."""
 DECIDE = ("torch", "transformers", "peft")
 """Packages whose version decides results."""
 
@@ -66,7 +69,7 @@ class Actor:
         self.folder = TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-")
         self.run = Run(steps=steps, bases=bases, engine=engine, store=Store(Path(self.folder.name)), runner=runner)
         self.state = (0, 1)
-        self.lines: list[tuple[str, int, str]] = []
+        self.lines: deque[Line] = deque()
         for name in ("maft", "agents"):
             logging.getLogger(name).addHandler(_Kept(self.lines))
 
@@ -86,39 +89,44 @@ class Actor:
         self.run.runner.check()
         return socket.gethostname()
 
-    def missing(self, adapters: frozenset[str]) -> frozenset[str]:
-        """Which of these adapters this actor does not have yet."""
-        return frozenset(sha256 for sha256 in adapters if not self.run.store.folder(sha256).is_dir())
-
-    def do(self, pickled: bytes, adapters: Mapping[str, Any]) -> bytes:
-        """Do the work on one part; the pickled pair of True and its result, or of False and what it raised.
+    def do(self, pickled: bytes, adapters: Mapping[str, Any]) -> tuple[bytes, list[Line]]:
+        """Do the work on one part.
 
         Args:
             pickled: the pair of the work, a function at the top of a module, and what it is given.
             adapters: by digest, a reference to the files of an adapter that the part needs.
+
+        Returns:
+            The pickled pair of True and its result, or of False and what it raised; and what was logged since the last
+            call of `heard`.
         """
         import ray
 
         self.state = (0, 1)
-        for sha256 in self.missing(frozenset(adapters)):
-            files = ray.get(adapters[sha256])
+        for sha256, reference in adapters.items():
+            if self.run.store.folder(sha256).is_dir():
+                continue
+            files = ray.get(reference)
             made = self.run.store.put_folder(partial(write_files, files), rows=0)
             if made.sha256 != sha256:
                 raise EngineError(f"the adapter {sha256[:12]} arrived as {made.sha256[:12]}")
         work, given = pickle.loads(pickled)  # noqa: S301, from the job's own driver
         try:
-            return pickle.dumps((True, work(self.run, given, self._tell)), protocol=5)
+            result = True, work(self.run, given, self._tell)
         except Exception as error:  # Whatever it is, the job raises it.
-            return pickle.dumps((False, error), protocol=5)
+            result = False, error
+        return pickle.dumps(result, protocol=5), self._new_lines()
 
-    def heard(self) -> tuple[int, int, list[tuple[str, int, str]]]:
+    def heard(self) -> tuple[int, int, list[Line]]:
         """The progress (done, total) of the present part, and what was logged since the last call."""
-        lines, self.lines[:] = list(self.lines), []
-        return *self.state, lines
+        return *self.state, self._new_lines()
 
     def close(self) -> None:
         """Delete the adapters of this actor."""
         self.folder.cleanup()
+
+    def _new_lines(self) -> list[Line]:
+        return [self.lines.popleft() for _ in range(len(self.lines))]
 
     def _tell(self, done: int, total: int) -> None:
         self.state = (done, total)
@@ -127,10 +135,10 @@ class Actor:
 class _Kept(logging.Handler):
     """Keeps warnings, so that the job can log them: nobody reads the log of an actor."""
 
-    def __init__(self, lines: list[tuple[str, int, str]]) -> None:
+    def __init__(self, lines: deque[Line]) -> None:
         super().__init__(logging.WARNING)
         self.lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record as (logger, level, text)."""
+        """Keep a record."""
         self.lines.append((record.name, record.levelno, record.getMessage()))

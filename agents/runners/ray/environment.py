@@ -1,4 +1,4 @@
-"""Variables that Ray reads when it is imported."""
+"""The address, the token and the variables of a cluster; Ray reads the variables when it is imported."""
 
 import os
 import secrets
@@ -11,6 +11,12 @@ HEALTH = {
     "RAY_health_check_failure_threshold": "3",
 }
 """Variables of a cluster's head, with which a lost node is noticed within 5 s in place of 18 s."""
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is HOST:PORT."""
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdigit() and "/" not in host
 
 
 def token_file() -> Path:

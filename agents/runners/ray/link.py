@@ -119,17 +119,21 @@ class Driver:
             raise
 
     def close(self) -> None:
-        """End the driver; if it takes too long, at once."""
+        """End the driver."""
         self.link.close()
+        self._wait()
+        self.errors.close()
+
+    def _wait(self) -> None:
+        """Wait until the driver has ended; if that takes too long, end it at once."""
         try:
             self.process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.errors.close()
 
     def _last_words(self) -> str:
-        self.process.wait()
+        self._wait()
         self.errors.seek(0)
         lines = self.errors.read().decode("utf-8", "replace").split("\n")
         said = [line.strip() for line in lines if line.strip()]

@@ -181,7 +181,10 @@ class _Step:
         if member.part is None:
             member.ready, member.where = True, f" on {result}"
             return
-        self.asker.tell("result", member.part, result)
+        pickled, lines = result
+        for line in lines:
+            self.asker.tell("log", *line)
+        self.asker.tell("result", member.part, pickled)
         self.left -= 1
         member.part = None
 

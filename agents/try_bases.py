@@ -11,7 +11,7 @@ from agents.engines.protocol import OnProgress, Request, Sampling
 from agents.engines.transformers.resident import resident
 from agents.run import Run, silent
 from agents.runners.settings import Part
-from agents.training.finetune import write_files
+from agents.training.learner import write_files
 from agents.training.settings import FinetuneSettings
 from evaluation.record import Record
 

@@ -23,7 +23,7 @@ from tasks.lineage.promote import Verdict, champion_of, gate
 from tasks.lineage.register import Filed, open_lineage, record, register
 from tasks.lineage.start import resolve_start
 from tasks.prepare import prepare, renew
-from tasks.run import run_of
+from tasks.run import paid_once, run_of
 from tasks.try_bases import try_bases, try_engine
 
 
@@ -66,6 +66,7 @@ def grow(config: Config) -> Improvement:
     problems = prepare(config.problems, grader=config.answers, seed=config.seed, draw=start.first_generation - 1)
     job = open_lineage(config, bases, problems=problems, start=start)
     announce(config, job, start=start, tried=tried)
+    run = paid_once(run, job.run_id)
 
     with watched(job.run_id):
         society, parent = start.society, start.origin
@@ -88,7 +89,7 @@ def grow(config: Config) -> Improvement:
 
         champion = champion_of(config.society, start.champion, agents=config.agents, bases=bases)
         if champion.version != (start.origin and start.origin.version):
-            there = run_of(config, champion.bases)
+            there = paid_once(run_of(config, champion.bases), job.run_id)
             label = f"evaluate generation {champion.society.generation}"
             measured = assess(there.labelled(label), champion.society, x=problems.evaluation, settings=settings)
         verdict = gate(

@@ -1,8 +1,10 @@
 """What the steps of a Prefect flow use: the home's store, and progress on the terminal and in the UI."""
 
+from dataclasses import replace
 from functools import partial
 
 from agents.engines.base_model import Bases
+from agents.hosted.journal import Journal
 from agents.run import Run
 from infra.config.benchmark import Benchmark
 from infra.config.job import Config
@@ -24,3 +26,12 @@ def run_of(config: Config | Benchmark, bases: Bases) -> Run:
         name=config.society,
         progress=partial(progress, who=config.runner.who_works),
     )
+
+
+PAID = "paid"
+"""The folder of a store that holds the journals of what services were paid for, one folder for each job."""
+
+
+def paid_once(run: Run, job: str) -> Run:
+    """The same run, which keeps what a service is paid for under the job's id; a run without a service is unchanged."""
+    return replace(run, journal=Journal(run.store.root / PAID / job)) if run.engine.asks_server else run

@@ -1,9 +1,9 @@
 """LoRA adapters before and after training: what to learn, the trained weights, and PEFT folders on disk."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -20,24 +20,9 @@ from peft import (
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
-from agents.split import Example
 from agents.training.layers import take_all_linear
+from agents.training.learner import Adapter, Learner
 from agents.training.settings import ALL_LINEAR, FinetuneSettings, TrainingError
-
-
-@dataclass(frozen=True)
-class Learner:
-    """One agent to train: its examples and where its adapter starts."""
-
-    examples: Sequence[Example]
-    seed: int
-    """Decides the adapter's initial weights and the order of the examples."""
-    start_from: Path | None = None
-    """The adapter to go on from, or None for a new one."""
-    beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """The dataset's columns other than the conversation, with one value per example, by column name."""
-    name: str = "the agent"
-    """The agent's name, for messages."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +44,21 @@ class Trained:
     def finite(self) -> bool:
         """Whether no weight is infinite or NaN."""
         return all(bool(weight.isfinite().all()) for weight in self.weights.values())
+
+    def adapter(self) -> Adapter:
+        """The adapter as files, and the figures of its training.
+
+        Raises:
+            TrainingError: a weight is infinite or NaN.
+        """
+        return Adapter(
+            files=self.files() if self.examples else {},
+            examples=self.examples,
+            skipped=self.skipped,
+            tokens=self.tokens,
+            first_loss=self.first_loss,
+            last_loss=self.last_loss,
+        )
 
     def files(self) -> dict[str, bytes]:
         """The content of the files that `save` writes, by name.

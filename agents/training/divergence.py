@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from agents.training.adapters import Learner, Trained
+from agents.training.adapters import Trained
+from agents.training.learner import Learner
 from agents.training.settings import FinetuneSettings, TrainingError
 
 logger = logging.getLogger("maft.training")

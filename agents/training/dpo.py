@@ -19,9 +19,10 @@ from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
 from agents.split import Example
-from agents.training.adapters import Learner, Trained, add_adapter, go_on, weights_of
+from agents.training.adapters import Trained, add_adapter, go_on, weights_of
 from agents.training.divergence import DivergenceError, Losses, train_again_if_diverged
 from agents.training.examples import Encoded, encode
+from agents.training.learner import Learner
 from agents.training.settings import FinetuneSettings
 
 

@@ -3,19 +3,19 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from agents.engines.base_model import Base
 from agents.engines.protocol import OnProgress
-from agents.engines.transformers.resident import resident
 from agents.records import Dataset, Finetuned, Stream
 from agents.run import Run
+from agents.runners.local import Local
 from agents.runners.settings import Part
 from agents.seeding import derive_seed
 from agents.society import Agent
+from agents.training.learner import Adapter, Learner, write_files
 from agents.training.settings import FinetuneSettings
 
 
@@ -56,31 +56,14 @@ class _Pupil:
     columns: dict[str, list[str]]
 
 
-@dataclass(frozen=True)
-class _Adapter:
-    """A trained adapter as the files of its folder, by name, and the figures of its training."""
-
-    files: dict[str, bytes]
-    examples: int
-    skipped: int
-    tokens: int
-    first_loss: float | None
-    last_loss: float | None
-
-
-def write_files(files: Mapping[str, bytes], folder: Path) -> None:
-    """Write the files of an adapter into an empty folder."""
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-
-
 def _together(
     run: Run, learning: Sequence[tuple[Agent, Dataset]], settings: FinetuneSettings, stream: Stream
 ) -> list[Finetuned]:
     """Train the agents of one base together, or as many of them as there are in one of the runner's places."""
     started = time.monotonic()
     pupils = [_pupil(run, agent, dataset, settings, stream) for agent, dataset in learning]
-    shares = _shares([dataset.examples.rows for _, dataset in learning], run.runner.places)
+    runner = Local() if settings.asks_service else run.runner
+    shares = _shares([dataset.examples.rows for _, dataset in learning], runner.places)
     parts = [
         Part(
             ([pupils[place] for place in places], settings),
@@ -90,8 +73,8 @@ def _together(
         for places in shares
     ]
     with run.progress(f"{run.label} · finetune") as tell:
-        trained = run.runner.do(_train, run, parts, tell)
-    results: dict[int, _Adapter] = {}
+        trained = runner.do(_train, run, parts, tell)
+    results: dict[int, Adapter] = {}
     for places, own in zip(shares, trained, strict=True):
         results |= zip(places, own, strict=True)
     seconds, tokens = time.monotonic() - started, sum(result.tokens for result in results.values())
@@ -133,12 +116,8 @@ def _shares(sizes: Sequence[int], places: int) -> list[list[int]]:
     return [sorted(share) for share in shares if share]
 
 
-def _train(run: Run, given: tuple[Sequence[_Pupil], FinetuneSettings], on_progress: OnProgress) -> list[_Adapter]:
-    # Imported here, since it imports torch, which takes seconds and is not needed by a job served from cache.
-    from agents.training.adapters import Learner
-
+def _train(run: Run, given: tuple[Sequence[_Pupil], FinetuneSettings], on_progress: OnProgress) -> list[Adapter]:
     pupils, settings = given
-    engine = resident(run.bases, run.runner, run.store.folders).of(pupils[0].agent.index)
     learners = [
         Learner(
             examples=[json.loads(text) for text in pupil.columns["messages"]],
@@ -149,14 +128,4 @@ def _train(run: Run, given: tuple[Sequence[_Pupil], FinetuneSettings], on_progre
         )
         for pupil in pupils
     ]
-    return [
-        _Adapter(
-            files=each.files() if each.examples else {},
-            examples=each.examples,
-            skipped=each.skipped,
-            tokens=each.tokens,
-            first_loss=each.first_loss,
-            last_loss=each.last_loss,
-        )
-        for each in settings.train(engine.model, engine.tokenizer, learners, on_progress)
-    ]
+    return settings.adapters(run, learners, base=run.bases.of(pupils[0].agent.index), on_progress=on_progress)

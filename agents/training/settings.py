@@ -1,7 +1,7 @@
 """The fields of the config section `finetune` that all methods share; each method has its own file in `methods`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -14,7 +14,10 @@ from evaluation.problems.problem import Problem
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from agents.training.adapters import Learner, Trained
+    from agents.engines.base_model import Base
+    from agents.run import Run
+    from agents.training.adapters import Trained
+    from agents.training.learner import Adapter, Learner
 
 ALL_LINEAR: Literal["all-linear"] = "all-linear"
 
@@ -42,6 +45,9 @@ class FinetuneSettings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    asks_service: ClassVar[bool] = False
+    """Whether a service trains, so that no model is loaded here, whichever the runner."""
 
     method: str = Field(title="Method", description="The name of the method; each method describes itself.")
     learning_rate: float = Field(
@@ -143,3 +149,20 @@ class FinetuneSettings(BaseModel):
             on_progress: called with (optimizer steps done, steps in all), summed over the learners.
         """
         raise NotImplementedError
+
+    def adapters(
+        self, run: "Run", learners: "Sequence[Learner]", *, base: "Base", on_progress: OnProgress
+    ) -> "list[Adapter]":
+        """As `train`, on the base model of the learners in this process; a method that asks a service does it there.
+
+        Args:
+            run: the base models and the store.
+            learners: the agents of this base.
+            base: their base.
+            on_progress: as in `train`.
+        """
+        # Imported here, since it imports torch, which takes seconds and is not needed by a job served from cache.
+        from agents.engines.transformers.resident import resident
+
+        engine = resident(run.bases, run.runner, run.store.folders).of(run.bases.each.index(base))
+        return [each.adapter() for each in self.train(engine.model, engine.tokenizer, learners, on_progress)]

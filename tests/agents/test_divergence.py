@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
-from agents.training.adapters import Learner, Trained
+from agents.training.adapters import Trained
 from agents.training.divergence import CHECK_EVERY, DivergenceError, Losses, train_again_if_diverged
+from agents.training.learner import Learner
 from agents.training.methods.dpo import Dpo
 from agents.training.methods.sft import Sft
 from agents.training.settings import FinetuneSettings, TrainingError

@@ -11,9 +11,10 @@ from peft import PeftModel
 
 from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
-from agents.training.adapters import Learner, Trained
+from agents.training.adapters import Trained
 from agents.training.dpo import finetune
 from agents.training.examples import encode
+from agents.training.learner import Learner
 from agents.training.methods.dpo import Dpo
 from evaluation.problems.arithmetic import arithmetic_problems
 from tests.agents.one_by_one import mean_loss

@@ -12,8 +12,9 @@ from transformers import PreTrainedTokenizerBase
 from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.engines.transformers.engine import speaking_as
-from agents.training.adapters import Learner, Trained
+from agents.training.adapters import Trained
 from agents.training.examples import encode
+from agents.training.learner import Learner
 from agents.training.methods.dpo import Dpo
 from agents.training.methods.sft import Sft
 from tests.agents.families import EXPERTS, tiny

@@ -10,8 +10,9 @@ from safetensors.torch import save_file
 
 from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
-from agents.training.adapters import Learner, Trained
+from agents.training.adapters import Trained
 from agents.training.examples import Encoded, encode
+from agents.training.learner import Learner
 from agents.training.methods.sft import Sft
 from agents.training.sft import train as joint
 from agents.training.sft.packing import Block

@@ -12,9 +12,9 @@ from agents.engines import base_model
 from agents.engines.chat import prompt_ids, turn_end
 from agents.engines.protocol import Request
 from agents.engines.transformers.engine import TransformersEngine, speaking_as
-from agents.training.adapters import Learner
 from agents.training.examples import encode
 from agents.training.layers import left_out, linear_layers
+from agents.training.learner import Learner
 from agents.training.methods.sft import Sft
 from agents.training.sft.train import finetune
 from tests.agents.engine_samples import GREEDY, quiet

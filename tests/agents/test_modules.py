@@ -8,8 +8,9 @@ from peft.tuners.lora import LoraLayer
 from pydantic import ValidationError
 
 from agents.engines import base_model
-from agents.training.adapters import Learner, add_adapter
+from agents.training.adapters import add_adapter
 from agents.training.layers import linear_layers
+from agents.training.learner import Learner
 from agents.training.methods.sft import Sft
 from agents.training.modules import check_modules
 from agents.training.settings import TrainingError

@@ -11,7 +11,7 @@ from agents.engines import base_model
 from agents.engines.chat import prompt_ids
 from agents.engines.protocol import Request
 from agents.engines.transformers.engine import TransformersEngine, speaking_as
-from agents.training.adapters import Learner
+from agents.training.learner import Learner
 from agents.training.methods.sft import Sft
 from agents.training.sft.train import finetune
 from agents.try_bases import tried_base

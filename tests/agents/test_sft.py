@@ -9,8 +9,9 @@ import torch
 
 from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
-from agents.training.adapters import Learner, Trained
+from agents.training.adapters import Trained
 from agents.training.examples import Encoded, encode, ordered_batches
+from agents.training.learner import Learner
 from agents.training.methods.sft import Sft
 from agents.training.sft.train import finetune
 from evaluation.problems.arithmetic import arithmetic_problems

@@ -14,7 +14,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from agents.engines import base_model
-from agents.training.adapters import Learner
+from agents.training.learner import Learner
 from agents.training.methods.sft import Sft
 from agents.training.sft.train import finetune
 from tests.bench import generation, measure, training

@@ -21,8 +21,8 @@ from peft import LoraConfig
 from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
 from agents.engines.chat import Message
-from agents.training.adapters import Learner
 from agents.training.examples import encode, ordered_batches, padded
+from agents.training.learner import Learner
 from agents.training.methods.sft import Sft
 from agents.training.settings import ALL_LINEAR
 from agents.training.sft.train import finetune

@@ -20,7 +20,8 @@ from agents.engines.protocol import Request, Sampling
 from agents.engines.transformers.engine import TransformersEngine, speaking_as
 from agents.judging.likelihood import Reader, Text, likelihoods
 from agents.training import dpo
-from agents.training.adapters import Learner, Trained
+from agents.training.adapters import Trained
+from agents.training.learner import Learner
 from agents.training.methods.sft import Sft
 from agents.training.sft import train
 from tests.agents.engine_samples import GREEDY, questions, quiet, requests, save_adapters

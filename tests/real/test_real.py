@@ -15,7 +15,7 @@ from agents.engines import base_model
 from agents.engines.chat import prompt_ids
 from agents.engines.protocol import Request
 from agents.engines.transformers.engine import TransformersEngine
-from agents.training.adapters import Learner
+from agents.training.learner import Learner
 from agents.training.methods.sft import Sft
 from agents.training.sft.train import finetune
 from tests.agents.engine_samples import GREEDY, quiet

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, field_validator
 from agents.engines.base_model import Bases, Scalar
 from agents.engines.protocol import Engine
 from agents.engines.registry import ENGINES
-from agents.engines.settings import EngineSettings
+from agents.hosted.spending import ServiceEngine
 
 if TYPE_CHECKING:
     from agents.engines.openai.engine import OpenAIEngine
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 
 @ENGINES.add("openai")
-class OpenAISettings(EngineSettings):
+class OpenAISettings(ServiceEngine):
     """Which server gets the requests, and how they are sent."""
 
     model_config = ConfigDict(title="openai")
 
-    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"url", "concurrency", "timeout_seconds", "attempts"})
+    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset(
+        {"url", "concurrency", "timeout_seconds", "attempts", "prices", "budget"}
+    )
 
     asks_server: ClassVar[bool] = True
 
@@ -67,13 +69,14 @@ class OpenAISettings(EngineSettings):
         return url.rstrip("/")
 
     def check(self) -> None:
-        """Refuse a server on another machine if no key is set.
+        """Refuse a server on another machine if no key is set, and a budget without prices.
 
         Raises:
-            EngineError: the key is missing, or has characters that cannot be sent.
+            EngineError: the key is missing, or has characters that cannot be sent; or see `ServiceEngine.check`.
         """
         from agents.engines.openai.http import api_key
 
+        super().check()
         api_key(self.url)
 
     def open(self, bases: Bases, runner: "Runner", adapters: Path) -> Engine:

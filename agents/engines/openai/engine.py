@@ -4,8 +4,7 @@ The base model answers under its served name. Adapters are loaded into a vLLM se
 request first needs them. The server must see the same files, so it runs on this machine or shares the home folder.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,8 +12,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from agents.engines.base_model import Scalar
 from agents.engines.openai import OpenAISettings
-from agents.engines.openai.http import RefusedError, Server, StoppedError
+from agents.engines.openai.http import RefusedError, Server
 from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
+from agents.hosted.asking import at_once, collect
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -71,31 +71,26 @@ class OpenAIEngine:
         """Completions in the order of the requests.
 
         Raises:
+            EngineError: see `each`.
+        """
+        return collect(self.each(requests, sampling), requests, on_progress)
+
+    def each(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
+        """The place of each request with its completion, as they come.
+
+        Raises:
             EngineError: the server cannot be reached, refuses a request, cannot load adapters or breaks OpenAI's API.
                 The first error ends the whole batch, after the requests already sent have ended.
         """
         if not requests:
-            return []
+            return
         with Server(self.settings) as server:
             names = self._names(server, {request.adapter for request in requests})
-            # Threads, not an event loop: `on_progress` is called in the caller's thread, which may run a loop itself.
-            pool = ThreadPoolExecutor(min(self.settings.concurrency, len(requests)))
-            asked = [
-                pool.submit(_ask, server, {"model": names[request.adapter], **self.extra}, request, sampling)
-                for request in requests
-            ]
-            done = 0
-            try:
-                for each in as_completed(asked):
-                    if isinstance(each.exception(), StoppedError):
-                        continue  # Stopped by the error of another request, which is raised there.
-                    each.result()
-                    done += 1
-                    on_progress(done, len(requests))
-            finally:
-                server.stop()
-                pool.shutdown(cancel_futures=True)
-        return [each.result() for each in asked]
+
+            def ask(request: Request) -> Completion:
+                return _ask(server, {"model": names[request.adapter], **self.extra}, request, sampling)
+
+            yield from at_once(ask, requests, most=self.settings.concurrency, stop=server.stop)
 
     def _names(self, server: Server, adapters: set[str | None]) -> dict[str | None, str]:
         """Load the adapters that the server lacks; return the served name of each, and of the base under None."""

@@ -21,6 +21,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_us
 
 from agents.engines.openai import OpenAISettings
 from agents.engines.protocol import EngineError
+from agents.hosted.asking import StoppedError
 
 log = logging.getLogger("maft.engines")
 
@@ -37,10 +38,6 @@ class RefusedError(EngineError):
     def __init__(self, message: str, status: int, said: str) -> None:
         super().__init__(message)
         self.status, self.said = status, said
-
-
-class StoppedError(EngineError):
-    """A request was not sent, or not sent again, after `Server.stop`."""
 
 
 class _PassingError(Exception):

@@ -25,7 +25,7 @@ from agents.engines.settings import EngineSettings
 from agents.run import Run
 from agents.runners.local import Local
 from agents.store import Store
-from agents.training.finetune import write_files
+from agents.training.learner import write_files
 
 FOLDER = "maft-actor-"
 """The start of the names of actors' folders; the number of the process follows."""

@@ -18,7 +18,8 @@ from evaluation.problems.problem import Problem
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from agents.training.adapters import Learner, Trained
+    from agents.training.adapters import Trained
+    from agents.training.learner import Learner
 
 
 @METHODS.add("sft")

@@ -15,9 +15,10 @@ from peft import LoraConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_cosine_schedule_with_warmup
 
 from agents.seeding import derive_seed
-from agents.training.adapters import Learner, Trained, add_adapter, config_of, go_on, weights_of
+from agents.training.adapters import Trained, add_adapter, config_of, go_on, weights_of
 from agents.training.divergence import DivergenceError, Losses, train_again_if_diverged
 from agents.training.examples import Encoded, encode, ordered_batches
+from agents.training.learner import Learner
 from agents.training.settings import FinetuneSettings
 from agents.training.sft.packing import Block, Router, routed
 from agents.training.sft.trial import why_one_at_a_time

@@ -7,13 +7,13 @@ check showed that they are those that it serves, the folder has them too, and an
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field, JsonValue, ValidationError
 
+from agents.engines.chat import Message
 from agents.engines.protocol import EngineError
-from agents.split import Example
 from evaluation.record import Record
 
 FILE = "hosted.json"
@@ -58,7 +58,9 @@ def read_hosted(folder: Path) -> HostedAdapter | None:
         raise EngineError(f"{file} is damaged ({place}); run the job again, which makes it again") from None
 
 
-def training_key(*, examples: list[Example], settings: Mapping[str, JsonValue], start: str | None, seed: int) -> str:
+def training_key(
+    *, examples: Sequence[Sequence[Message]], settings: Mapping[str, JsonValue], start: str | None, seed: int
+) -> str:
     """SHA-256 of a training: the same examples, settings, start and seed give the same key on every machine.
 
     Args:
@@ -67,5 +69,5 @@ def training_key(*, examples: list[Example], settings: Mapping[str, JsonValue], 
         start: the adapter's name or digest that it goes on from; None for a new one.
         seed: that of the learner.
     """
-    told = json.dumps([examples, settings, start, seed], sort_keys=True, ensure_ascii=False)
+    told = json.dumps([list(examples), settings, start, seed], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(told.encode()).hexdigest()

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from agents.hosted.adapter import adapter_files, read_hosted
 from agents.society import Agent
 from agents.store import Store
 from evaluation.record import Record
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 SIDE_BY_SIDE = "this generation and its parent, on the same problems"
 NO_ADAPTER = "none"
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+NOT_HERE = "not here"
 
 
 class RegisteredAdapter(Record):
@@ -77,7 +78,7 @@ def register_adapter(
         job: The job's run.
         generation: Number of the generation, 1 or more.
         agent: The agent, by role and index.
-        adapter_folder: PEFT folder with adapter_config.json and adapter_model.safetensors; None for no adapter.
+        adapter_folder: the adapter's folder in the store; None for no adapter.
         adapter_sha256: Digest of the adapter; None for no adapter.
         parent_version: Version of the agent in the previous generation of the same job; None for the base.
         dataset_sha256: Digest of the data set that the agent learned from.
@@ -86,16 +87,17 @@ def register_adapter(
         unchanged: Whether the agent kept the adapter of the previous generation, since it had no data.
     Raises:
         ValueError: only one of adapter_folder and adapter_sha256 is given.
-        FileNotFoundError: adapter_folder lacks one of the two files.
+        FileNotFoundError: adapter_folder lacks a file.
     """
     if (adapter_folder is None) != (adapter_sha256 is None):
         raise ValueError(f"{agent.name}: adapter_folder and adapter_sha256 must both be given, or neither")
-    files, name = _adapter_files(adapter_folder), model_name(job.society, agent.name)
+    files, name = adapter_files(adapter_folder) if adapter_folder else [], model_name(job.society, agent.name)
     key = {"job": job.job, "generation": str(generation), "adapter_sha256": adapter_sha256 or NO_ADAPTER}
     found = find_version(name, key)
     tags = key | {"role": agent.role, "index": str(agent.index), "parent_version": parent_version or BASE}
     tags |= {"base_model": base_model, "dataset_sha256": dataset_sha256}
     tags |= {"examples": str(examples), "unchanged": str(unchanged).lower()}
+    tags |= _hosted_tags(adapter_folder)
     run = agent_run(job, generation, agent.name)
 
     def upload(model: str) -> None:
@@ -162,12 +164,14 @@ def _registered(version: "ModelVersion", run: "Run") -> RegisteredAdapter:
     return RegisteredAdapter.model_validate({**fields, "model_id": model_id(version)})
 
 
-def _adapter_files(folder: Path | None) -> list[Path]:
-    files = [folder / name for name in ADAPTER_FILES] if folder else []
-    for file in files:
-        if not file.is_file():
-            raise FileNotFoundError(f"{file} is missing: an adapter folder has {' and '.join(ADAPTER_FILES)}")
-    return files
+def _hosted_tags(folder: Path | None) -> dict[str, str]:
+    """Where a service keeps an adapter, and how it was made; empty if its weights are only here."""
+    hosted = read_hosted(folder) if folder else None
+    if hosted is None:
+        return {}
+    apart = NOT_HERE if hosted.nats_apart is None else f"here, {hosted.nats_apart:.2g} nats per token from the served"
+    told = {"service": hosted.service, "service_base": hosted.base, "speaks_as": hosted.speaks_as}
+    return told | {"made_by": hosted.made_by, "learned_sha256": hosted.learned, "weights": apart}
 
 
 def _upload(model: str, files: list[Path], readme: str) -> None:
@@ -207,7 +211,7 @@ def _summary(tags: dict[str, str]) -> str:
 def _readme(name: str, tags: dict[str, str]) -> str:
     rows = "".join(f"| {key} | {value} |\n" for key, value in tags.items())
     text = f"# {name}\n\n{_summary(tags)}\n\n"
-    if tags["adapter_sha256"] != NO_ADAPTER:
+    if tags["adapter_sha256"] != NO_ADAPTER and tags.get("weights") != NOT_HERE:
         text += f"Load: `peft.PeftModel.from_pretrained(base, folder)`, base being `{tags['base_model']}`.\n\n"
     return f"{text}| tag | value |\n|---|---|\n{rows}"
 
@@ -232,8 +236,8 @@ def fetch_adapter(store: Store, name: str, version: str, sha256: str) -> None:
         fetched = Path(download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=folder))
 
         def write(target: Path) -> None:
-            for file in ADAPTER_FILES:
-                shutil.copyfile(fetched / file, target / file)
+            for file in adapter_files(fetched):
+                shutil.copyfile(file, target / file.name)
 
         found = store.put_folder(write, 0).sha256
     if found != sha256:

@@ -59,10 +59,10 @@ def tokens_of(new: Generation, store: Store) -> dict[str, Tokens]:
     rounds = [each.responses for each in (*new.learned.sampled, *new.debated.rounds)]
     said = read_responses(store, rounds)
     said = said[~said["carried"]]
-    sums = said.groupby(["role", "index"])[["prompt_tokens", "sampled_tokens"]].sum()
+    sums = said.groupby(["role", "index"], as_index=False)[["prompt_tokens", "sampled_tokens"]].sum()
     found = {
-        f"{role}-{index}": Tokens(prompt=int(row["prompt_tokens"]), sampled=int(row["sampled_tokens"]))
-        for (role, index), row in sums.iterrows()
+        f"{role}-{index}": Tokens(prompt=int(prompt), sampled=int(sampled))
+        for role, index, prompt, sampled in sums.itertuples(index=False)
     }
     for tuned in new.learned.tuned:
         name = tuned.agent.name

@@ -63,6 +63,7 @@ VARIABLES = {
         "Where the MLflow server that maft starts keeps files, such as s3://bucket/prefix.",
     ),
     "OPENAI_API_KEY": ("none", "Key of the server of `engine.url`. It is never logged."),
+    "TINKER_API_KEY": ("none", "Key of the service of `engine.name` tinker, such as tml-.... It is never logged."),
 }
 """Environment variables that users set, with default and meaning; variables not named in the code are left out."""
 
@@ -127,7 +128,11 @@ def _section(sections: list[Schema], definitions: Schema, default: object, prefi
             yield Field(name, _shown(given[choice]), ", ".join(kinds), f"{meaning}.")
         else:
             field = kinds[having[0]][name]
-            yield replace(field, kinds=having if len(having) < len(kinds) else ())
+            meanings = {kind: kinds[kind][name].meaning for kind in having}
+            if len(set(meanings.values())) == 1:
+                yield replace(field, kinds=having if len(having) < len(kinds) else ())
+            else:
+                yield replace(field, meaning=" ".join(f"({kind}) {meaning}" for kind, meaning in meanings.items()))
 
 
 def _kind(section: Schema) -> dict[str, str]:

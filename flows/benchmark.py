@@ -14,7 +14,7 @@ from infra.operation.flow_run import society_tag, tag_run
 from tasks.benchmark.report import compare_methods, log_method, open_benchmark, report, warnings_of
 from tasks.identify_bases import identify_bases, identify_encoder
 from tasks.prepare import prepare, prepare_transfer
-from tasks.run import run_of
+from tasks.run import paid_once, run_of
 from tasks.try_bases import try_bases, try_engine
 
 
@@ -63,7 +63,7 @@ def benchmark(config: Benchmark) -> Compared:
             for name in sorted(config.methods, key=lambda name: (METHODS[name].matched, order.index(name))):
                 settings = config.job(METHODS[name], seed)
                 own = mixed if mixed and METHODS[name].mixed else bases
-                run = run_of(config, own)
+                run = paid_once(run_of(config, own), job.run_id)
                 if METHODS[name].matched:
                     found[name] = match(name, settings, run=run, reference=found[REFERENCE])
                 else:

@@ -6,12 +6,13 @@ from agents.algorithm import assess
 from evaluation.record import Record
 from evaluation.scores import GenerationScores
 from infra.config.job import Measurement
-from infra.lineage.records import JobRun
+from infra.config.sections import material
+from infra.lineage.records import JobRun, identity
 from infra.operation.flow_run import society_tag, tag_run
 from tasks.lineage.announce import warn
 from tasks.lineage.evaluation_run import file_scores, find_measured
 from tasks.prepare import prepare_held_out
-from tasks.run import run_of
+from tasks.run import paid_once, run_of
 
 
 class Evaluation(Record):
@@ -30,7 +31,8 @@ def evaluate(config: Measurement) -> Evaluation:
     found = find_measured(config)
     tag_run(f"generation:{found.society.generation}")
     problems = prepare_held_out(config.held_out, grader=found.config.answers, seed=config.seed)
-    run = run_of(found.config, found.bases)
+    paid = identity(material(config), found.version, problems.sha256)
+    run = paid_once(run_of(found.config, found.bases), f"evaluation-{paid}")
     run = run.labelled(f"evaluate generation {found.society.generation}")
     debated = assess(run, found.society, x=problems, settings=found.config.settings)
     scores = run.steps.evaluate(run, debated)

@@ -52,7 +52,10 @@ def find_measured(measurement: Measurement) -> Found:
             f"runner.dtype is {measurement.runner.dtype}, but society {name!r} was made with {dtype}; leave it out"
         )
     runner = measurement.runner.model_copy(update={"dtype": dtype})
-    config = made.model_copy(update={"seed": measurement.seed, "engine": measurement.engine, "runner": runner})
+    # Agents whose weights are at a service speak there, unless another engine is named.
+    elsewhere = made.finetune.asks_service and "engine" not in measurement.model_fields_set
+    engine = made.engine if elsewhere else measurement.engine
+    config = made.model_copy(update={"seed": measurement.seed, "engine": engine, "runner": runner})
     try:
         check_engine(
             config.engine,

@@ -7,13 +7,13 @@ check showed that they are those that it serves, the folder has them too, and an
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field, JsonValue, ValidationError
 
+from agents.engines.chat import Message
 from agents.engines.protocol import EngineError
-from agents.split import Example
 from evaluation.record import Record
 
 FILE = "hosted.json"
@@ -58,7 +58,9 @@ def read_hosted(folder: Path) -> HostedAdapter | None:
         raise EngineError(f"{file} is damaged ({place}); run the job again, which makes it again") from None
 
 
-def training_key(*, examples: list[Example], settings: Mapping[str, JsonValue], start: str | None, seed: int) -> str:
+def training_key(
+    *, examples: Sequence[Sequence[Message]], settings: Mapping[str, JsonValue], start: str | None, seed: int
+) -> str:
     """SHA-256 of a training: the same examples, settings, start and seed give the same key on every machine.
 
     Args:

@@ -1,5 +1,6 @@
 """The fields of the config section `finetune` that all methods share; each method has its own file in `methods`."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -8,7 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from agents.debate.responses import Said
 from agents.engines.protocol import OnProgress
+from agents.engines.settings import EngineSettings
 from agents.society import Agent
+from agents.split import own_words
 from evaluation.problems.problem import Problem
 
 if TYPE_CHECKING:
@@ -102,6 +105,20 @@ class FinetuneSettings(BaseModel):
         "train the agent once more from its start, at half the learning rate (halve).",
     )
 
+    def check(self, engine: EngineSettings) -> None:
+        """Refuse an engine that cannot speak with what this method makes.
+
+        Raises:
+            TrainingError: the message names both, and says what to set.
+        """
+
+    def check_key(self) -> None:
+        """Refuse a method that asks a service for which no key is set.
+
+        Raises:
+            EngineError: the message names the environment variable.
+        """
+
     def why_one_at_a_time(self, model: "PreTrainedModel") -> str | None:
         """Why agents of this base model have to be trained one at a time; None if they can be trained together.
 
@@ -118,7 +135,7 @@ class FinetuneSettings(BaseModel):
         consensus: Mapping[str, str],
         seed: int,
     ) -> pd.DataFrame:
-        """The dataset of one agent, with a row for each example.
+        """The dataset of one agent, with a row for each example; by default D_n of `agents.split.own_words`.
 
         Args:
             agent: the agent that learns from the dataset.
@@ -131,7 +148,8 @@ class FinetuneSettings(BaseModel):
             A frame with the column `messages`, a conversation as JSON whose last message is learned, and any columns
             that the method adds.
         """
-        raise NotImplementedError
+        examples = own_words(agent, problems, said, consensus=consensus, critic_mix=self.critic_mix, seed=seed)
+        return pd.DataFrame({"messages": [json.dumps(example) for example in examples]}, dtype="object")
 
     def train(
         self,

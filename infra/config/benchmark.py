@@ -106,6 +106,7 @@ class Benchmark(BaseModel):
     @model_validator(mode="after")
     def _can_be_compared(self) -> "Benchmark":
         check_votes(self.finetune, self.agents)
+        self.finetune.check(self.engine)
         mixed = [name for name in self.methods if METHODS[name].mixed]
         base_models = self.base_models if mixed else []
         check_engine(

@@ -230,6 +230,7 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _within_reach(self) -> "Config":
         check_votes(self.finetune, self.agents)
+        self.finetune.check(self.engine)
         check_engine(
             self.engine,
             vote=self.debate.vote,

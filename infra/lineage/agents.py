@@ -1,7 +1,7 @@
 """Adapters in MLflow's model registry: one registered model per agent of a society, one version per generation.
 
-A version holds the PEFT folder of the adapter. Its files are in an MLflow LoggedModel, which also has the agent's
-scores. After a kill, the next call completes the registration and makes nothing twice, see `infra.lineage.versions`.
+A version holds the PEFT folder of the adapter, or what says where a service keeps it. Its files are in an MLflow
+LoggedModel, which also has the agent's scores. After a kill, the next call completes the registration and makes nothing twice, see `infra.lineage.versions`.
 """
 
 import shutil
@@ -9,6 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from agents.hosted.adapter import FILE as HOSTED_FILE
+from agents.hosted.adapter import read_hosted
 from agents.society import Agent
 from agents.store import Store
 from evaluation.record import Record
@@ -77,7 +79,8 @@ def register_adapter(
         job: The job's run.
         generation: Number of the generation, 1 or more.
         agent: The agent, by role and index.
-        adapter_folder: PEFT folder with adapter_config.json and adapter_model.safetensors; None for no adapter.
+        adapter_folder: PEFT folder with adapter_config.json and adapter_model.safetensors, or the folder of an adapter
+            that a service keeps; None for no adapter.
         adapter_sha256: Digest of the adapter; None for no adapter.
         parent_version: Version of the agent in the previous generation of the same job; None for the base.
         dataset_sha256: Digest of the data set that the agent learned from.
@@ -86,16 +89,20 @@ def register_adapter(
         unchanged: Whether the agent kept the adapter of the previous generation, since it had no data.
     Raises:
         ValueError: only one of adapter_folder and adapter_sha256 is given.
-        FileNotFoundError: adapter_folder lacks one of the two files.
+        FileNotFoundError: adapter_folder is neither.
     """
     if (adapter_folder is None) != (adapter_sha256 is None):
         raise ValueError(f"{agent.name}: adapter_folder and adapter_sha256 must both be given, or neither")
-    files, name = _adapter_files(adapter_folder), model_name(job.society, agent.name)
+    files = adapter_files(adapter_folder) if adapter_folder else []
+    name = model_name(job.society, agent.name)
     key = {"job": job.job, "generation": str(generation), "adapter_sha256": adapter_sha256 or NO_ADAPTER}
     found = find_version(name, key)
     tags = key | {"role": agent.role, "index": str(agent.index), "parent_version": parent_version or BASE}
     tags |= {"base_model": base_model, "dataset_sha256": dataset_sha256}
     tags |= {"examples": str(examples), "unchanged": str(unchanged).lower()}
+    if adapter_folder and (hosted := read_hosted(adapter_folder)):
+        tags |= {"service": f"{hosted.service} at {hosted.url}", "service_base": hosted.base}
+        tags |= {"speaks_as": hosted.speaks_as, "made_by": hosted.made_by}
     run = agent_run(job, generation, agent.name)
 
     def upload(model: str) -> None:
@@ -162,8 +169,15 @@ def _registered(version: "ModelVersion", run: "Run") -> RegisteredAdapter:
     return RegisteredAdapter.model_validate({**fields, "model_id": model_id(version)})
 
 
-def _adapter_files(folder: Path | None) -> list[Path]:
-    files = [folder / name for name in ADAPTER_FILES] if folder else []
+def adapter_files(folder: Path) -> list[Path]:
+    """The files of an adapter: PEFT's two, or what says where a service keeps it, with its weights if they are here.
+
+    Raises:
+        FileNotFoundError: the folder has neither.
+    """
+    files = [folder / name for name in ADAPTER_FILES]
+    if (folder / HOSTED_FILE).is_file():
+        return [folder / HOSTED_FILE, *(file for file in files if file.is_file())]
     for file in files:
         if not file.is_file():
             raise FileNotFoundError(f"{file} is missing: an adapter folder has {' and '.join(ADAPTER_FILES)}")
@@ -207,7 +221,9 @@ def _summary(tags: dict[str, str]) -> str:
 def _readme(name: str, tags: dict[str, str]) -> str:
     rows = "".join(f"| {key} | {value} |\n" for key, value in tags.items())
     text = f"# {name}\n\n{_summary(tags)}\n\n"
-    if tags["adapter_sha256"] != NO_ADAPTER:
+    if "speaks_as" in tags:
+        text += f"Its weights are kept by {tags['service']}, where it speaks as `{tags['speaks_as']}`.\n\n"
+    elif tags["adapter_sha256"] != NO_ADAPTER:
         text += f"Load: `peft.PeftModel.from_pretrained(base, folder)`, base being `{tags['base_model']}`.\n\n"
     return f"{text}| tag | value |\n|---|---|\n{rows}"
 
@@ -232,8 +248,8 @@ def fetch_adapter(store: Store, name: str, version: str, sha256: str) -> None:
         fetched = Path(download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=folder))
 
         def write(target: Path) -> None:
-            for file in ADAPTER_FILES:
-                shutil.copyfile(fetched / file, target / file)
+            for file in adapter_files(fetched):
+                shutil.copyfile(file, target / file.name)
 
         found = store.put_folder(write, 0).sha256
     if found != sha256:

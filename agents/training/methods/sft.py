@@ -1,19 +1,13 @@
 """Supervised finetuning, the paper's method: an agent learns its own words that match the consensus."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
 from pydantic import ConfigDict, Field
 
-from agents.debate.responses import Said
 from agents.engines.protocol import OnProgress
-from agents.society import Agent
-from agents.split import own_words
 from agents.training.methods import METHODS
 from agents.training.settings import FinetuneSettings
-from evaluation.problems.problem import Problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -39,19 +33,6 @@ class Sft(FinetuneSettings):
         from agents.training.sft.trial import why_one_at_a_time
 
         return why_one_at_a_time(model, [lora_config(self)])
-
-    def dataset(
-        self,
-        agent: Agent,
-        problems: Sequence[Problem],
-        said: Said,
-        *,
-        consensus: Mapping[str, str],
-        seed: int,
-    ) -> pd.DataFrame:
-        """The dataset D_n of one agent, see `agents.split.own_words`."""
-        examples = own_words(agent, problems, said, consensus=consensus, critic_mix=self.critic_mix, seed=seed)
-        return pd.DataFrame({"messages": [json.dumps(example) for example in examples]}, dtype="object")
 
     def train(
         self,

@@ -22,7 +22,7 @@ from agents.ask import Card
 from agents.engines import base_model
 from agents.engines.base_model import Base
 from infra.errors import UserError
-from infra.lineage.agents import ADAPTER_FILES
+from infra.lineage.agents import adapter_files
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -61,8 +61,8 @@ def save(folder: Path, name: str, card: Card, *, adapters: Path) -> None:
         content.mkdir()
         for sha256 in dict.fromkeys(agent.adapter for agent in society.agents if agent.adapter):
             (content / ADAPTERS / sha256).mkdir(parents=True)
-            for file in ADAPTER_FILES:
-                shutil.copyfile(adapters / sha256 / file, content / ADAPTERS / sha256 / file)
+            for file in adapter_files(adapters / sha256):
+                shutil.copyfile(file, content / ADAPTERS / sha256 / file.name)
         for base in {base.sha256: base for base in bases.each}.values():
             _copy_base(base, content / BASES / base.sha256)
         (content / CARD).write_text(card.model_dump_json(indent=2), "utf-8")

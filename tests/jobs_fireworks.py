@@ -1,4 +1,4 @@
-"""The form of Fireworks' datasets, supervised finetuning jobs and LoRA models, as its client's types have it (1.2.30)."""
+"""Fireworks' datasets, finetuning jobs and LoRA models, in the form of its client's types (fireworks-ai 1.2.30)."""
 
 import re
 from typing import Any

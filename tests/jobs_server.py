@@ -8,7 +8,7 @@ import json
 import queue
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import policy
@@ -73,6 +73,8 @@ class JobsServer(OpenAIServer):
         """Jobs are trained only while this is set."""
         self.hold.set()
         self.key: str | None = None
+        self.on: Callable[[str, str], None] = lambda route, phase: None
+        """Called with a request's route before it is done, and again when it is done but not answered."""
         self.state = threading.RLock()
         self._asked: list[_Asked] = []
         self._orders: queue.Queue[Job | None] = queue.Queue()
@@ -221,7 +223,9 @@ class JobsHandler(Handler):
             else:
                 self.chat(body)
             return
+        server.on(route, "before")
         status, said = form.answer(server, method, parts.path, query, body)
+        server.on(route, "done")
         if server.lose[route]:
             server.lose[route] -= 1
             self.close_connection = True

@@ -1,7 +1,8 @@
 """Adapters in MLflow's model registry: one registered model per agent of a society, one version per generation.
 
 A version holds the PEFT folder of the adapter, or what says where a service keeps it. Its files are in an MLflow
-LoggedModel, which also has the agent's scores. After a kill, the next call completes the registration and makes nothing twice, see `infra.lineage.versions`.
+LoggedModel, which also has the agent's scores. After a kill, the next call completes the registration and makes nothing
+twice, see `infra.lineage.versions`.
 """
 
 import shutil

@@ -1,0 +1,132 @@
+"""A society whose agents are finetuned by the files and jobs of a service, from `maft run` to the registered versions.
+
+`make test-jobs` sets MAFT_TEST_JOBS: then the society is of the embedded model, and killed at ten moments.
+"""
+
+import os
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+
+from agents.hosted.adapter import read_hosted
+from tests.command import Forked
+from tests.conftest import Maft
+from tests.jobs_server import BASE, JobsServer, jobs_server
+
+FULL = bool(os.environ.get("MAFT_TEST_JOBS"))
+UPLOAD, START, LOOK = "POST /v1/files", "POST /v1/fine_tuning/jobs", "GET /v1/fine_tuning/jobs/"
+MOMENTS = [
+    (UPLOAD, "before", 1),
+    (UPLOAD, "done", 2),
+    (START, "before", 1),
+    (START, "done", 2),
+    (START, "done", 4),
+    (LOOK, "before", 1),
+    (LOOK, "done", 12),
+    (UPLOAD, "done", 7),
+    (START, "done", 8),
+    (LOOK, "done", 20),
+]
+"""A route, whether its request was done, and how many there were in all runs so far."""
+
+
+@pytest.fixture
+def server(brief_folder: Path, tmp_path: Path) -> Iterator[JobsServer]:
+    (tmp_path / "service").mkdir()
+    with jobs_server("embedded" if FULL else str(brief_folder), tmp_path / "service") as server:
+        yield server
+
+
+@pytest.fixture
+def command(server: JobsServer, brief_folder: Path, brief_problems: Path, tmp_path: Path) -> list[str]:
+    brief = {"base_model": brief_folder, "problems.train": brief_problems}
+    fields: dict[str, Any] = {
+        **({} if FULL else brief),
+        "society": "hosted",
+        "iterations": 2,
+        "problems.train_size": 30,
+        "problems.evaluation_size": 6,
+        "finetune.method": "jobs",
+        "finetune.service": "openai",
+        "finetune.url": server.url,
+        "finetune.model": BASE,
+        "finetune.epochs": 1,
+        "finetune.min_votes": 1,
+        "finetune.poll_seconds": 0.1,
+        "engine.name": "openai",
+        "engine.url": server.url,
+        "engine.model": BASE,
+        "sampling.max_new_tokens": 120,
+        "sampling.max_summary_tokens": 40,
+    }
+    told = [part for name, value in fields.items() for part in ("--set", f"{name}={value}")]
+    return ["run", *told, "--home", str(tmp_path / "home")]
+
+
+def kill_at(maft: Maft, command: list[str], server: JobsServer, moment: tuple[str, str, int], seen: Counter) -> None:
+    route, phase, number = moment
+    process: list[subprocess.Popen[str] | Forked] = []
+
+    def on(asked: str, now: str) -> None:
+        with server.state:
+            kind = next((each for each in (UPLOAD, START, LOOK) if asked.startswith(each)), asked)
+            seen[kind, now] += 1
+            reached = (kind, now) == (route, phase) and seen[kind, now] >= number
+        if reached and process and process[0].poll() is None:
+            os.kill(process[0].pid, signal.SIGKILL)
+
+    server.on = on
+    process.append(maft.start(*command))
+    _, said = process[0].communicate(timeout=600)
+    assert process[0].returncode == -signal.SIGKILL, f"{moment}: {said}"
+
+
+def test_killed_at_many_moments_each_job_is_made_once(
+    maft: Maft, server: JobsServer, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: Counter = Counter()
+    for moment in MOMENTS if FULL else MOMENTS[8:9]:
+        kill_at(maft, command, server, moment, seen)
+    server.on = lambda route, phase: None
+    report = maft.json(*command)
+    keys = {job.about["metadata"]["maft"] for job in server.jobs.values()}
+    assert server.made["jobs"] == server.made["files"] == server.made["models"] == len(keys) >= 8
+    assert not server.made["cancelled"]
+    assert {each.body["model"] for each in server.seen if "/chat/" in each.path} == set(server.names)
+    trained = [generation["trained_tokens"] for generation in report["generations"]]
+    assert trained[0] == 0 and min(trained[1:]) > 0 and sum(trained) == sum(j.tokens for j in server.jobs.values())
+
+    server.seen.clear()
+    assert maft.json(*command)["generations"] == report["generations"]
+    assert not server.seen, "a finished job asks nothing"
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", maft.environment["MLFLOW_TRACKING_URI"])
+    versions = MlflowClient().search_model_versions("name LIKE 'hosted-%'")
+    own = {v.tags["made_by"]: v for v in versions if v.tags.get("unchanged") == "false"}
+    assert own.keys() == server.jobs.keys()
+    for id_, version in own.items():
+        tags, job = version.tags, server.jobs[id_]
+        assert (tags["speaks_as"], tags["service_base"]) == (job.model, BASE) and len(tags["dataset_sha256"]) == 64
+        assert tags["service"] == f"openai at {server.url}"
+    folder = download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(tmp_path / "version"))
+    hosted = read_hosted(Path(folder))
+    assert hosted and hosted.learned == server.jobs[hosted.made_by].about["metadata"]["maft"]
+    assert hosted.settings == {"n_epochs": 1, "batch_size": 4}
+
+
+def test_half_the_budget_stops_before_the_training(maft: Maft, server: JobsServer, command: list[str]) -> None:
+    priced = [*command, "--set", "iterations=1", "--set", "engine.prices.trained=1000000"]
+    said = maft(*priced, "--set", "engine.budget=100", status=2).stderr.splitlines()[-1]
+    assert "engine.budget is 100.00 USD: 0.00 USD are spent, and the training of" in said and not server.jobs
+    asked = sum("/chat/" in each.path for each in server.seen)
+    report = maft.json(*priced, "--set", "engine.budget=1000000")
+    assert server.made["jobs"] == server.made["models"] > 3
+    more = sum("/chat/" in each.path for each in server.seen) - asked
+    assert more < asked and report["generations"][1]["trained_tokens"] > 0, "the responses of before are kept"

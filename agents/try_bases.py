@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from agents.engines.base_model import Base, load_tokenizer
 from agents.engines.base_model.room import free_bytes
 from agents.engines.chat import Message, prompt_ids, turn_end
 from agents.engines.debate_template import check_debate
@@ -29,11 +30,11 @@ class TriedBase(Record):
     decoding: str | None
     """`loop`, or how transformers' `generate` is used; None if the engine's own program decodes."""
     why_not_loop: str
-    training: Literal["together", "one at a time"]
+    training: Literal["together", "one at a time", "by the service"]
     """How its agents are trained."""
     why_one_at_a_time: str
     layers: tuple[str, ...]
-    """The names of the layers that LoRA adapts."""
+    """The names of the layers that LoRA adapts; none if a service trains."""
 
     @property
     def notes(self) -> list[str]:
@@ -61,7 +62,9 @@ def try_bases(run: Run, *, finetune: FinetuneSettings, agents: int) -> list[Trie
         TrainingError: a base model lacks a layer that `finetune.target_modules` names, or the training does not fit
             into memory.
     """
-    decodes, opening = run.engine.reads_likelihoods, run.prompts.opening("")
+    if run.engine.asks_server and finetune.asks_service:
+        return [_tried_tokenizer(base) for base in dict.fromkeys(run.bases.each)]
+    decodes, opening = run.engine.in_process, run.prompts.opening("")
     with silent("") as nobody:
         (tried,) = run.runner.do(_try_bases, run, [Part((finetune, agents, opening, decodes), 1)], nobody)
     found: list[TriedBase] = tried
@@ -82,16 +85,35 @@ def _try_bases(
     return tried
 
 
+def _tried_tokenizer(base: Base) -> TriedBase:
+    """What the tokenizer of a base model tells, whose weights are at a service."""
+    tokenizer = load_tokenizer(base.source, base.trust_remote_code, base.chat_template, weights=False)
+    check_debate(tokenizer, base.name)
+    return TriedBase(
+        base=base.name,
+        turn_end=turn_end(tokenizer),
+        decoding=None,
+        why_not_loop="",
+        training="by the service",
+        why_one_at_a_time="",
+        layers=(),
+    )
+
+
 def try_engine(run: Run, *, finetune: FinetuneSettings) -> None:
     """Let an engine whose model is in another program speak one token with an untrained adapter, which it has to load.
+
+    If a service trains the agents, it speaks as the base.
 
     Raises:
         EngineError: it cannot; the message says what to change.
     """
-    with silent("") as nobody:
-        (files,) = run.runner.do(_untrained, run, [Part(finetune, 1)], nobody)
-    adapter = run.store.put_folder(partial(write_files, files), rows=0)
-    request = Request([{"role": "user", "content": "Hello!"}], adapter.sha256, seed=0, max_new_tokens=1)
+    adapter = None
+    if not finetune.asks_service:
+        with silent("") as nobody:
+            (files,) = run.runner.do(_untrained, run, [Part(finetune, 1)], nobody)
+        adapter = run.store.put_folder(partial(write_files, files), rows=0).sha256
+    request = Request([{"role": "user", "content": "Hello!"}], adapter, seed=0, max_new_tokens=1)
     with silent("") as nobody:
         run.complete([request], Sampling(), nobody)
 

@@ -43,7 +43,7 @@ def benchmark(config: Benchmark) -> Compared:
     mixed = identify_bases(config, config.base_models) if config.base_models else None
     for each in [bases, *([mixed] if mixed else [])]:
         try_bases(run_of(config, each), finetune=config.finetune, agents=config.agents)
-    if not config.engine.reads_likelihoods and not config.finetune.asks_service:
+    if not config.engine.in_process:
         try_engine(run_of(config, bases), finetune=config.finetune)
     encoder = identify_encoder(config.encoder) if config.encoder else None
     problems = {seed: prepare(config.problems, grader=config.answers, seed=seed, draw=0) for seed in config.seeds}

@@ -60,7 +60,7 @@ def grow(config: Config) -> Improvement:
     bases = identify_bases(config, config.bases)
     run, settings = run_of(config, bases), config.settings
     tried = try_bases(run, finetune=config.finetune, agents=config.agents)
-    if not config.engine.reads_likelihoods and not config.finetune.asks_service:
+    if not config.engine.in_process:
         try_engine(run, finetune=config.finetune)
     start = resolve_start(config, bases)
     problems = prepare(config.problems, grader=config.answers, seed=config.seed, draw=start.first_generation - 1)

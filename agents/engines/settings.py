@@ -29,10 +29,16 @@ class EngineSettings(BaseModel):
 
     NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset()
     """Fields that change no result, such as the address of a server or the number of requests at once."""
+    in_process: ClassVar[bool] = False
+    """Whether the engine's models are those of this process, which trains them and computes likelihoods."""
     reads_likelihoods: ClassVar[bool] = False
-    """Whether the engine's model is in this process, so that it can compute likelihoods of texts."""
+    """Whether likelihoods of texts can be computed under the agents that the engine speaks as."""
     asks_server: ClassVar[bool] = False
     """Whether the work is done by a server, so that this process only asks it, whichever the runner."""
+    loads_adapters: ClassVar[bool] = True
+    """Whether the engine can speak with adapters that were trained in this process."""
+    learns_by: ClassVar[tuple[str, ...]] = ()
+    """The training methods of services whose adapters the engine can speak with."""
     mixes_bases: ClassVar[bool] = False
     """Whether agents can have different base models."""
 

@@ -69,5 +69,5 @@ def training_key(
         start: the adapter's name or digest that it goes on from; None for a new one.
         seed: that of the learner.
     """
-    told = json.dumps([examples, settings, start, seed], sort_keys=True, ensure_ascii=False)
+    told = json.dumps([list(examples), settings, start, seed], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(told.encode()).hexdigest()

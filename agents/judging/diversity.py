@@ -92,6 +92,8 @@ def _embedded(run: Run, encoder: EncoderRef, words: Sequence[str]) -> NDArray[np
 
 def _embed(run: Run, given: tuple[EncoderRef, list[str]], on_progress: OnProgress) -> NDArray[np.float64]:
     encoder, words = given
+    if run.engine.asks_server and run.engine.reads_likelihoods:
+        return _encoder(encoder, "cpu")(words)  # No base model is here, whose device it would share.
     device = resident(run.bases, run.runner, run.store.folders).of(0).model.device
     return _encoder(encoder, str(device))(words)
 
@@ -99,16 +101,18 @@ def _embed(run: Run, given: tuple[EncoderRef, list[str]], on_progress: OnProgres
 def _judged(
     run: Run, agents: Sequence[Agent], texts: Sequence["Text"], on_progress: OnProgress
 ) -> dict[str, Estimate | None]:
-    """The measures that need token distributions, for the texts agent by agent; None if tokens differ."""
-    from agents.judging.likelihood import UnlikeTokensError, likelihoods_under
+    """The measures that need likelihoods, for the texts agent by agent; None if they cannot be had or compared."""
+    from agents.judging.likelihood import LikelihoodError, likelihoods_under
 
     shape = len(agents), len(texts) // len(agents)
     try:
         found = likelihoods_under(run, agents, texts, on_progress)
-    except UnlikeTokensError:
+    except LikelihoodError:
         return dict.fromkeys(("nll", "own_nll", "kl"))
     tokens = found.tokens.reshape(shape)
     nll = found.nll.reshape(len(agents), *shape)
-    # From (other, speaker, problem) to (speaker, other, problem).
-    kl = np.swapaxes(found.kl.reshape(len(agents), *shape), 0, 1)
-    return {"nll": nll_of_others(nll, tokens), "own_nll": nll_of_own(nll, tokens), "kl": kl_divergence(kl, tokens)}
+    divergence = None
+    if found.kl is not None:
+        # From (other, speaker, problem) to (speaker, other, problem).
+        divergence = kl_divergence(np.swapaxes(found.kl.reshape(len(agents), *shape), 0, 1), tokens)
+    return {"nll": nll_of_others(nll, tokens), "own_nll": nll_of_own(nll, tokens), "kl": divergence}

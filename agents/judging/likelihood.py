@@ -8,6 +8,7 @@ take at most `KEPT_BYTES`.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from agents.engines.protocol import OnProgress
 from agents.engines.transformers.by_loop import PORTION_TOKENS
 from agents.engines.transformers.engine import TransformersEngine, speaking_as
 from agents.engines.transformers.resident import resident
+from agents.hosted.adapter import WEIGHTS, read_hosted
 from agents.run import Run
 from agents.runners.settings import Part
 from agents.society import Agent
@@ -30,7 +32,11 @@ DOUBLE_VALUES = 2**22
 """Maximum number of logits of one agent that are in double precision at once."""
 
 
-class UnlikeTokensError(ValueError):
+class LikelihoodError(ValueError):
+    """The likelihoods of some texts cannot be had, or not compared."""
+
+
+class UnlikeTokensError(LikelihoodError):
     """Agents of different bases split the texts into different tokens, so their likelihoods cannot be compared."""
 
 
@@ -61,22 +67,32 @@ class Likelihoods:
     """(R,), number of tokens of each response."""
     nll: NDArray[np.float64]
     """(A, R), nats: -ln of the likelihood of each response under each agent, given its prompt."""
-    kl: NDArray[np.float64]
-    """(A, R), nats: KL(p_speaker || p_a), summed over the tokens of each response."""
+    kl: NDArray[np.float64] | None
+    """(A, R), nats: KL(p_speaker || p_a), summed over the tokens of each response; None if the whole distributions are
+    not known, as with agents at a service."""
 
 
 def likelihoods_under(run: Run, agents: Sequence[Agent], texts: Sequence[Text], on_progress: OnProgress) -> Likelihoods:
-    """As `likelihoods`, divided among the places of the run's runner.
+    """As `likelihoods`, divided among the places of the run's runner; or read by the service that speaks.
 
     Args:
-        run: the base models, the store and the runner.
+        run: the base models, the engine, the store and the runner.
         agents: the agents that read.
         texts: responses of these agents.
         on_progress: called with (texts done, texts in all).
 
     Raises:
         UnlikeTokensError: as in `likelihoods`.
+        LikelihoodError: the weights of an agent are at a service that gives no likelihoods.
+        EngineError: the service gave up.
     """
+    if run.engine.asks_server and run.engine.reads_likelihoods:
+        return _served(run, agents, texts, on_progress)
+    run.store.fetch({agent.adapter for agent in agents if agent.adapter})
+    for agent in agents:
+        folder = run.store.folders / agent.adapter if agent.adapter else None
+        if folder and read_hosted(folder) and not (folder / WEIGHTS).is_file():
+            raise LikelihoodError(f"the weights of {agent.name} are at a service, which gives no likelihoods")
     places = max(1, min(run.runner.places, len(texts)))
     adapters = frozenset(agent.adapter for agent in agents if agent.adapter)
     parts = [Part((list(agents), list(texts), (n, places)), len(texts) / places, adapters) for n in range(places)]
@@ -85,7 +101,28 @@ def likelihoods_under(run: Run, agents: Sequence[Agent], texts: Sequence[Text], 
         tokens=shares[0].tokens,
         # Each text is read in one place, and is zero in the others.
         nll=np.sum([share.nll for share in shares], axis=0),
-        kl=np.sum([share.kl for share in shares], axis=0),
+        kl=np.sum([share.kl for share in shares if share.kl is not None], axis=0),
+    )
+
+
+def _served(run: Run, agents: Sequence[Agent], texts: Sequence[Text], on_progress: OnProgress) -> Likelihoods:
+    """The likelihoods that a service gives; each adapter reads once, whichever agents have it."""
+    engine: Any = run.engine.open(run.bases, run.runner, run.store.folders)
+    adapters = list(dict.fromkeys(agent.adapter for agent in agents))
+    run.store.fetch({adapter for adapter in adapters if adapter})
+    rows = encode([text.messages for text in texts], engine.tokenizer, [text.finished for text in texts])
+    read = {
+        adapter: engine.likelihoods(
+            adapter,
+            [(row.prompt, row.target) for row in rows],
+            lambda done, total, before=place: on_progress(before * total + done, total * len(adapters)),
+        )
+        for place, adapter in enumerate(adapters)
+    }
+    return Likelihoods(
+        tokens=np.array([float(len(row.target)) for row in rows]),
+        nll=np.stack([read[agent.adapter] for agent in agents]),
+        kl=None,
     )
 
 

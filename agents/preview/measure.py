@@ -133,7 +133,7 @@ def _reading_speed(run: WatchedRun, tuned: Sequence[Finetuned], sampling: Sampli
     The agent speaks with its new adapter, if there is one and the engine is in this process.
     """
     asked = run.calls[-1].requests
-    learned = [each.agent for each in tuned if each.adapter and run.engine.reads_likelihoods]
+    learned = [each.agent for each in tuned if each.adapter and run.engine.in_process]
     speaker = learned[-1] if learned else None
     index = speaker.index if speaker else asked[-1].agent
     own = [

@@ -39,6 +39,6 @@ def prompt_bytes(run: Run, longest: int) -> int:
     Returns:
         Bytes; 0 if the engine's model is not in this process.
     """
-    if not run.engine.reads_likelihoods:
+    if not run.engine.in_process:
         return 0
     return resident(run.bases, run.runner, run.store.folders).of(0).memory.of(longest)

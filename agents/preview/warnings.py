@@ -129,7 +129,7 @@ def notes_of(engine: EngineSettings, *, registry: bool, asked: int | None, taken
         notes.append(f"{asked:,} problems were asked for; all {taken:,} training problems of the job were used.")
     if not registry:
         notes.append("If the society has a champion, the job measures it too, which is one more evaluation.")
-    if not engine.reads_likelihoods:
+    if not engine.in_process:
         notes.append(
             f"engine.name is {engine.name}: the prompts are messages, to which the engine applies the chat template, "
             "and the memory is that of this process, which trains, without the engine's."

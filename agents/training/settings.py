@@ -1,6 +1,5 @@
 """The fields of the config section `finetune` that all methods share; each method has its own file in `methods`."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -11,7 +10,6 @@ from agents.debate.responses import Said
 from agents.engines.protocol import OnProgress
 from agents.engines.settings import EngineSettings
 from agents.society import Agent
-from agents.split import own_words
 from evaluation.problems.problem import Problem
 
 if TYPE_CHECKING:
@@ -135,7 +133,7 @@ class FinetuneSettings(BaseModel):
         consensus: Mapping[str, str],
         seed: int,
     ) -> pd.DataFrame:
-        """The dataset of one agent, with a row for each example; by default D_n of `agents.split.own_words`.
+        """The dataset of one agent, with a row for each example.
 
         Args:
             agent: the agent that learns from the dataset.
@@ -148,8 +146,7 @@ class FinetuneSettings(BaseModel):
             A frame with the column `messages`, a conversation as JSON whose last message is learned, and any columns
             that the method adds.
         """
-        examples = own_words(agent, problems, said, consensus=consensus, critic_mix=self.critic_mix, seed=seed)
-        return pd.DataFrame({"messages": [json.dumps(example) for example in examples]}, dtype="object")
+        raise NotImplementedError
 
     def train(
         self,

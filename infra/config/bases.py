@@ -19,8 +19,14 @@ def check_bases(config: Config | Benchmark, names: Sequence[str]) -> None:
     Raises:
         BaseModelError: the message says which base model, and what to change.
     """
-    base_model.check_all(names, config.chat_template)
-    check_system_role(config.prompts.texts, names, config.trust_remote_code, config.chat_template.items())
+    base_model.check_all(names, config.chat_template, weights=_weights(config))
+    check_system_role(
+        config.prompts.texts,
+        names,
+        config.trust_remote_code,
+        config.chat_template.items(),
+        weights=_weights(config),
+    )
 
 
 def identify_bases(config: Config | Benchmark, names: Sequence[str]) -> Bases:
@@ -30,5 +36,14 @@ def identify_bases(config: Config | Benchmark, names: Sequence[str]) -> Bases:
         BaseModelError: see `agents.engines.base_model.identify_bases`.
     """
     return base_model.identify_bases(
-        names, config.trust_remote_code, dtype=config.runner.dtype, chat_template=config.chat_template
+        names,
+        config.trust_remote_code,
+        dtype=config.runner.dtype,
+        chat_template=config.chat_template,
+        weights=_weights(config),
     )
+
+
+def _weights(config: Config | Benchmark) -> bool:
+    """Whether base models speak or learn on this machine or on those of the runner."""
+    return not (config.engine.asks_server and config.finetune.asks_service)

@@ -152,13 +152,13 @@ def check_engine(engine: EngineSettings, *, vote: str, base_models: Sequence[str
     """
     if VOTES[vote].reads_likelihoods and not engine.reads_likelihoods:
         raise ValueError(
-            f"debate.vote is {vote}, which needs the likelihoods of a local model, but engine.name is {engine.name}; "
+            f"debate.vote is {vote}, which needs likelihoods of texts, but engine.name is {engine.name}; "
             f"set debate.vote to majority, or engine.name to {_that(lambda kind: kind.reads_likelihoods)}"
         )
-    if dtype == "nf4" and not engine.reads_likelihoods:
+    if dtype == "nf4" and not engine.in_process:
         raise ValueError(
             f"runner.dtype is nf4, but engine.name is {engine.name}, which would speak with other weights than agents "
-            f"learn on; set engine.name to {_that(lambda kind: kind.reads_likelihoods)}, or runner.dtype to bfloat16"
+            f"learn on; set engine.name to {_that(lambda kind: kind.in_process)}, or runner.dtype to bfloat16"
         )
     if len(base_models) > agents:
         raise ValueError(
@@ -175,6 +175,28 @@ def check_engine(engine: EngineSettings, *, vote: str, base_models: Sequence[str
 
 def _that(can: Callable[[type[EngineSettings]], bool]) -> str:
     return " or ".join(name for name in ENGINES.names() if can(ENGINES[name]))
+
+
+def check_method(engine: EngineSettings, finetune: FinetuneSettings) -> None:
+    """Refuse a training method whose adapters the engine cannot speak with.
+
+    Raises:
+        ValueError: the fields contradict each other; the message names both.
+    """
+    can = _learns_by(engine)
+    if finetune.method not in can:
+        engines = [name for name in ENGINES.names() if finetune.method in _learns_by(ENGINES[name])]
+        raise ValueError(
+            f"finetune.method is {finetune.method}, but engine.name is {engine.name}, which cannot speak with its "
+            f"adapters; set finetune.method to {' or '.join(can)}, or engine.name to {' or '.join(engines)}"
+        )
+    finetune.check(engine)
+
+
+def _learns_by(engine: EngineSettings | type[EngineSettings]) -> list[str]:
+    """The training methods whose adapters an engine can speak with."""
+    here = [name for name in METHODS.names() if engine.loads_adapters and not METHODS[name].asks_service]
+    return [*here, *engine.learns_by]
 
 
 def check_votes(finetune: FinetuneSettings, agents: int) -> None:
@@ -230,7 +252,7 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _within_reach(self) -> "Config":
         check_votes(self.finetune, self.agents)
-        self.finetune.check(self.engine)
+        check_method(self.engine, self.finetune)
         check_engine(
             self.engine,
             vote=self.debate.vote,

@@ -96,7 +96,7 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
     return Preview(
         society=config.society,
         generation=start.society.generation,
-        prompts="text" if config.engine.reads_likelihoods else "messages",
+        prompts="text" if config.engine.in_process else "messages",
         shares=taken.shares,
         sample=taken.sample,
         forecast=expected,

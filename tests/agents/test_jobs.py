@@ -143,7 +143,7 @@ def test_settings_that_a_service_does_not_have_are_refused() -> None:
 
 def test_an_engine_that_cannot_speak_with_the_models_is_refused() -> None:
     own = {"method": "jobs", "service": "openai", "url": "https://api.openai.com/v1", "model": "gpt"}
-    with pytest.raises(ValueError, match=r"engine\.name is transformers; set engine\.name to openai"):
+    with pytest.raises(ValueError, match=r"engine\.name is transformers, which cannot.*engine\.name to openai"):
         Config(finetune=own)
     with pytest.raises(ValueError, match=r"engine\.url is http://127\.0\.0\.1:1/v1, which is another server"):
         Config(finetune=own, engine={"name": "openai", "url": "http://127.0.0.1:1/v1", "model": "gpt"})

@@ -30,8 +30,8 @@ MOMENTS = [
     (START, "done", 4),
     (LOOK, "before", 1),
     (LOOK, "done", 12),
-    (UPLOAD, "done", 7),
-    (START, "done", 8),
+    (UPLOAD, "done", 8),
+    (START, "done", 10),
     (LOOK, "done", 20),
 ]
 """A route, whether its request was done, and how many there were in all runs so far."""
@@ -51,7 +51,7 @@ def command(server: JobsServer, brief_folder: Path, brief_problems: Path, tmp_pa
         **({} if FULL else brief),
         "society": "hosted",
         "iterations": 2,
-        "problems.train_size": 30,
+        "problems.train_size": 40 if FULL else 30,
         "problems.evaluation_size": 6,
         "finetune.method": "jobs",
         "finetune.service": "openai",
@@ -59,6 +59,7 @@ def command(server: JobsServer, brief_folder: Path, brief_problems: Path, tmp_pa
         "finetune.model": BASE,
         "finetune.epochs": 1,
         "finetune.min_votes": 1,
+        "finetune.critic_mix": 0.0,
         "finetune.poll_seconds": 0.1,
         "engine.name": "openai",
         "engine.url": server.url,

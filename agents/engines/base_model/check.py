@@ -14,21 +14,22 @@ TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken
 """The files that hold the tokens of the tokenizers of transformers; only one of them must be there."""
 
 
-def check_all(names: Sequence[str], chat_template: Mapping[str, Scalar]) -> None:
+def check_all(names: Sequence[str], chat_template: Mapping[str, Scalar], *, weights: bool = True) -> None:
     """Apply `check` to all base models of a society, and refuse a variable that none of their chat templates reads.
 
     Args:
         names: the names of the base models.
         chat_template: variables of their chat templates, with their values.
+        weights: whether their weights are needed here.
 
     Raises:
         BaseModelError: see `check`; or the message names chat_template, and the variables that the templates read.
     """
     for name in dict.fromkeys(names):
-        check(name, "base_models" if len(names) > 1 else "base_model")
+        check(name, "base_models" if len(names) > 1 else "base_model", weights=weights)
     if not chat_template:
         return
-    read = {variable for name in names for variable in variables(read_template(folder_of(name)))}
+    read = {variable for name in names for variable in variables(read_template(folder_of(name, weights=weights)))}
     for variable in chat_template:
         if variable not in read:
             raise BaseModelError(
@@ -37,21 +38,21 @@ def check_all(names: Sequence[str], chat_template: Mapping[str, Scalar]) -> None
             )
 
 
-def check(base_model: str, field: str = "base_model") -> None:
+def check(base_model: str, field: str = "base_model", *, weights: bool = True) -> None:
     """Refuse a base model for what its files tell without loading the weights; a model of a hub is fetched first.
 
     Raises:
         BaseModelError: there is no such model, a file is missing or damaged, the folder holds an adapter, or tokenizer
             and weights do not fit; the message names the config field `field`.
     """
-    folder = folder_of(base_model, field)
+    folder = folder_of(base_model, field, weights=weights)
     try:
-        _check_folder(folder)
+        _check_folder(folder, weights)
     except FilesError as error:
         raise BaseModelError(f"{field}: {folder} {error}") from error
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: Path, weights: bool) -> None:
     if not (folder / "config.json").is_file():
         raise FilesError("has no config.json; a folder written by save_pretrained is needed")
     if (folder / "adapter_config.json").is_file():
@@ -59,7 +60,7 @@ def _check_folder(folder: Path) -> None:
             "has an adapter (adapter_config.json) beside the weights; merge the adapter into them and save the result, "
             "or delete adapter_config.json to use the weights without it"
         )
-    for file in weight_files(folder):
+    for file in weight_files(folder) if weights else ():
         tensors(file)
     config = _object(folder / "config.json")
     configured = folder / "tokenizer_config.json"

@@ -28,12 +28,13 @@ def locate(base_model: str, field: str = "base_model") -> Path | None:
     return None
 
 
-def folder_of(base_model: str, field: str = "base_model") -> Path:
-    """The folder of a base model; a model of a hub is fetched if it is not in the cache.
+def folder_of(base_model: str, field: str = "base_model", *, weights: bool = True) -> Path:
+    """The folder of a base model; a model of a hub is fetched if it is not in the cache, without `weights` only its
+    small files.
 
     Raises:
         BaseModelError: there is no such model, or the hub cannot be reached; the message names the config field.
     """
     from agents.engines.base_model.hub import snapshot
 
-    return locate(base_model, field) or snapshot(base_model, field)
+    return locate(base_model, field) or snapshot(base_model, field, weights=weights)

@@ -16,18 +16,19 @@ _ELSEWHERE = ["*/*"]
 _GIT_SHA_CHARS = 40
 
 
-def snapshot(base_model: str, field: str) -> Path:
+def snapshot(base_model: str, field: str, *, weights: bool = True) -> Path:
     """The folder of a hub model in the hub's cache; its name is the commit.
 
     Args:
         base_model: `org/name`, or `org/name@revision` with a branch, a tag or a commit; default: main.
         field: the config field, for messages.
+        weights: whether the weights are needed; else only the small files are fetched, such as the tokenizer.
 
     Raises:
         BaseModelError: there is no such model or revision, or it is not in the cache and the hub cannot be reached.
     """
     repository, _, revision = base_model.partition("@")
-    return _cached(repository, revision or "main") or _fetched(repository, revision or "main", field)
+    return _cached(repository, revision or "main", weights) or _fetched(repository, revision or "main", field, weights)
 
 
 def check_unaltered(folder: Path, field: str) -> None:
@@ -51,7 +52,7 @@ def check_unaltered(folder: Path, field: str) -> None:
             )
 
 
-def _cached(repository: str, revision: str) -> Path | None:
+def _cached(repository: str, revision: str, weights: bool) -> Path | None:
     """The snapshot in the cache; None if there is none or it is not complete."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -60,13 +61,15 @@ def _cached(repository: str, revision: str) -> Path | None:
         found = snapshot_download(
             repository, revision=revision, local_files_only=True, allow_patterns=_SMALL, ignore_patterns=_ELSEWHERE
         )
-        weight_files(folder := Path(found))
+        folder = Path(found)
+        if weights:
+            weight_files(folder)
     except (LocalEntryNotFoundError, HFValidationError, FilesError):
         return None
     return folder if all((folder / name).is_file() for name in ("config.json", "tokenizer_config.json")) else None
 
 
-def _fetched(repository: str, revision: str, field: str) -> Path:
+def _fetched(repository: str, revision: str, field: str, weights: bool) -> Path:
     """The snapshot, fetched: small files first, and then the weights that they name."""
     from huggingface_hub import snapshot_download
 
@@ -76,9 +79,11 @@ def _fetched(repository: str, revision: str, field: str) -> Path:
     try:
         found = snapshot_download(repository, revision=revision, allow_patterns=_SMALL, ignore_patterns=_ELSEWHERE)
         folder = Path(found)
-        weights = shard_names(folder) if (folder / INDEX).is_file() else [WHOLE]
+        if not weights:
+            return folder
+        files = shard_names(folder) if (folder / INDEX).is_file() else [WHOLE]
         # By the commit, since a branch may have moved meanwhile.
-        return Path(snapshot_download(repository, revision=folder.name, allow_patterns=weights))
+        return Path(snapshot_download(repository, revision=folder.name, allow_patterns=files))
     except (OSError, ValueError, HTTPError) as error:
         raise BaseModelError(
             f"{field}: {repository}@{revision} is no folder here and cannot be fetched from the hub "

@@ -18,6 +18,7 @@ def identify_bases(
     *,
     dtype: DType = "auto",
     chat_template: Mapping[str, Scalar] | None = None,
+    weights: bool = True,
 ) -> Bases:
     """Check base models and compute their digests; models of a hub are fetched first.
 
@@ -26,21 +27,22 @@ def identify_bases(
         trust_remote_code: whether they may run their own code.
         dtype: the type of their numbers.
         chat_template: variables of their chat templates, with their values; a base keeps those that its template reads.
+        weights: whether their weights are needed here, and not only their tokenizers, as with agents at a service.
 
     Raises:
         BaseModelError: see `check_all`.
     """
     wanted = chat_template or {}
-    check_all(names, wanted)
+    check_all(names, wanted, weights=weights)
     return Bases(
         each=tuple(
             Base(
                 name=name,
-                sha256=digest(name, trust_remote_code),
+                sha256=digest(name, trust_remote_code, weights=weights),
                 trust_remote_code=trust_remote_code,
-                commit=None if locate(name) else snapshot(name, "base_model").name,
+                commit=None if locate(name) else snapshot(name, "base_model", weights=weights).name,
                 dtype=dtype,
-                chat_template=_read_by(name, wanted),
+                chat_template=_read_by(name, wanted, weights),
             )
             for name in names
         )
@@ -66,13 +68,13 @@ def check_unchanged(bases: Bases) -> None:
             )
 
 
-def _read_by(name: str, wanted: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:
+def _read_by(name: str, wanted: Mapping[str, Scalar], weights: bool) -> tuple[tuple[str, Scalar], ...]:
     """The variables that the chat template of a base model reads, sorted by name."""
-    read = variables(read_template(folder_of(name))) if wanted else set()
+    read = variables(read_template(folder_of(name, weights=weights))) if wanted else set()
     return tuple(sorted((variable, value) for variable, value in wanted.items() if variable in read))
 
 
-def digest(base_model: str, trust_remote_code: bool = False) -> str:
+def digest(base_model: str, trust_remote_code: bool = False, *, weights: bool = True) -> str:
     """SHA-256 that changes when the base model does: of a folder's files, or of the hub id and the commit.
 
     A commit determines its files, so the digest does not depend on which of them are in the cache.
@@ -80,6 +82,7 @@ def digest(base_model: str, trust_remote_code: bool = False) -> str:
     Args:
         base_model: the name of the base model; a model of a hub is fetched if it is not in the cache.
         trust_remote_code: whether the folder's Python files are run, and so belong to the model.
+        weights: whether the weights are needed; a model of a hub is then fetched with them.
 
     Raises:
         BaseModelError: there is no such model, or a small file in the hub's cache was changed.
@@ -87,7 +90,7 @@ def digest(base_model: str, trust_remote_code: bool = False) -> str:
     folder = locate(base_model)
     hasher = hashlib.sha256()
     if folder is None:
-        folder = snapshot(base_model, "base_model")
+        folder = snapshot(base_model, "base_model", weights=weights)
         check_unaltered(folder, "base_model")
         hasher.update(f"{base_model.partition('@')[0]}@{folder.name}".encode())
         return hasher.hexdigest()

@@ -85,16 +85,22 @@ def _numbers(dtype: DType, device: str) -> dict[str, Any]:
 
 
 def load_tokenizer(
-    base_model: str, trust_remote_code: bool = False, chat_template: Iterable[tuple[str, Scalar]] = ()
+    base_model: str,
+    trust_remote_code: bool = False,
+    chat_template: Iterable[tuple[str, Scalar]] = (),
+    *,
+    weights: bool = True,
 ) -> "PreTrainedTokenizerBase":
     """The tokenizer of a base model; its chat template has the given values of its variables.
+
+    Without `weights`, only the small files of a hub's model are fetched.
 
     Raises:
         BaseModelError: its files cannot be read.
     """
     from transformers import AutoTokenizer
 
-    folder = folder_of(base_model)
+    folder = folder_of(base_model, weights=weights)
     with _errors_named(base_model):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             str(folder), trust_remote_code=trust_remote_code

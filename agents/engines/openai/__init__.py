@@ -28,6 +28,7 @@ class OpenAISettings(ServiceEngine):
     )
 
     asks_server: ClassVar[bool] = True
+    learns_by: ClassVar[tuple[str, ...]] = ("jobs",)
 
     name: Literal["openai"] = Field(default="openai", title="Engine", description="any server with OpenAI's HTTP API.")
     url: str = Field(

@@ -20,6 +20,7 @@ class TransformersSettings(EngineSettings):
 
     model_config = ConfigDict(title="transformers")
 
+    in_process: ClassVar[bool] = True
     reads_likelihoods: ClassVar[bool] = True
     mixes_bases: ClassVar[bool] = True
 

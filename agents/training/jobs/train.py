@@ -97,7 +97,7 @@ def file_of(examples: Sequence[Example]) -> bytes:
 
 
 def _pupils(learners: Sequence[Learner], settings: Jobs, base: Base) -> list[_Pupil]:
-    tokenizer = load_tokenizer(base.source, base.trust_remote_code, base.chat_template)
+    tokenizer = load_tokenizer(base.source, base.trust_remote_code, base.chat_template, weights=False)
     pupils = []
     for learner in learners:
         start, hyperparameters = _start(learner, settings), DIALECTS[settings.service].hyperparameters(settings)

@@ -11,12 +11,11 @@ from agents.engines.settings import EngineSettings
 from agents.hosted.urls import base_url, same_server
 from agents.training.jobs.dialects import DIALECTS
 from agents.training.methods import METHODS
-from agents.training.settings import FinetuneSettings, TrainingError
+from agents.training.own_words import OwnWords
+from agents.training.settings import TrainingError
 from evaluation.registry import OneOf
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from agents.engines.base_model import Base
     from agents.run import Run
     from agents.training.learner import Adapter, Learner
@@ -37,7 +36,7 @@ TUNING = (
 
 
 @METHODS.add("jobs")
-class Jobs(FinetuneSettings):
+class Jobs(OwnWords):
     """Each agent's examples are a file, its training is a job, and the job's model is the agent."""
 
     model_config = ConfigDict(title="jobs")
@@ -120,10 +119,7 @@ class Jobs(FinetuneSettings):
             TrainingError: the message names both fields, and says what to set.
         """
         if not isinstance(engine, OpenAISettings):
-            raise TrainingError(
-                f"finetune.method is jobs, whose models speak only at the service, but engine.name is {engine.name}; "
-                "set engine.name to openai"
-            )
+            raise TrainingError(f"finetune.method is jobs, but engine.name is {engine.name}; set engine.name to openai")
         if not same_server(engine.url, self.url):
             raise TrainingError(
                 f"finetune.url is {self.url}, but engine.url is {engine.url}, which is another server and does not "
@@ -145,10 +141,6 @@ class Jobs(FinetuneSettings):
         from agents.hosted.http import api_key
 
         api_key(self.url, section="finetune", variable=DIALECTS[self.service].variable)
-
-    def why_one_at_a_time(self, model: "PreTrainedModel") -> str | None:
-        """The agents' jobs run beside each other, without this model."""
-        return None
 
     def adapters(
         self, run: "Run", learners: "Sequence[Learner]", *, base: "Base", on_progress: OnProgress

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from agents.engines.protocol import OnProgress
 from agents.training.methods import METHODS
-from agents.training.settings import FinetuneSettings
+from agents.training.own_words import OwnWords
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @METHODS.add("sft")
-class Sft(FinetuneSettings):
+class Sft(OwnWords):
     """All agents of a base are trained together, each as if it were alone."""
 
     model_config = ConfigDict(title="sft")

@@ -12,15 +12,16 @@ from typing import Any, cast
 
 import torch
 from peft import LoraConfig, PeftModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_cosine_schedule_with_warmup
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agents.seeding import derive_seed
 from agents.training.adapters import Trained, add_adapter, config_of, go_on, weights_of
 from agents.training.divergence import DivergenceError, Losses, train_again_if_diverged
-from agents.training.examples import Encoded, encode, ordered_batches
+from agents.training.examples import Encoded, encode
 from agents.training.learner import Learner
 from agents.training.settings import FinetuneSettings
 from agents.training.sft.packing import Block, Router, routed
+from agents.training.sft.plan import BETAS, EPSILON, MOST_NORM, WEIGHT_DECAY, TrainingPlan
 from agents.training.sft.trial import why_one_at_a_time
 
 logger = logging.getLogger(__name__)
@@ -120,43 +121,38 @@ class AgentTraining:
         self.seed = learner.seed
         self.examples = examples
         self.settings = settings
-        self.batches = [
-            batch
-            for epoch in range(settings.epochs)
-            for batch in ordered_batches(examples, settings.batch_size, derive_seed(learner.seed, epoch))
-        ]
-        # Tokens of all batches have the same weight. Batches have examples of similar length, so with a mean per batch
-        # a token of a long response would count for less, and agents would learn to be brief.
-        self.weight = len(self.batches) / (settings.epochs * sum(len(example.target) for example in examples) or 1)
+        self.plan = TrainingPlan(examples, settings, learner.seed)
+        self.batches = self.plan.batches
         self.parameters = [p for name, p in tuned.named_parameters() if f".{adapter}." in name]
         for parameter in self.parameters:
             parameter.requires_grad_(True)
             # Allocated now and kept. A gradient that a backward pass allocates would lie above the memory that the pass
             # frees, and keep the heap from shrinking.
             parameter.grad = torch.zeros_like(parameter)
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True)
-        self.warmup = max(1, round(0.05 * len(self.batches)))
-        schedule = get_cosine_schedule_with_warmup(self.optimizer, self.warmup, len(self.batches))
-        self.rate = schedule.lr_lambdas[0]
-        """Maps a step to its share of the peak learning rate, with transformers' schedule; 0 at the first step."""
+        self.optimizer = torch.optim.AdamW(
+            self.parameters,
+            lr=settings.learning_rate,
+            betas=BETAS,
+            eps=EPSILON,
+            weight_decay=WEIGHT_DECAY,
+            fused=True,
+        )
         self.losses = Losses(learner.name, len(self.batches))
         self.diverged: DivergenceError | None = None
 
     def blocks(self, step: int, padding: float) -> list[Block]:
         """The batch of a step, as blocks with at most this share of padding."""
         rows = sorted(self.batches[step], key=len)
-        return [Block(self.adapter, like, self.weight) for like in rectangles(rows, padding)]
+        return [Block(self.adapter, like, self.plan.weight) for like in rectangles(rows, padding)]
 
     def advance(self, step: int, loss: torch.Tensor) -> None:
-        """Make an optimizer step: linear warm-up, then a cosine to zero; gradients clipped to norm 1.
+        """Make an optimizer step at the plan's rate, with the gradient clipped.
 
         Raises:
             DivergenceError: the training diverged, and `finetune.on_divergence` is stop; else `diverged` has the error.
         """
-        # The warm-up uses the rate of the next step: at a rate of zero, the first batch would teach nothing.
-        rate = self.rate(max(step, min(step + 1, self.warmup)))
-        self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * rate
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.param_groups[0]["lr"] = self.plan.rate(step)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, MOST_NORM)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=False)
         try:
@@ -173,7 +169,7 @@ class AgentTraining:
         return Trained(
             examples=len(self.examples),
             skipped=skipped,
-            tokens=self.settings.epochs * sum(map(len, self.examples)),
+            tokens=self.plan.tokens,
             first_loss=means[0],
             last_loss=means[-1],
             weights=weights_of(tuned, self.adapter),

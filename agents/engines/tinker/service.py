@@ -1,0 +1,106 @@
+"""The connection to a service with Tinker's API, through the service's own client.
+
+The client repeats a request that may succeed later, with growing pauses. It reads answers as the service sends them;
+what is used of them here is token ids and numbers.
+"""
+
+import functools
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from agents.engines.openai.http import is_loopback
+from agents.engines.protocol import EngineError
+from agents.engines.tinker import TinkerSettings
+
+KEY = "TINKER_API_KEY"
+NO_KEY = "tml-none"
+"""Sent to a server on this machine if no key is set, since the client demands one that begins like this."""
+MOST_SHOWN = 300
+"""Characters of a service's reason that a message has."""
+
+
+def check_client(settings: TinkerSettings) -> None:
+    """Refuse a missing client or key, before anything is sent.
+
+    Raises:
+        EngineError: the message says what to install or to set.
+    """
+    try:
+        import tinker  # noqa: F401
+    except ImportError as error:
+        raise EngineError(
+            "engine.name is tinker, but its client is not installed; install maft's extra tinker"
+        ) from error
+    _key(settings)
+
+
+def _key(settings: TinkerSettings) -> str:
+    key = os.environ.get(KEY, "").strip()
+    if key or (settings.url and is_loopback(settings.url)):
+        return key or NO_KEY
+    raise EngineError(
+        f"engine.name is tinker, but {KEY} is not set in the environment; set it to the service's key, or engine.url "
+        "to a server on this machine"
+    )
+
+
+def connect(settings: TinkerSettings) -> Any:
+    """The client of the service; one for each address and process, since each opens a session that it keeps alive.
+
+    Raises:
+        EngineError: the service cannot be reached, or refuses the key.
+    """
+    with one_line_errors(settings):
+        return _client(settings.url, _key(settings))
+
+
+@functools.lru_cache(maxsize=4)
+def _client(url: str | None, key: str) -> Any:
+    import tinker
+
+    # Usage data of the client are not sent, unless the user asks for it.
+    os.environ.setdefault("TINKER_TELEMETRY", "0")
+    return tinker.ServiceClient(base_url=url, api_key=key)
+
+
+def now(made: Any, settings: TinkerSettings) -> Any:
+    """What a call of the client gives, waited for if it is a future; some versions give clients, others their futures.
+
+    Raises:
+        TimeoutError: it took longer than `settings.timeout_seconds`.
+    """
+    return made.result(timeout=settings.timeout_seconds) if hasattr(made, "result") else made
+
+
+@contextmanager
+def one_line_errors(settings: TinkerSettings) -> Iterator[None]:
+    """Errors of the client and of waiting for it as one line that names the engine, without the key."""
+    import tinker
+
+    where = f"engine.url {settings.url}" if settings.url else "engine.name tinker"
+    with warnings.catch_warnings():
+        # The client tells its callers which of its functions will have other names.
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"agents\..*")
+        try:
+            yield
+        except TimeoutError as error:
+            raise EngineError(
+                f"{where}: no answer within {settings.timeout_seconds:g} s; check that the service runs, or raise "
+                "engine.timeout_seconds"
+            ) from error
+        except tinker.TinkerError as error:
+            raise EngineError(
+                f"{where}: {shown(error)}; check the address, the key and the name of the base"
+            ) from error
+
+
+def shown(error: BaseException) -> str:
+    """A service's reason made safe for a log: short, printable, without the key."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if key := os.environ.get(KEY, "").strip():
+        text = text.replace(key, "***")
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"

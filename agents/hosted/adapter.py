@@ -58,6 +58,20 @@ def read_hosted(folder: Path) -> HostedAdapter | None:
         raise EngineError(f"{file} is damaged ({place}); run the job again, which makes it again") from None
 
 
+def check_weights(folder: Path) -> None:
+    """Refuse an adapter whose weights are only at a service, in an engine that needs them here.
+
+    Raises:
+        EngineError: the message says who keeps them.
+    """
+    hosted = read_hosted(folder)
+    if hosted and not (folder / WEIGHTS).is_file():
+        raise EngineError(
+            f"adapter {folder.name[:12]} is kept by {hosted.service} at {hosted.url}, and its weights are not here; "
+            "set engine.name to the engine of that service"
+        )
+
+
 def training_key(
     *, examples: Sequence[Sequence[Message]], settings: Mapping[str, JsonValue], start: str | None, seed: int
 ) -> str:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from agents.engines import base_model
 from agents.engines.openai.engine import OpenAIEngine
 from agents.engines.protocol import EngineError, Request
+from agents.engines.transformers.engine import TransformersEngine
 from agents.hosted import http
 from agents.hosted.spending import BudgetError, Prices, Tokens
 from agents.training.jobs.train import file_of
@@ -166,3 +168,7 @@ def test_an_adapter_of_another_server_is_refused(server: JobsServer, brief_folde
     elsewhere = own.engine.model_copy(update={"url": "http://127.0.0.1:9/v1"})
     with pytest.raises(EngineError, match=r"engine\.url is http://127\.0\.0\.1:9/v1, but adapter .* is kept by openai"):
         OpenAIEngine(elsewhere, own.store.folders).complete([Request([], sha256, 1, 1)], GREEDY, quiet)
+    here = TransformersEngine(*base_model.load(str(brief_folder), "cpu"), adapters=own.store.folders)
+    asked = Request([{"role": "user", "content": "1+1?"}], sha256, 1, 1)
+    with pytest.raises(EngineError, match=r"is kept by openai at http.*and its weights are not here"):
+        here.complete([asked], GREEDY, quiet)

@@ -10,12 +10,16 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from prefect.client.schemas.objects import FlowRun
 
 from agents.hosted.adapter import read_hosted
+from infra.lineage.runs import newest_job
+from tasks.lineage.cancel import tidy
 from tests.command import Forked
 from tests.conftest import Maft
 from tests.jobs_server import BASE, JobsServer, jobs_server
@@ -65,6 +69,7 @@ def command(server: JobsServer, brief_folder: Path, brief_problems: Path, tmp_pa
         "engine.name": "openai",
         "engine.url": server.url,
         "engine.model": BASE,
+        "engine.prices.trained": 1_000_000,
         "sampling.max_new_tokens": 120,
         "sampling.max_summary_tokens": 40,
     }
@@ -90,14 +95,22 @@ def kill_at(maft: Maft, command: list[str], server: JobsServer, moment: tuple[st
     assert process[0].returncode == -signal.SIGKILL, f"{moment}: {said}"
 
 
-def test_killed_at_many_moments_each_job_is_made_once(
+def test_out_of_budget_and_killed_at_many_moments_each_job_is_made_once(
     maft: Maft, server: JobsServer, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    said = maft(*command, "--set", "engine.budget=100", status=2).stderr.splitlines()[-1]
+    assert "engine.budget is 100.00 USD: 0.00 USD are spent, and the training of" in said and not server.jobs
+    asked = [each.body for each in server.seen if "/chat/" in each.path]
+    server.seen.clear()
+
+    command += ["--set", "engine.budget=10000000"]
     seen: Counter = Counter()
     for moment in MOMENTS if FULL else [(START, "done", 6)]:
         kill_at(maft, command, server, moment, seen)
     server.on = lambda route, phase: None
     report = maft.json(*command)
+    again = [each.body for each in server.seen if "/chat/" in each.path and each.body in asked]
+    assert len(again) <= 1 + len(MOMENTS), "but for the trial of the engine, what was said before is kept"
     keys = {job.about["metadata"]["maft"] for job in server.jobs.values()}
     assert server.made["jobs"] == server.made["files"] == server.made["models"] == len(keys) >= 6
     assert not server.made["cancelled"]
@@ -123,12 +136,21 @@ def test_killed_at_many_moments_each_job_is_made_once(
     assert hosted.settings == {"n_epochs": 1, "batch_size": 4}
 
 
-def test_half_the_budget_stops_before_the_training(maft: Maft, server: JobsServer, command: list[str]) -> None:
-    priced = [*command, "--set", "iterations=1", "--set", "engine.prices.trained=1000000"]
-    said = maft(*priced, "--set", "engine.budget=100", status=2).stderr.splitlines()[-1]
-    assert "engine.budget is 100.00 USD: 0.00 USD are spent, and the training of" in said and not server.jobs
-    asked = sum("/chat/" in each.path for each in server.seen)
-    report = maft.json(*priced, "--set", "engine.budget=1000000")
-    assert server.made["jobs"] == server.made["models"] > 3
-    more = sum("/chat/" in each.path for each in server.seen) - asked
-    assert more < asked and report["generations"][1]["trained_tokens"] > 0, "the responses of before are kept"
+def test_cancelling_a_run_cancels_its_jobs(
+    maft: Maft, server: JobsServer, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.hold.clear()
+    kill_at(maft, [*command, "--set", "society=stopped"], server, (LOOK, "done", 4), Counter())
+    begun = server.made["jobs"]
+    assert begun and not server.made["cancelled"], "a run that is killed leaves its jobs at work"
+
+    # Prefect calls this after a cancellation, in another process than the run's, which it has ended.
+    monkeypatch.setenv("MAFT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", maft.environment["MLFLOW_TRACKING_URI"])
+    run = newest_job("stopped")
+    id_ = UUID(run.data.tags["prefect.flow_run_id"])
+    tidy("stopped", FlowRun(id=uuid4(), flow_id=uuid4(), name="another run, which only waited"))
+    assert not server.made["cancelled"]
+    tidy("stopped", FlowRun(id=id_, flow_id=uuid4(), name="the run"))
+    assert server.made["cancelled"] == begun and {job.state for job in server.jobs.values()} == {"cancelled"}
+    assert MlflowClient().get_run(run.info.run_id).info.status == "KILLED"

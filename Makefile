@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check quick test-cuda test-cluster test-containers test-vllm test-jobs test-nf4 test-real lint containers docs browser bench bench-preview bench-pages bench-scale bench-cluster bench-cuda bench-vllm constraints clean
+.PHONY: run test check quick test-cuda test-cluster test-containers test-jobs test-tinker test-vllm test-nf4 test-real lint containers docs browser bench bench-preview bench-pages bench-scale bench-cluster bench-cuda bench-vllm constraints clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -38,6 +38,10 @@ test-cluster: .venv/.cluster
 # Kubernetes too. Needs root and, from Debian, docker.io, docker-compose and debootstrap. `make test` leaves it out.
 test-containers: .venv/.containers
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -n 0 tests/containers
+
+# The tests of agents at a service with Tinker's API, with SkyRL's server on the CPU in an environment of its own.
+test-tinker: .venv/.tinker .venv-skyrl/.installed
+	$(BIN)/python -m pytest -n 0 tests/tinker
 
 # The tests of bases in four bits; `make test` skips them without bitsandbytes.
 test-nf4: .venv/.nf4
@@ -118,6 +122,16 @@ bench-vllm: .venv-vllm/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
+.venv/.tinker: .venv/.dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tinker]'
+	touch $@
+
+# The server pins packages that .venv leaves open. Its 0.4 needs Python 3.12.
+.venv-skyrl/.installed: Makefile
+	$(PYTHON) -m venv .venv-skyrl
+	.venv-skyrl/bin/python -m pip install --quiet 'skyrl[tinker,jax]==0.3.0' torch==2.13.0 jax==0.10.2 flax==0.12.8
+	touch $@
+
 .venv/.nf4: .venv/.dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[nf4]'
 	touch $@
@@ -145,4 +159,4 @@ constraints: .venv/.docs
 	mv .venv/constraints constraints.txt
 
 clean:
-	rm -rf .venv .venv-vllm site
+	rm -rf .venv .venv-vllm .venv-skyrl site

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from agents.algorithm import Debating, hold_debate
 from agents.debate.prompts import DEFAULT, Prompts
 from agents.engines.base_model import Bases
+from agents.engines.registry import AnyEngine
 from agents.frames import problems_frame, read_responses
 from agents.records import Stream
 from agents.run import Run
@@ -34,6 +35,8 @@ class Card(Debating):
     bases: Bases
     prompts: Prompts = DEFAULT
     answers: AnyGrader = MATH
+    engine: AnyEngine | None = None
+    """The service that has the agents' weights; None: they are here."""
 
 
 class QuestionError(ValueError):

@@ -19,6 +19,7 @@ from infra.operation.one_run_per_society import one_run_per_society
 from tasks.identify_bases import identify_bases
 from tasks.lineage.announce import announce, publish, warn
 from tasks.lineage.cancel import tidy
+from tasks.lineage.costs import Spent, spent_on, tell_spending
 from tasks.lineage.promote import Verdict, champion_of, gate
 from tasks.lineage.register import Filed, open_lineage, record, register
 from tasks.lineage.start import resolve_start
@@ -37,6 +38,8 @@ class Improvement(Record):
     """What went wrong with the responses or the datasets, and what to change."""
     job: JobRun
     flow_run_id: str
+    spent: Spent | None = None
+    """What a service was paid; None without one."""
 
 
 def tidy_up(flow: Any, flow_run: FlowRun, state: State) -> None:
@@ -86,6 +89,7 @@ def grow(config: Config) -> Improvement:
             society, debated = new.society, new.debated
             generations.append(new.scores)
             warn(generations[-1:], config.sampling)
+            tell_spending(run)
 
         champion = champion_of(config.society, start.champion, agents=config.agents, bases=bases)
         if champion.version != (start.origin and start.origin.version):
@@ -108,4 +112,5 @@ def grow(config: Config) -> Improvement:
         warnings=warnings,
         job=job,
         flow_run_id=start.flow_run_id,
+        spent=spent_on(run),
     )

@@ -17,7 +17,8 @@ from agents.engines.protocol import EngineError
 from evaluation.record import Record
 
 FILE = "hosted.json"
-WEIGHTS = "adapter_model.safetensors"
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+"""The files of a PEFT adapter."""
 
 
 class HostedAdapter(Record):
@@ -70,6 +71,21 @@ def check_weights(folder: Path) -> None:
             f"adapter {folder.name[:12]} is kept by {hosted.service} at {hosted.url}, and its weights are not here; "
             "set engine.name to the engine of that service"
         )
+
+
+def adapter_files(folder: Path) -> list[Path]:
+    """The files of an adapter's folder: those of PEFT, or what a service has said of it, or both.
+
+    Raises:
+        FileNotFoundError: one is missing.
+    """
+    hosted, peft = folder / FILE, [folder / CONFIG, folder / WEIGHTS]
+    if hosted.is_file():
+        return [hosted, *(file for file in peft if file.is_file())]
+    for file in peft:
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is missing: an adapter folder has {CONFIG} and {WEIGHTS}, or {FILE}")
+    return peft
 
 
 def training_key(

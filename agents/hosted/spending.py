@@ -84,6 +84,11 @@ class ServiceEngine(EngineSettings):
             )
 
 
+def priced(engine: EngineSettings) -> Prices | None:
+    """The prices of an engine; None if it has none."""
+    return engine.prices if isinstance(engine, ServiceEngine) else None
+
+
 def expected(requests: Sequence[Request], before: Tokens) -> Tokens:
     """The tokens that some requests will probably take.
 

@@ -110,6 +110,7 @@ def forecast(plan: Plan, sample: Sample, library_seconds: float) -> Forecast:
     return Forecast(
         seconds=seconds,
         total_seconds=sum(seconds.values()),
+        prompt_tokens=round(sample.prompt_tokens / sample.problems * debates),
         sampled_tokens=round(sample.sampled_tokens / sample.problems * debates),
         trained_tokens=round(trained),
         debates=debates,

@@ -1,11 +1,13 @@
 """Takes a sample of a job: a debate over a few of its problems, the vote, the split, and one epoch of training."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from agents.algorithm import Settings, hold_debate, split_among
+from agents.engines.base_model import load_tokenizer
 from agents.engines.protocol import Sampling
 from agents.frames import problems_frame, read_responses
 from agents.preview import memory
@@ -15,6 +17,7 @@ from agents.preview.watch import Steps, WatchedRun
 from agents.records import Consensus, Dataset, Finetuned, Stream, Transcript
 from agents.run import Run, silent
 from agents.society import Society
+from agents.training.examples import encode
 from agents.try_bases import TriedBase, try_bases
 from evaluation.measures.debates import response_shares
 from evaluation.problems.problem import Problem
@@ -67,6 +70,7 @@ def take_sample(
     sample = Sample(
         problems=len(problems),
         sampled_tokens=sampled,
+        prompt_tokens=sum(completion.prompt_tokens for completion in said),
         sampling_speed=sampled / sum(call.seconds for call in watched.calls),
         rows=min(run.runner.batch_rows, max(len(call.requests) for call in watched.calls)),
         row_bytes=memory.prompt_bytes(run, max(each.prompt_tokens + each.sampled_tokens for each in said)),
@@ -105,6 +109,8 @@ def _train(
 
     Memory that the training frees is not all given back, and what a tuned agent needs comes on top of it.
     """
+    if settings.finetune.asks_service:
+        return _counted(run, datasets)
     once, steps = settings.finetune.model_copy(update={"epochs": 1}), Steps()
     started = time.monotonic()
     with steps.watching(run) as watched:
@@ -124,6 +130,24 @@ def _train(
         "tuned_peak_bytes": memory.peak_bytes(run),
         "process_peak_bytes": memory.process_peak_bytes(),
         "adapter_bytes": sum(file.stat().st_size for folder in folders for file in folder.iterdir()),
+    }
+
+
+def _counted(run: WatchedRun, datasets: Sequence[Dataset]) -> dict[str, Any]:
+    """The tokens of the examples; a service would be paid for a training, which is not made here."""
+    base, tokens = run.bases.of(0), 0
+    tokenizer = load_tokenizer(base.source, base.trust_remote_code, base.chat_template, weights=False)
+    for dataset in datasets:
+        told = [json.loads(text) for text in run.store.frame(dataset.examples)["messages"]]
+        tokens += sum(map(len, encode(told, tokenizer)))
+    return {
+        "trained_tokens": tokens,
+        "training_speed": None,
+        "training_start_seconds": 0.0,
+        "reading_speed": 0.0,
+        "tuned_peak_bytes": 0,
+        "process_peak_bytes": memory.process_peak_bytes(),
+        "adapter_bytes": 0,
     }
 
 

@@ -25,7 +25,9 @@ def peak_bytes(run: Run) -> int:
 
 
 def on_gpu(run: Run) -> bool:
-    """Whether the base models of this process are on a GPU."""
+    """Whether the base models of this process are on a GPU; a service has them elsewhere."""
+    if run.engine.asks_server and run.engine.reads_likelihoods:
+        return False
     return resident(run.bases, run.runner, run.store.folders).of(0).model.device.type == "cuda"
 
 

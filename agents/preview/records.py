@@ -41,6 +41,7 @@ class Sample(Record):
     debate_seconds: float = Field(description="Time of the debate over all problems of the sample.")
     grading_seconds: float = Field(description="Time of the vote, the split and the scores.")
     sampled_tokens: int = Field(description="Tokens of all responses and summaries.")
+    prompt_tokens: int = Field(description="Tokens of all their prompts.")
     sampling_speed: float = Field(description="Sampled tokens per second, the reading of the prompts included.")
     reading_speed: float = Field(description="Tokens of prompts read per second.")
     examples: dict[str, int] = Field(description="Examples that each agent would learn from, by agent name.")
@@ -64,8 +65,10 @@ class Forecast(Record):
 
     seconds: dict[Stage, float]
     total_seconds: float
+    prompt_tokens: int
     sampled_tokens: int
     trained_tokens: int
+    cost: str | None = Field(default=None, description="What a service will take for them, by engine.prices.")
     debates: int = Field(description="Number of problems that are debated, each time counted.")
     examples: dict[str, int] = Field(description="Examples per agent of one iteration, by agent name.")
     memory_bytes: int = Field(description="Peak memory of the job's process, without the servers.")

@@ -121,6 +121,7 @@ def run(
             "generations": [generation.model_dump(mode="json") for generation in result.generations],
             "verdict": result.verdict.model_dump(mode="json"),
             "warnings": result.warnings,
+            **({"spent": result.spent.model_dump(mode="json")} if result.spent else {}),
             "mlflow": mlflow_of(servers, result.job),
             "prefect": {"flow_run_id": result.flow_run_id},
             "cached": done.cached,
@@ -131,6 +132,8 @@ def run(
             return
         show(result.generations, config.society, result.warnings)
         out.print(result.verdict.text, highlight=False, markup=False)
+        if result.spent:
+            out.print(f"Paid     {result.spent.in_words}", soft_wrap=True, highlight=False, markup=False)
         out.print(f"Picture  {folder.pictures / f'{config.society}-{result.job.job}.png'}", soft_wrap=True)
         out.print(f"Prefect  {servers.prefect_ui_url}/runs/flow-run/{result.flow_run_id}", soft_wrap=True)
         out.print(f"Compare  {comparison_url(result.job.experiment_id)}", soft_wrap=True)

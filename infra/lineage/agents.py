@@ -1,8 +1,7 @@
 """Adapters in MLflow's model registry: one registered model per agent of a society, one version per generation.
 
-A version holds the PEFT folder of the adapter, or what says where a service keeps it. Its files are in an MLflow
-LoggedModel, which also has the agent's scores. After a kill, the next call completes the registration and makes nothing
-twice, see `infra.lineage.versions`.
+A version holds the PEFT folder of the adapter. Its files are in an MLflow LoggedModel, which also has the agent's
+scores. After a kill, the next call completes the registration and makes nothing twice, see `infra.lineage.versions`.
 """
 
 import shutil
@@ -10,8 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from agents.hosted.adapter import FILE as HOSTED_FILE
-from agents.hosted.adapter import read_hosted
+from agents.hosted.adapter import adapter_files, read_hosted
 from agents.society import Agent
 from agents.store import Store
 from evaluation.record import Record
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
 
 SIDE_BY_SIDE = "this generation and its parent, on the same problems"
 NO_ADAPTER = "none"
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+NOT_HERE = "not here"
 
 
 class RegisteredAdapter(Record):
@@ -80,8 +78,7 @@ def register_adapter(
         job: The job's run.
         generation: Number of the generation, 1 or more.
         agent: The agent, by role and index.
-        adapter_folder: PEFT folder with adapter_config.json and adapter_model.safetensors, or the folder of an adapter
-            that a service keeps; None for no adapter.
+        adapter_folder: the adapter's folder in the store; None for no adapter.
         adapter_sha256: Digest of the adapter; None for no adapter.
         parent_version: Version of the agent in the previous generation of the same job; None for the base.
         dataset_sha256: Digest of the data set that the agent learned from.
@@ -90,20 +87,17 @@ def register_adapter(
         unchanged: Whether the agent kept the adapter of the previous generation, since it had no data.
     Raises:
         ValueError: only one of adapter_folder and adapter_sha256 is given.
-        FileNotFoundError: adapter_folder is neither.
+        FileNotFoundError: adapter_folder lacks a file.
     """
     if (adapter_folder is None) != (adapter_sha256 is None):
         raise ValueError(f"{agent.name}: adapter_folder and adapter_sha256 must both be given, or neither")
-    files = adapter_files(adapter_folder) if adapter_folder else []
-    name = model_name(job.society, agent.name)
+    files, name = adapter_files(adapter_folder) if adapter_folder else [], model_name(job.society, agent.name)
     key = {"job": job.job, "generation": str(generation), "adapter_sha256": adapter_sha256 or NO_ADAPTER}
     found = find_version(name, key)
     tags = key | {"role": agent.role, "index": str(agent.index), "parent_version": parent_version or BASE}
     tags |= {"base_model": base_model, "dataset_sha256": dataset_sha256}
     tags |= {"examples": str(examples), "unchanged": str(unchanged).lower()}
-    if adapter_folder and (hosted := read_hosted(adapter_folder)):
-        tags |= {"service": f"{hosted.service} at {hosted.url}", "service_base": hosted.base}
-        tags |= {"speaks_as": hosted.speaks_as, "made_by": hosted.made_by}
+    tags |= _hosted_tags(adapter_folder)
     run = agent_run(job, generation, agent.name)
 
     def upload(model: str) -> None:
@@ -170,19 +164,14 @@ def _registered(version: "ModelVersion", run: "Run") -> RegisteredAdapter:
     return RegisteredAdapter.model_validate({**fields, "model_id": model_id(version)})
 
 
-def adapter_files(folder: Path) -> list[Path]:
-    """The files of an adapter: PEFT's two, or what says where a service keeps it, with its weights if they are here.
-
-    Raises:
-        FileNotFoundError: the folder has neither.
-    """
-    files = [folder / name for name in ADAPTER_FILES]
-    if (folder / HOSTED_FILE).is_file():
-        return [folder / HOSTED_FILE, *(file for file in files if file.is_file())]
-    for file in files:
-        if not file.is_file():
-            raise FileNotFoundError(f"{file} is missing: an adapter folder has {' and '.join(ADAPTER_FILES)}")
-    return files
+def _hosted_tags(folder: Path | None) -> dict[str, str]:
+    """Where a service keeps an adapter, and how it was made; empty if its weights are only here."""
+    hosted = read_hosted(folder) if folder else None
+    if hosted is None:
+        return {}
+    apart = NOT_HERE if hosted.nats_apart is None else f"here, {hosted.nats_apart:.2g} nats per token from the served"
+    told = {"service": hosted.service, "service_base": hosted.base, "speaks_as": hosted.speaks_as}
+    return told | {"made_by": hosted.made_by, "learned_sha256": hosted.learned, "weights": apart}
 
 
 def _upload(model: str, files: list[Path], readme: str) -> None:
@@ -222,9 +211,7 @@ def _summary(tags: dict[str, str]) -> str:
 def _readme(name: str, tags: dict[str, str]) -> str:
     rows = "".join(f"| {key} | {value} |\n" for key, value in tags.items())
     text = f"# {name}\n\n{_summary(tags)}\n\n"
-    if "speaks_as" in tags:
-        text += f"Its weights are kept by {tags['service']}, where it speaks as `{tags['speaks_as']}`.\n\n"
-    elif tags["adapter_sha256"] != NO_ADAPTER:
+    if tags["adapter_sha256"] != NO_ADAPTER and tags.get("weights") != NOT_HERE:
         text += f"Load: `peft.PeftModel.from_pretrained(base, folder)`, base being `{tags['base_model']}`.\n\n"
     return f"{text}| tag | value |\n|---|---|\n{rows}"
 

@@ -16,10 +16,12 @@ import psutil
 from agents import steps
 from agents.engines import base_model
 from agents.engines.base_model import Bases
+from agents.engines.settings import EngineSettings
+from agents.hosted.spending import Tokens, priced
 from agents.preview.forecast import Plan, forecast, usual_problems
 from agents.preview.measure import take_sample
 from agents.preview.memory import on_gpu
-from agents.preview.records import Preview
+from agents.preview.records import Forecast, Preview
 from agents.preview.warnings import Free, notes_of, warnings_of
 from agents.run import Progress, Run
 from agents.society import Society
@@ -92,7 +94,7 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
             iteration=start.first_generation,
         )
         plan = _plan(config, sets, start, on_gpu=on_gpu(run))
-    expected = forecast(plan, taken.sample, library_seconds)
+    expected = with_cost(forecast(plan, taken.sample, library_seconds), config.engine)
     return Preview(
         society=config.society,
         generation=start.society.generation,
@@ -108,6 +110,15 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
         ],
         conversations=taken.conversations,
     )
+
+
+def with_cost(forecast: Forecast, engine: EngineSettings) -> Forecast:
+    """The forecast with what a service will take for the tokens, if its prices are known."""
+    prices = priced(engine)
+    if prices is None:
+        return forecast
+    tokens = Tokens(prompt=forecast.prompt_tokens, sampled=forecast.sampled_tokens, trained=forecast.trained_tokens)
+    return forecast.model_copy(update={"cost": prices.shown(prices.of(tokens))})
 
 
 def _of_one_place(places: int) -> list[str]:

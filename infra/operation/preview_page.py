@@ -42,8 +42,10 @@ def forecast_rows(preview: Preview) -> Rows:
             for name, s in found.seconds.items()
         ),
         ("time in all", duration(found.total_seconds)),
+        ("tokens of prompts", f"{found.prompt_tokens:,}"),
         ("sampled tokens", f"{found.sampled_tokens:,}"),
         ("trained tokens", f"{found.trained_tokens:,}"),
+        *([("cost", found.cost)] if found.cost else []),
         ("examples in an iteration", ", ".join(f"{name} {size:,}" for name, size in found.examples.items())),
         ("memory of the job's process", gigabytes(found.memory_bytes)),
         *device,

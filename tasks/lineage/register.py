@@ -12,6 +12,7 @@ from agents.algorithm import StoredProblems
 from agents.ask import Card
 from agents.engines.base_model import Bases
 from agents.frames import read_problems, read_responses
+from agents.hosted.spending import priced
 from agents.records import Generation, Transcript
 from agents.store import Artifact, Store
 from evaluation.answers.grader import Grader
@@ -32,6 +33,7 @@ from infra.lineage.scores import log_scores, log_society
 from infra.lineage.societies import SocietyVersion, missing_versions, register_society
 from infra.lineage.traces import log_debates
 from infra.lineage.view import update_view
+from tasks.lineage.costs import log_costs
 from tasks.lineage.start import Start
 
 ROLES = get_args(Role)
@@ -119,6 +121,8 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
     }
     made_from = parent.generation if parent else 0
     _log(filed, new.scores, new.debated, versions, _made(new, parent))
+    if prices := priced(config.engine):
+        log_costs(job, new, store=store, prices=prices)
     for agent in new.society.agents:
         log_accuracy(job, agent, versions[agent.name], new.scores, made_from)
     with TemporaryDirectory() as folder:
@@ -130,6 +134,7 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
             answers=config.answers,
             debate=config.debate,
             sampling=config.sampling,
+            engine=config.engine if config.finetune.asks_service else None,
         )
         save_society(model, config.society, card, adapters=store.folders)
         registered = register_society(

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from agents.hosted.adapter import HostedAdapter, read_hosted
+from agents.hosted.adapter import WEIGHTS, HostedAdapter, read_hosted
 from agents.society import Agent
 from agents.store import Store
 from agents.training.learner import write_files
-from infra.lineage.agents import ADAPTER_FILES, fetch_adapter, register_adapter
+from infra.lineage.agents import fetch_adapter, register_adapter
 from infra.lineage.client import client
 from tests.infra.lineage_samples import a_job, registered, there, weights_sha256
 
@@ -93,7 +93,7 @@ def test_an_unchanged_agent_is_a_version_of_every_generation_and_job(tracking: s
 
 def test_an_incomplete_adapter_folder_leaves_nothing(tracking: str, tmp_path: Path) -> None:
     job = a_job("incomplete")
-    (tmp_path / ADAPTER_FILES[1]).touch()
+    (tmp_path / WEIGHTS).touch()
     with pytest.raises(FileNotFoundError, match=r"adapter_config\.json is missing"):
         registered(job, 1, Agent(role="critic", index=0), tmp_path)
     with pytest.raises(ValueError, match="must both be given"):
@@ -139,7 +139,7 @@ def test_an_adapter_that_a_service_keeps_is_registered_and_fetched(tracking: str
         unchanged=False,
     )
     tags = client().get_model_version(version.name, version.version).tags
-    assert (tags["service"], tags["service_base"]) == ("openai at http://127.0.0.1:9/v1", "gpt")
+    assert (tags["service"], tags["service_base"]) == ("openai", "gpt")
     assert (tags["speaks_as"], tags["made_by"]) == ("ft:gpt:us::1", "ftjob-1")
     there = Store(tmp_path / "there")
     fetch_adapter(there, version.name, version.version, sha256)

@@ -5,11 +5,15 @@ what is used of them here is token ids and numbers.
 """
 
 import functools
+import logging
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from agents.engines.openai.http import is_loopback
 from agents.engines.protocol import EngineError
@@ -18,6 +22,8 @@ from agents.engines.tinker import TinkerSettings
 KEY = "TINKER_API_KEY"
 NO_KEY = "tml-none"
 """Sent to a server on this machine if no key is set, since the client demands one that begins like this."""
+LOOKS, LOOK_SECONDS = 4, 10.0
+"""How often a server is asked for its health before it counts as not there, and how long it may take."""
 MOST_SHOWN = 300
 """Characters of a service's reason that a message has."""
 
@@ -61,9 +67,34 @@ def connect(settings: TinkerSettings) -> Any:
 def _client(url: str | None, key: str) -> Any:
     import tinker
 
+    _see(url)
     # Usage data of the client are not sent, unless the user asks for it.
     os.environ.setdefault("TINKER_TELEMETRY", "0")
+    # It warns that weights may take a while whenever they are asked for.
+    logging.getLogger("tinker.lib.public_interfaces.rest_client").setLevel(logging.ERROR)
     return tinker.ServiceClient(base_url=url, api_key=key)
+
+
+def _see(url: str | None) -> None:
+    """Ask a server for its health: the client itself would ask a server that is not there for five minutes.
+
+    Raises:
+        EngineError: it does not answer.
+    """
+    if url is None:
+        return
+    again = retry(
+        retry=retry_if_exception_type(httpx.TransportError),
+        wait=wait_exponential_jitter(initial=0.5, max=5.0),
+        stop=stop_after_attempt(LOOKS),
+        reraise=True,
+    )
+    try:
+        again(httpx.get)(f"{url}/api/v1/healthz", timeout=LOOK_SECONDS, trust_env=not is_loopback(url))
+    except httpx.TransportError as error:
+        raise EngineError(
+            f"engine.url {url}: {shown(error)}; check that a server with Tinker's API runs there"
+        ) from error
 
 
 def now(made: Any, settings: TinkerSettings) -> Any:

@@ -63,7 +63,7 @@ def finetune(
 def _training(run: Run, engine: TinkerEngine, learner: Learner, settings: "Tinker") -> ServiceTraining:
     encoded = encode(learner.examples, engine.tokenizer)
     plan = TrainingPlan([each for each in encoded if len(each) <= engine.context], settings, learner.seed)
-    before = read_hosted(learner.start_from) if learner.start_from else None
+    before = _before(learner)
     material = settings.model_dump(mode="json", exclude=set(settings.NOT_IN_CACHE_KEY))
     key = training_key(
         examples=list(learner.examples),
@@ -71,7 +71,33 @@ def _training(run: Run, engine: TinkerEngine, learner: Learner, settings: "Tinke
         start=before.goes_on_from if before else None,
         seed=learner.seed,
     )
-    return ServiceTraining(learner, plan, key, settings, engine, run.store, run.journal)
+    return ServiceTraining(
+        learner=learner,
+        plan=plan,
+        key=key,
+        start=before.goes_on_from if before else None,
+        settings=settings,
+        engine=engine,
+        store=run.store,
+        journal=run.journal,
+    )
+
+
+def _before(learner: Learner) -> HostedAdapter | None:
+    """The adapter that a learner goes on from; None for a new one.
+
+    Raises:
+        TrainingError: the service does not have it.
+    """
+    if learner.start_from is None:
+        return None
+    before = read_hosted(learner.start_from)
+    if before is None or before.service != SERVICE or before.goes_on_from is None:
+        raise TrainingError(
+            f"{learner.name}: its adapter is not kept by the service, so finetune.method tinker cannot go on from it; "
+            "set finetune.start to base"
+        )
+    return before
 
 
 def _all(trainings: Sequence[ServiceTraining], most: int, on_progress: OnProgress) -> list[Progress]:

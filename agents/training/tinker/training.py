@@ -14,13 +14,11 @@ from pydantic import Field
 
 from agents.engines.tinker.engine import SEEDS, TinkerEngine
 from agents.engines.tinker.service import connect, now, one_line_errors
-from agents.hosted.adapter import read_hosted
 from agents.hosted.journal import Journal
 from agents.store import Store
 from agents.training.divergence import DivergenceError
 from agents.training.examples import Encoded
 from agents.training.learner import Learner
-from agents.training.settings import TrainingError
 from agents.training.sft.plan import BETAS, EPSILON, MOST_NORM, WEIGHT_DECAY, TrainingPlan
 from evaluation.record import Record
 
@@ -45,6 +43,7 @@ class ServiceTraining:
         learner: the agent.
         plan: its steps.
         key: the training's SHA-256, see `agents.hosted.adapter.training_key`.
+        start: the saved state whose weights it starts from; None for new ones.
         settings: the method.
         engine: the service.
         store: where it is noted how far the training is.
@@ -54,6 +53,7 @@ class ServiceTraining:
     learner: Learner
     plan: TrainingPlan
     key: str
+    start: str | None
     settings: "Tinker"
     engine: TinkerEngine
     store: Store
@@ -131,14 +131,8 @@ class ServiceTraining:
         )
         if progress.state:
             self._wait(client.load_state_with_optimizer(progress.state))
-        elif self.learner.start_from:
-            before = read_hosted(self.learner.start_from)
-            if before is None or before.goes_on_from is None:
-                raise TrainingError(
-                    f"{self.learner.name}: its adapter is not kept by the service, so finetune.method tinker cannot go "
-                    "on from it; set finetune.start to base"
-                )
-            self._wait(client.load_state(before.goes_on_from))
+        elif self.start:
+            self._wait(client.load_state(self.start))
         return client
 
     def _step(self, client: Any, step: int) -> float:

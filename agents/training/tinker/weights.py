@@ -17,7 +17,7 @@ from agents.engines.base_model.files import folder_of
 from agents.engines.base_model.record import FilesError
 from agents.engines.base_model.weights import weight_files
 from agents.engines.tinker.service import connect, shown
-from agents.hosted.adapter import WEIGHTS
+from agents.hosted.adapter import CONFIG, WEIGHTS
 from agents.training.examples import Encoded
 from agents.training.learner import write_files
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("maft.training")
 
-CONFIG = "adapter_config.json"
 MOST_BYTES = 2**31
 """Largest archive, and largest file in one, that is read."""
 MOST_NATS = 0.03

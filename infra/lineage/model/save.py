@@ -5,7 +5,7 @@ society_pyfunc.py                  the script that loads the model; no file is a
 code/                              copies of the packages agents and evaluation, without the embedded weights, and
                                    the module of a grader of the user's own
 artifacts/society/society.json     the adapter of each agent, and the settings of the debate
-artifacts/society/adapters/SHA/    each adapter once, as PEFT saved it
+artifacts/society/adapters/SHA/    each adapter once: as PEFT saved it, or where a service keeps it
 artifacts/society/bases/SHA/       each base model once, except those on a hub, which are named and not copied
 """
 
@@ -21,8 +21,8 @@ import evaluation
 from agents.ask import Card
 from agents.engines import base_model
 from agents.engines.base_model import Base
+from agents.hosted.adapter import adapter_files
 from infra.errors import UserError
-from infra.lineage.agents import adapter_files
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

@@ -30,9 +30,10 @@ class SocietyModel(PythonModel):
     """An MLflow model that takes questions and returns the society's answers after a debate."""
 
     def load_context(self, context: Any) -> None:
-        """Load the base models; an agent's adapter is read when the agent speaks.
+        """Load the base models, unless a service has them; an agent's adapter is read when the agent speaks.
 
         Raises:
+            EngineError: the service's client or its key is missing.
             BaseModelError: a base model is missing on the hub where it should be.
         """
         # Imported late, since saving a model runs this script too and should not wait for torch.
@@ -47,8 +48,11 @@ class SocietyModel(PythonModel):
         runner = Local(**context.model_config)
         bases = self._copies(self.card.bases)
         store = MemoryStore(self.folder / ADAPTERS)
-        self.run = Run(steps=steps, bases=bases, engine=TransformersSettings(), store=store, runner=runner)
-        self.loaded = resident(bases, runner, store.folders)
+        engine = self.card.engine or TransformersSettings()
+        engine.check()
+        self.run = Run(steps=steps, bases=bases, engine=engine, store=store, runner=runner)
+        if engine.in_process:
+            self.loaded = resident(bases, runner, store.folders)
         self.turn = threading.Lock()
 
     def _copies(self, bases: Bases) -> Bases:

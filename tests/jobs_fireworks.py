@@ -6,6 +6,7 @@ from typing import Any
 from tests.jobs_server import Job, JobsServer
 
 STATES = {
+    "validating": "JOB_STATE_VALIDATING",
     "queued": "JOB_STATE_PENDING",
     "running": "JOB_STATE_RUNNING",
     "succeeded": "JOB_STATE_COMPLETED",

@@ -31,11 +31,8 @@ def answer(
             return _start(server, body)
         case ("GET", ["fine_tuning", "jobs"]):
             wanted = {name[9:-1]: value for name, value in query.items() if name.startswith("metadata[")}
-            found = [
-                _job(job)
-                for job in reversed(server.jobs.values())
-                if wanted.items() <= (job.about["metadata"] or {}).items()
-            ]
+            all_ = [_job(job) for job in reversed(server.jobs.values())]
+            found = [job for job in all_ if server.forgets_metadata or wanted.items() <= job["metadata"].items()]
             return 200, _page(found, query, 20)
         case ("GET", ["fine_tuning", "jobs", id_]) if id_ in server.jobs:
             return 200, _job(server.jobs[id_])
@@ -58,7 +55,7 @@ def _start(server: JobsServer, body: dict[str, Any]) -> tuple[int, dict[str, Any
         return 400, fault(f"Model {body.get('model')} is not available for fine-tuning or does not exist.", 400)
     if body.get("training_file") not in server.files:
         return 400, fault(f"invalid training_file: {body.get('training_file')}", 400)
-    metadata = body.get("metadata") or {}
+    metadata = {} if server.forgets_metadata else body.get("metadata") or {}
     if len(metadata) > 16 or any(len(key) > 64 or len(value) > 512 for key, value in metadata.items()):
         return 400, fault("metadata has more than 16 pairs, or a pair is too long", 400)
     if len(body.get("suffix") or "") > 64:
@@ -90,11 +87,12 @@ def _page(items: list[dict[str, Any]], query: dict[str, str], usual: int) -> dic
 def _file(server: JobsServer, id_: str) -> dict[str, Any]:
     name, content = server.files[id_]
     own = {"id": id_, "filename": name, "bytes": len(content), "object": "file", "purpose": "fine-tune"}
-    return {**own, "created_at": STARTED, "status": "processed"}
+    server.reads -= 1
+    return {**own, "created_at": STARTED, "status": "pending" if server.reads >= 0 else "processed"}
 
 
 def _job(job: Job) -> dict[str, Any]:
-    told = {"queued": "queued", "running": "running"}
+    told = {"validating": "validating_files", "queued": "queued", "running": "running"}
     code = "invalid_training_file" if job.state == "failed" else ""
     hyperparameters = job.about.get("method", {}).get("supervised", {}).get("hyperparameters", {})
     return {

@@ -26,6 +26,8 @@ from agents.training.sft.train import finetune
 from tests.agents.openai_server import Fault, Handler, OpenAIServer, Seen
 
 BASE = "tiny-base"
+LIVING = ("validating", "queued", "running")
+"""States of a job that has not ended."""
 
 
 @dataclass
@@ -37,8 +39,8 @@ class Job:
     settings: dict[str, Any]
     about: dict[str, Any] = field(default_factory=dict)
     """What the form adds."""
-    state: str = "queued"
-    """queued, running, succeeded, failed or cancelled."""
+    state: str = "validating"
+    """validating, queued, running, succeeded, failed or cancelled."""
     reason: str = ""
     model: str = ""
     tokens: int | None = None
@@ -73,6 +75,10 @@ class JobsServer(OpenAIServer):
         """Jobs are trained only while this is set."""
         self.hold.set()
         self.key: str | None = None
+        self.forgets_metadata = False
+        """Whether jobs lose their metadata, as on a server that has none."""
+        self.reads = 0
+        """How often a file is said to be read still, as Azure says it."""
         self.on: Callable[[str, str], None] = lambda route, phase: None
         """Called with a request's route before it is done, and again when it is done but not answered."""
         self.state = threading.RLock()
@@ -100,7 +106,7 @@ class JobsServer(OpenAIServer):
 
     def cancel(self, job: Job) -> None:
         with self.state:
-            if job.state in {"queued", "running"}:
+            if job.state in LIVING:
                 job.state = "cancelled"
                 self.made["cancelled"] += 1
 
@@ -125,24 +131,31 @@ class JobsServer(OpenAIServer):
 
     def _train_all(self) -> None:
         while (job := self._orders.get()) is not None:
-            self.hold.wait()
-            with self.state:
-                if job.state != "queued":
-                    continue
-                job.state = "running"
             try:
-                self._train(job)
+                examples = self._validated(job)
+                self._go(job, "queued")
+                self.hold.wait()
+                self._go(job, "running")
+                self._train(job, examples)
             except Cancelled:
                 pass
             except RefusedFile as error:
                 job.state, job.reason = "failed", str(error)
 
-    def _train(self, job: Job) -> None:
+    def _go(self, job: Job, state: str) -> None:
+        """Put a job into its next state, unless it was cancelled."""
+        with self.state:
+            if job.state == "cancelled":
+                raise Cancelled
+            job.state = state
+
+    def _validated(self, job: Job) -> list[Any]:
         for word, reason in self.fail.items():
             if word in json.dumps(job.about):
                 raise RefusedFile(reason)
-        examples = self.examples(job.file)
+        return self.examples(job.file)
 
+    def _train(self, job: Job, examples: list[Any]) -> None:
         def on_progress(done: int, total: int) -> None:
             if job.state == "cancelled":
                 raise Cancelled
@@ -151,12 +164,11 @@ class JobsServer(OpenAIServer):
         learner = Learner(examples, seed=job.settings.pop("seed", 0), start_from=self.folder / start if start else None)
         (trained,) = finetune(*self.trainable, [learner], Sft(**job.settings), on_progress)
         with self.state:
-            if job.state == "running":
-                (self.folder / job.id).mkdir()
-                trained.save(self.folder / job.id)
-                self.names[job.model] = job.id
-                job.tokens, job.state = trained.tokens, "succeeded"
-                self.made["models"] += 1
+            (self.folder / job.id).mkdir()
+            trained.save(self.folder / job.id)
+            self._go(job, "succeeded")
+            self.names[job.model], job.tokens = job.id, trained.tokens
+            self.made["models"] += 1
 
     def examples(self, file: str) -> list[Any]:
         """The conversations of a file, of which only the last turn is learned."""

@@ -5,7 +5,6 @@ its server, headers and organisation from the environment.
 """
 
 import logging
-import os
 import random
 import threading
 import time
@@ -15,12 +14,12 @@ from types import TracebackType
 from typing import NamedTuple, Protocol, TypeVar
 
 import httpx
-from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event, stop_after_attempt
 
 from agents.engines.protocol import EngineError
 from agents.hosted.asking import StoppedError
 from agents.hosted.errors import PassingError, RefusedError
+from agents.hosted.keys import KEY, api_key
 from agents.hosted.limits import seconds_to_reset, seconds_to_wait
 from agents.hosted.urls import is_loopback
 
@@ -28,7 +27,6 @@ log = logging.getLogger("maft.hosted")
 
 T = TypeVar("T")
 
-KEY = "OPENAI_API_KEY"
 MOST_BYTES = 8 * 2**20
 """Length of the longest answer that is read."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
@@ -64,32 +62,6 @@ class Upload(NamedTuple):
 
 
 Body = Mapping[str, object] | Upload | None
-
-
-def api_key(url: str, *, section: str = "engine", variable: str = KEY) -> SecretStr | None:
-    """The key in the environment; None if no key is set and the server is on this machine.
-
-    Args:
-        url: the server's base URL.
-        section: the section of the config that has it.
-        variable: the name of the environment variable.
-
-    Raises:
-        EngineError: no key is set for a server on another machine, or the key has characters that a header cannot have.
-    """
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        if is_loopback(url):
-            return None
-        raise EngineError(
-            f"{section}.url is {url}, but {variable} is not set in the environment; set it to the server's key"
-        )
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        # The HTTP library would show the key in its error.
-        raise EngineError(
-            f"{variable} has characters that a key cannot have (it is not shown); set it to the server's key"
-        )
-    return SecretStr(key)
 
 
 class Server:

@@ -13,7 +13,7 @@ from agents.engines.protocol import EngineError, Request
 from agents.engines.transformers.engine import TransformersEngine
 from agents.hosted import http
 from agents.hosted.spending import BudgetError, Prices, Tokens
-from agents.training.jobs.train import file_of
+from agents.training.jobs.learning import file_of
 from agents.training.methods.jobs import Jobs
 from agents.training.methods.sft import Sft
 from agents.training.settings import TrainingError

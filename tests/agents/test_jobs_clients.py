@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agents.training.jobs.train import file_of
+from agents.training.jobs.learning import file_of
 from tests.agents.jobs_samples import learner
 from tests.jobs_server import BASE, JobsServer, jobs_server
 

@@ -47,6 +47,24 @@ def test_a_lost_answer_makes_no_second_file_or_job(
     assert not +server.lose and server.made["files"] == server.made["jobs"] == 2
 
 
+def test_a_job_is_found_on_any_page_and_without_metadata(
+    server: JobsServer, brief_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.training.jobs.dialects.openai.PAGE", 1)
+    server.forgets_metadata = True
+    jobs, all_ = settings(server), [learner(number) for number in range(3)]
+    train(run(server, tmp_path / "one", brief_folder), jobs, *all_)
+    train(run(server, tmp_path / "two", brief_folder), jobs, *all_)
+    assert server.made["files"] == server.made["jobs"] == 3
+
+
+def test_a_file_is_waited_for(server: JobsServer, brief_folder: Path, tmp_path: Path) -> None:
+    server.reads = 3
+    train(run(server, tmp_path, brief_folder), settings(server), learner(0))
+    paths = [seen.path for seen in server.seen]
+    assert paths.index("POST /v1/fine_tuning/jobs") > paths.index("GET /v1/files/file-000000") > 0
+
+
 @FORMS
 def test_a_passing_fault_is_tried_again(server: JobsServer, brief_folder: Path, tmp_path: Path, form: Form) -> None:
     jobs = form(server)
@@ -210,7 +228,7 @@ def test_an_error_that_nobody_expects_is_not_hidden(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("agents.training.jobs.train.file_of", broken)
+    monkeypatch.setattr("agents.training.jobs.learning.file_of", broken)
     with pytest.raises(ZeroDivisionError):
         train(run(server, tmp_path, brief_folder), settings(server), learner(0))
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, field_validator
 from agents.engines.base_model import Bases, Scalar
 from agents.engines.protocol import Engine
 from agents.engines.registry import ENGINES
+from agents.hosted.keys import api_key
 from agents.hosted.spending import ServiceEngine
 from agents.hosted.urls import base_url
 
@@ -63,8 +64,6 @@ class OpenAISettings(ServiceEngine):
         Raises:
             EngineError: the key is missing, or has characters that cannot be sent; or see `ServiceEngine.check`.
         """
-        from agents.hosted.http import api_key
-
         super().check()
         api_key(self.url)
 

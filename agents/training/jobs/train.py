@@ -1,49 +1,28 @@
 """Trains agents by the jobs of a service, each job once: what was begun is taken up again after a kill.
 
-For each agent, a file with its examples, a job, and the name of a model. Notes under the order's key say which file and
-which job there are, and are written before the job is waited for. What no note says, because the process was killed or
-an answer was lost, is found at the service, under the same key. An agent whose job fails does not stop the others.
+Agents learn beside each other, each as in `agents.training.jobs.learning`; a job that fails does not stop the others.
 """
 
-import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 
 from agents.engines.base_model import Base, load_tokenizer
 from agents.engines.protocol import EngineError, OnProgress
-from agents.hosted.adapter import HostedAdapter, read_hosted, training_key
+from agents.hosted.adapter import read_hosted, training_key
 from agents.hosted.http import Server
 from agents.hosted.spending import Tokens, check_budget
 from agents.run import Run
-from agents.split import Example
 from agents.training.examples import encode
 from agents.training.jobs.dialects import DIALECTS
-from agents.training.jobs.protocol import Job, Order, Service
+from agents.training.jobs.learning import Learning, Pupil
+from agents.training.jobs.protocol import Order
 from agents.training.jobs.under_way import UnderWay
-from agents.training.jobs.waiting import wait_for
 from agents.training.learner import Adapter, Learner
 from agents.training.methods.jobs import Jobs
 from agents.training.settings import TrainingError
-from evaluation.record import Record
 
 logger = logging.getLogger("maft.training")
-
-
-class _Begun(Record):
-    """What is known of an order that was begun."""
-
-    file: str
-    job: str | None = None
-
-
-@dataclass(frozen=True)
-class _Pupil:
-    learner: Learner
-    order: Order
-    tokens: int
-    """Tokens to be read in training, prompts included, over all epochs."""
 
 
 def train(
@@ -63,40 +42,25 @@ def train(
         TrainingError: jobs failed; the message has a line for each, with the service's reason. The others are kept.
         EngineError: no key is set.
     """
-    kind = DIALECTS[settings.service]
-    enough = []
+    least = DIALECTS[settings.service].least_examples
     for learner in learners:
-        if len(learner.examples) >= kind.least_examples:
-            enough.append(learner)
-        else:
+        if len(learner.examples) < least:
             logger.warning(
                 "%s stays as it is: it has %d examples, and %s takes at least %d; raise problems.train_size to have "
                 "more",
                 learner.name,
                 len(learner.examples),
                 settings.service,
-                kind.least_examples,
+                least,
             )
-    pupils = _pupils(enough, settings, base)
+    pupils = _pupils([learner for learner in learners if len(learner.examples) >= least], settings, base)
     _check_budget(run, pupils)
-    adapters = dict(zip(map(id, enough), _train(run, pupils, settings, on_progress), strict=True))
+    trained = iter(_train(run, pupils, settings, on_progress))
     nothing = Adapter(files={}, examples=0, skipped=0, tokens=0, first_loss=None, last_loss=None)
-    return [adapters.get(id(learner), nothing) for learner in learners]
+    return [next(trained) if len(learner.examples) >= least else nothing for learner in learners]
 
 
-def file_of(examples: Sequence[Example]) -> bytes:
-    """A file of conversations, one a line, of which only the last turn is learned: the others have the weight 0."""
-    lines = [
-        [
-            {**message, "weight": int(place == len(example) - 1)} if message["role"] == "assistant" else {**message}
-            for place, message in enumerate(example)
-        ]
-        for example in examples
-    ]
-    return "".join(json.dumps({"messages": line}, ensure_ascii=False) + "\n" for line in lines).encode()
-
-
-def _pupils(learners: Sequence[Learner], settings: Jobs, base: Base) -> list[_Pupil]:
+def _pupils(learners: Sequence[Learner], settings: Jobs, base: Base) -> list[Pupil]:
     tokenizer = load_tokenizer(base.source, base.trust_remote_code, base.chat_template, weights=False)
     pupils = []
     for learner in learners:
@@ -111,7 +75,7 @@ def _pupils(learners: Sequence[Learner], settings: Jobs, base: Base) -> list[_Pu
             hyperparameters=hyperparameters,
         )
         tokens = settings.epochs * sum(map(len, encode(learner.examples, tokenizer)))
-        pupils.append(_Pupil(learner, order, tokens))
+        pupils.append(Pupil(learner, order, tokens))
     return pupils
 
 
@@ -133,7 +97,7 @@ def _start(learner: Learner, settings: Jobs) -> str | None:
     return hosted.goes_on_from
 
 
-def _check_budget(run: Run, pupils: Sequence[_Pupil]) -> None:
+def _check_budget(run: Run, pupils: Sequence[Pupil]) -> None:
     if run.journal is None:
         return
     unpaid = [pupil for pupil in pupils if not run.journal.trained(pupil.order.key)]
@@ -141,13 +105,13 @@ def _check_budget(run: Run, pupils: Sequence[_Pupil]) -> None:
     check_budget(run.engine, spent=run.journal.spent(), wanted=wanted, what=f"the training of {len(unpaid)} agents")
 
 
-def _train(run: Run, pupils: Sequence[_Pupil], settings: Jobs, on_progress: OnProgress) -> list[Adapter]:
+def _train(run: Run, pupils: Sequence[Pupil], settings: Jobs, on_progress: OnProgress) -> list[Adapter]:
     if not pupils:
         return []
     kind = DIALECTS[settings.service]
     under_way = UnderWay(run.store, run.journal.folder.name if run.journal else None, settings)
     with Server(settings, section="finetune", variable=kind.variable) as server:
-        learning = _Learning(run, kind(server, settings), server, settings, under_way)
+        learning = Learning(run, kind(server, settings), server, settings, under_way)
         pool = ThreadPoolExecutor(min(settings.concurrency, len(pupils)))
         futures = [pool.submit(learning.adapter, pupil) for pupil in pupils]
         try:
@@ -162,7 +126,7 @@ def _train(run: Run, pupils: Sequence[_Pupil], settings: Jobs, on_progress: OnPr
     return _results(pupils, futures)
 
 
-def _results(pupils: Sequence[_Pupil], futures: "Sequence[Future[Adapter]]") -> list[Adapter]:
+def _results(pupils: Sequence[Pupil], futures: "Sequence[Future[Adapter]]") -> list[Adapter]:
     failed = {}
     for pupil, future in zip(pupils, futures, strict=True):
         error = future.exception()
@@ -177,80 +141,3 @@ def _results(pupils: Sequence[_Pupil], futures: "Sequence[Future[Adapter]]") -> 
             + f"\n{kept} other agents are trained and kept; the same command trains the rest"
         )
     return [future.result() for future in futures]
-
-
-@dataclass(frozen=True)
-class _Learning:
-    """How an agent learns, in a thread of its own."""
-
-    run: Run
-    service: Service
-    server: Server
-    settings: Jobs
-    under_way: UnderWay
-
-    def adapter(self, pupil: _Pupil) -> Adapter:
-        """The agent's model, when its job has ended.
-
-        Raises:
-            TrainingError: the job failed; the message has the service's reason.
-            EngineError: the service refuses something, or cannot be reached.
-        """
-        order, settings = pupil.order, self.settings
-        job = self._ended(self._begun(pupil))
-        self.under_way.remove(order)
-        if job.state == "failed" or job.model is None:
-            raise TrainingError(f"job {job.id} of {settings.service} failed: {job.reason or 'it made no model'}")
-        tokens = job.trained_tokens or pupil.tokens
-        if self.run.journal and not self.run.journal.trained(order.key):
-            self.run.journal.train(order.key, tokens)
-        hosted = HostedAdapter(
-            service=settings.service,
-            url=settings.url,
-            base=settings.model,
-            speaks_as=self.service.name(job.model),
-            goes_on_from=job.model,
-            made_by=job.id,
-            learned=order.key,
-            settings={**order.hyperparameters},
-        )
-        number = len(pupil.learner.examples)
-        return Adapter(hosted.files(), number, skipped=0, tokens=tokens, first_loss=None, last_loss=None)
-
-    def _begun(self, pupil: _Pupil) -> Job:
-        """The order's job, which is started unless it is there."""
-        order, service = pupil.order, self.service
-        name = f"job-{order.key}.json"
-        content = self.run.store.noted(name)
-        begun = _Begun.model_validate_json(content) if content else None
-        job = service.look(begun.job) if begun and begun.job else None
-        if begun is None or job is None or job.state == "failed":
-            file = service.upload(order, file_of(pupil.learner.examples))
-            self.run.store.note(name, _Begun(file=file).model_dump_json().encode())
-            self.under_way.add(order, file)
-            job = self.server.again("a job", lambda: service.find(order, file) or service.start(order, file))
-            self.run.store.note(name, _Begun(file=file, job=job.id).model_dump_json().encode())
-        else:
-            self.under_way.add(order, begun.file)
-        return job
-
-    def _ended(self, job: Job) -> Job:
-        """The job, when it has ended."""
-        if job.state != "waiting":
-            return job
-        settings = self.settings
-
-        def look() -> Job:
-            found = self.service.look(job.id)
-            if found is None:
-                raise TrainingError(f"job {job.id} of {settings.service} is gone; the same command starts another")
-            return found
-
-        return wait_for(
-            self.server,
-            look,
-            lambda found: found.state != "waiting",
-            what=f"job {job.id}",
-            every=settings.poll_seconds,
-            hours=settings.longest_hours,
-        )

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from agents.engines.openai import OpenAISettings
 from agents.engines.protocol import OnProgress
 from agents.engines.settings import EngineSettings
+from agents.hosted.keys import api_key
 from agents.hosted.urls import base_url, same_server
 from agents.training.jobs.dialects import DIALECTS
 from agents.training.methods import METHODS
@@ -137,9 +138,6 @@ class Jobs(OwnWords):
         Raises:
             EngineError: the key is missing, or has characters that cannot be sent.
         """
-        # Imported here, since a config is read where nothing is sent.
-        from agents.hosted.http import api_key
-
         api_key(self.url, section="finetune", variable=DIALECTS[self.service].variable)
 
     def adapters(

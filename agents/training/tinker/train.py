@@ -104,10 +104,13 @@ def _all(trainings: Sequence[ServiceTraining], most: int, on_progress: OnProgres
     total = sum(len(training.plan.batches) for training in trainings)
     with ThreadPoolExecutor(max(1, min(most, len(trainings)))) as pool:
         running: list[Future[Progress]] = [pool.submit(training.finish) for training in trainings]
-        waiting = set(running)
+        waiting, told = set(running), 0
         while waiting:
             _, waiting = wait(waiting, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
-            on_progress(sum(training.done for training in trainings), total)
+            done = sum(training.done for training in trainings)
+            if done > told:
+                on_progress(done, total)
+                told = done
     errors = [each.exception() for each in running]
     failed = [place for place, error in enumerate(errors) if error]
     for place in failed[1:]:

@@ -92,21 +92,37 @@ class ServiceTraining:
         if progress.speaks_as:
             return progress
         with one_line_errors(self.engine.settings):
-            client = self._client(progress)
-            losses = list(progress.losses)
-            for step in range(len(losses), len(self.plan.batches)):
-                losses.append(self._step(client, step))
-                self.done = step + 1
-                if self.done % self.settings.save_every == 0 or self.done == len(self.plan.batches):
-                    state = self._wait(client.save_state(f"{self.key[:16]}-{self.done}")).path
-                    if self.journal:
-                        self.journal.train(self.key, self._tokens(len(progress.losses), self.done))
-                    progress = Progress(run=client.model_id, losses=losses, state=state)
-                    self.note(progress)
-            saved = self._wait(client.save_weights_for_sampler(f"{self.key[:16]}-final"))
-        progress = progress.model_copy(update={"speaks_as": saved.path})
+            path = self._saved(progress)
+            if path is None:
+                progress, path = self._make(progress)
+        progress = progress.model_copy(update={"speaks_as": path})
         self.note(progress)
         return progress
+
+    def _make(self, progress: Progress) -> tuple[Progress, str]:
+        """Make the steps that are left; returns what is known then, and the name of the finished weights."""
+        client, losses = self._client(progress), list(progress.losses)
+        for step in range(len(losses), len(self.plan.batches)):
+            losses.append(self._step(client, step))
+            self.done = step + 1
+            if self.done % self.settings.save_every == 0 or self.done == len(self.plan.batches):
+                state = self._wait(client.save_state(f"{self.key[:16]}-{self.done}")).path
+                if self.journal:
+                    self.journal.train(self.key, self._tokens(len(progress.losses), self.done))
+                progress = Progress(run=client.model_id, losses=list(losses), state=state)
+                self.note(progress)
+        return progress, self._wait(client.save_weights_for_sampler(self._final)).path
+
+    @property
+    def _final(self) -> str:
+        return f"{self.key[:16]}-final"
+
+    def _saved(self, progress: Progress) -> str | None:
+        """The finished weights, if an earlier try saved them and was killed before it noted their name."""
+        if not progress.run or len(progress.losses) < len(self.plan.batches):
+            return None
+        listed = self._wait(connect(self.engine.settings).create_rest_client().list_checkpoints(progress.run))
+        return next((each.tinker_path for each in listed.checkpoints if each.tinker_path.endswith(self._final)), None)
 
     def _tokens(self, first: int, end: int) -> int:
         return sum(len(row) for batch in self.plan.batches[first:end] for row in batch)

@@ -31,7 +31,7 @@ MOST_BYTES = 2**31
 """Largest archive, and largest file in one, that is read."""
 MOST_NATS = 0.03
 """Most nats per token that fetched weights may be from the served ones."""
-MOST_EXAMPLES = 32
+MOST_EXAMPLES = 8
 """Examples of the agent's own dataset on which they are compared."""
 
 

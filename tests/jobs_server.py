@@ -233,10 +233,13 @@ class JobsHandler(Handler):
             elif server.faults:
                 server.faults.popleft()(self)
             else:
+                server.on(route, "before")
                 self.chat(body)
+                server.on(route, "done")
             return
         server.on(route, "before")
-        status, said = form.answer(server, method, parts.path, query, body)
+        with server.state:
+            status, said = form.answer(server, method, parts.path, query, body)
         server.on(route, "done")
         if server.lose[route]:
             server.lose[route] -= 1

@@ -25,20 +25,28 @@ from tests.conftest import Maft
 from tests.jobs_server import BASE, JobsServer, jobs_server
 
 FULL = bool(os.environ.get("MAFT_TEST_JOBS"))
-UPLOAD, START, LOOK = "POST /v1/files", "POST /v1/fine_tuning/jobs", "GET /v1/fine_tuning/jobs/"
+UPLOAD, START, LOOK, CHAT = (
+    "POST /v1/files",
+    "POST /v1/fine_tuning/jobs",
+    "GET /v1/fine_tuning/jobs/",
+    "POST /v1/chat/completions",
+)
 MOMENTS = [
     (UPLOAD, "before", 1),
-    (UPLOAD, "done", 2),
+    (UPLOAD, "done", 1),
     (START, "before", 1),
-    (START, "done", 2),
-    (START, "done", 4),
+    (START, "done", 1),
     (LOOK, "before", 1),
-    (LOOK, "done", 12),
-    (UPLOAD, "done", 8),
-    (START, "done", 10),
-    (LOOK, "done", 20),
+    (LOOK, "done", 2),
+    (UPLOAD, "done", 2),
+    (CHAT, "done", 5),
+    (START, "done", 2),
+    (LOOK, "done", 5),
 ]
-"""A route, whether its request was done, and how many there were in all runs so far."""
+"""A route, whether its request was done, and how many there were in this run. One job is given after another, so that
+each run comes to its moment."""
+SOON = [(START, "done", 6)]
+"""In the second iteration of two agents, whose jobs are given at once."""
 
 
 @pytest.fixture
@@ -66,6 +74,7 @@ def command(server: JobsServer, brief_folder: Path, brief_problems: Path, tmp_pa
         "finetune.min_votes": 1,
         "finetune.critic_mix": 0.0,
         "finetune.poll_seconds": 0.1,
+        "finetune.concurrency": 1 if FULL else 8,
         "engine.name": "openai",
         "engine.url": server.url,
         "engine.model": BASE,
@@ -77,13 +86,15 @@ def command(server: JobsServer, brief_folder: Path, brief_problems: Path, tmp_pa
     return ["run", *told, "--home", str(tmp_path / "home")]
 
 
-def kill_at(maft: Maft, command: list[str], server: JobsServer, moment: tuple[str, str, int], seen: Counter) -> None:
+def kill_at(maft: Maft, command: list[str], server: JobsServer, moment: tuple[str, str, int]) -> None:
+    """Start a job and kill it at a moment."""
     route, phase, number = moment
+    seen: Counter = Counter()
     process: list[subprocess.Popen[str] | Forked] = []
 
     def on(asked: str, now: str) -> None:
         with server.state:
-            kind = next((each for each in (UPLOAD, START, LOOK) if asked.startswith(each)), asked)
+            kind = LOOK if asked.startswith(LOOK) else asked
             seen[kind, now] += 1
             reached = (kind, now) == (route, phase) and seen[kind, now] >= number
         if reached and process and process[0].poll() is None:
@@ -104,9 +115,8 @@ def test_out_of_budget_and_killed_at_many_moments_each_job_is_made_once(
     server.seen.clear()
 
     command += ["--set", "engine.budget=10000000"]
-    seen: Counter = Counter()
-    for moment in MOMENTS if FULL else [(START, "done", 6)]:
-        kill_at(maft, command, server, moment, seen)
+    for moment in MOMENTS if FULL else SOON:
+        kill_at(maft, command, server, moment)
     server.on = lambda route, phase: None
     report = maft.json(*command)
     again = [each.body for each in server.seen if "/chat/" in each.path and each.body in asked]
@@ -140,7 +150,7 @@ def test_cancelling_a_run_cancels_its_jobs(
     maft: Maft, server: JobsServer, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.hold.clear()
-    kill_at(maft, [*command, "--set", "society=stopped"], server, (LOOK, "done", 4), Counter())
+    kill_at(maft, [*command, "--set", "society=stopped"], server, (LOOK, "done", 4))
     begun = server.made["jobs"]
     assert begun and not server.made["cancelled"], "a run that is killed leaves its jobs at work"
 

@@ -67,6 +67,7 @@ VARIABLES = {
         "Key of the server of `engine.url`, and of `finetune.url` with service openai. It is never logged.",
     ),
     "FIREWORKS_API_KEY": ("none", "Key of the server of `finetune.url` with service fireworks. It is never logged."),
+    "TINKER_API_KEY": ("none", "Key of the service of `engine.name` tinker, such as tml-.... It is never logged."),
 }
 """Environment variables that users set, with default and meaning; variables not named in the code are left out."""
 
@@ -131,7 +132,11 @@ def _section(sections: list[Schema], definitions: Schema, default: object, prefi
             yield Field(name, _shown(given[choice]), ", ".join(kinds), f"{meaning}.")
         else:
             field = kinds[having[0]][name]
-            yield replace(field, kinds=having if len(having) < len(kinds) else ())
+            meanings = {kind: kinds[kind][name].meaning for kind in having}
+            if len(set(meanings.values())) == 1:
+                yield replace(field, kinds=having if len(having) < len(kinds) else ())
+            else:
+                yield replace(field, meaning=" ".join(f"({kind}) {meaning}" for kind, meaning in meanings.items()))
 
 
 def _kind(section: Schema) -> dict[str, str]:

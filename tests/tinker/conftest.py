@@ -27,4 +27,4 @@ def skyrl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SkyRL]:
 
 @pytest.fixture(scope="session")
 def service(skyrl: SkyRL) -> TinkerSettings:
-    return TinkerSettings(url=skyrl.url, model=str(EMBEDDED), concurrency=16)
+    return TinkerSettings(url=skyrl.url, model=str(EMBEDDED), concurrency=8)

@@ -23,16 +23,17 @@ class SkyRL:
         folder: where it keeps its database, its checkpoints and its log.
         base: the folder of the base model.
         adapters: how many adapters it holds at a time, the base's own place included.
+        rows: how many responses it samples at a time; it takes as long for fewer.
     """
 
-    def __init__(self, folder: Path, base: Path, adapters: int = 16) -> None:
+    def __init__(self, folder: Path, base: Path, *, adapters: int = 16, rows: int = 8) -> None:
         self.folder = folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = folder / "tinker.db"
-        backend = {"max_lora_adapters": adapters, "max_lora_rank": 16, "sample_max_num_sequences": 64}
+        backend = {"max_lora_adapters": adapters, "max_lora_rank": 16, "sample_max_num_sequences": rows}
         here = Path(__file__).parent
         environment = {
             **os.environ,

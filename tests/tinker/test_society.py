@@ -15,7 +15,7 @@ from agents.engines.base_model import EMBEDDED
 from tests.conftest import SMALL, Maft, free_port, plain_environment
 from tests.tinker.server import SkyRL
 
-AGENTS, ITERATIONS, CONCURRENCY, SAVE_EVERY = 2, 2, 4, 2
+AGENTS, ITERATIONS, CONCURRENCY, SAVE_EVERY = 2, 2, 8, 2
 KILLS = 10
 
 

@@ -209,6 +209,6 @@ def test_weights_that_are_not_the_served_ones_are_not_kept(
 
 
 def test_a_server_that_is_not_there_is_told_in_one_line(run: Run, service: TinkerSettings) -> None:
-    away = service.model_copy(update={"url": "http://127.0.0.1:9", "timeout_seconds": 5.0})
+    away = service.model_copy(update={"url": "http://127.0.0.1:9", "patience_seconds": 5.0})
     with pytest.raises(EngineError, match=r"engine\.url http://127\.0\.0\.1:9"):
         replace(run, engine=away).complete(list(requests(1)), GREEDY, quiet)

@@ -22,7 +22,7 @@ class TinkerSettings(ServiceEngine):
     model_config = ConfigDict(title="tinker")
 
     NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset(
-        {"url", "concurrency", "timeout_seconds", "prices", "budget"}
+        {"url", "concurrency", "patience_seconds", "prices", "budget"}
     )
 
     asks_server: ClassVar[bool] = True
@@ -54,8 +54,12 @@ class TinkerSettings(ServiceEngine):
         title="Concurrency",
         description="Requests sent at once; also agents trained at once.",
     )
-    timeout_seconds: float = Field(
-        default=600.0, gt=0.0, le=86_400.0, title="Time-out", description="Longest wait for one answer, in seconds."
+    patience_seconds: float = Field(
+        default=600.0,
+        gt=0.0,
+        le=86_400.0,
+        title="Patience",
+        description="Longest wait for one answer of the service, queue included, in seconds.",
     )
 
     @field_validator("url")

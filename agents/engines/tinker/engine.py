@@ -132,7 +132,7 @@ class TinkerEngine:
             asked = speaker.sample(
                 prompt=tinker.ModelInput.from_ints(prompt), num_samples=1, sampling_params=parameters
             )
-            (said,) = asked.result(timeout=self.settings.timeout_seconds).sequences
+            (said,) = asked.result(timeout=self.settings.patience_seconds).sequences
         tokens = list(said.tokens)
         finished = said.stop_reason == "stop"
         (text,) = response_texts(self.tokenizer, [tokens[:-1] if tokens and tokens[-1] in self.ends else tokens])
@@ -146,7 +146,7 @@ class TinkerEngine:
             return 0.0
         with one_line_errors(self.settings):
             asked = speaker.compute_logprobs(tinker.ModelInput.from_ints(prompt + target))
-            read = asked.result(timeout=self.settings.timeout_seconds)
+            read = asked.result(timeout=self.settings.patience_seconds)
         return -float(np.sum([float(value) for value in read[-len(target) :]]))
 
 

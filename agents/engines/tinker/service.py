@@ -101,9 +101,9 @@ def now(made: Any, settings: TinkerSettings) -> Any:
     """What a call of the client gives, waited for if it is a future; some versions give clients, others their futures.
 
     Raises:
-        TimeoutError: it took longer than `settings.timeout_seconds`.
+        TimeoutError: it took longer than `settings.patience_seconds`.
     """
-    return made.result(timeout=settings.timeout_seconds) if hasattr(made, "result") else made
+    return made.result(timeout=settings.patience_seconds) if hasattr(made, "result") else made
 
 
 @contextmanager
@@ -119,8 +119,8 @@ def one_line_errors(settings: TinkerSettings) -> Iterator[None]:
             yield
         except TimeoutError as error:
             raise EngineError(
-                f"{where}: no answer within {settings.timeout_seconds:g} s; check that the service runs, or raise "
-                "engine.timeout_seconds"
+                f"{where}: no answer within {settings.patience_seconds:g} s; check that the service runs, or raise "
+                "engine.patience_seconds"
             ) from error
         except tinker.TinkerError as error:
             raise EngineError(

@@ -128,7 +128,7 @@ class ServiceTraining:
         return sum(len(row) for batch in self.plan.batches[first:end] for row in batch)
 
     def _wait(self, asked: Any) -> Any:
-        return asked.result(timeout=self.engine.settings.timeout_seconds)
+        return asked.result(timeout=self.engine.settings.patience_seconds)
 
     def _client(self, progress: Progress) -> Any:
         """A training client: new, or with the saved state, or with the weights of the agent's previous generation."""

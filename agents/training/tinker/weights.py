@@ -87,7 +87,7 @@ def _archive(training: "ServiceTraining", path: str) -> bytes | None:
     name = name.removeprefix("sampler_weights/")
     for checkpoint in (f"sampler_weights/{name}", name):  # Tinker's name of it, and SkyRL's.
         try:
-            url = rest.get_checkpoint_archive_url(training_run, checkpoint).result(settings.timeout_seconds).url
+            url = rest.get_checkpoint_archive_url(training_run, checkpoint).result(settings.patience_seconds).url
             break
         except tinker.NotFoundError as error:
             reason = error
@@ -95,7 +95,7 @@ def _archive(training: "ServiceTraining", path: str) -> bytes | None:
         log.info("%s: the service does not hand out its weights: %s", training.learner.name, shown(reason))
         return None
     content = bytearray()
-    with httpx.stream("GET", url, timeout=settings.timeout_seconds, trust_env=False) as response:
+    with httpx.stream("GET", url, timeout=settings.patience_seconds, trust_env=False) as response:
         response.raise_for_status()
         for chunk in response.iter_bytes():
             content += chunk

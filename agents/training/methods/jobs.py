@@ -66,7 +66,11 @@ class Jobs(OwnWords):
         min_length=1, max_length=500, title="Model", description="The service's name of the base model to finetune."
     )
     learning_rate: float = Field(
-        default=1e-4, gt=0.0, le=1.0, title="Learning rate", description="Peak learning rate, where the service has it."
+        default=1e-4,
+        gt=0.0,
+        le=1.0,
+        title="Learning rate",
+        description="Peak learning rate, where the service has it; 0.0001 by default.",
     )
     learning_rate_multiplier: float | None = Field(
         default=None,

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check quick test-cuda test-cluster test-containers test-tinker test-vllm test-nf4 test-real lint containers docs browser bench bench-preview bench-pages bench-scale bench-cluster bench-cuda bench-vllm constraints clean
+.PHONY: run test check quick test-cuda test-cluster test-containers test-jobs test-tinker test-vllm test-nf4 test-real lint containers docs browser bench bench-preview bench-pages bench-scale bench-cluster bench-cuda bench-vllm constraints clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -25,6 +25,10 @@ test-cuda: .venv/.dev
 # The tests with a real vLLM on the CPU. vLLM has a separate environment, since it pins packages that .venv leaves open.
 test-vllm: .venv-vllm/.installed
 	.venv-vllm/bin/python -m pytest -n 0 tests/vllm
+
+# A society of the embedded model that learns by files and jobs, killed at ten moments; about 5 minutes.
+test-jobs: .venv/.dev
+	MAFT_TEST_JOBS=1 $(BIN)/python -m pytest -n 0 tests/flows/test_jobs_society.py
 
 # The tests of jobs on several machines, with real Ray nodes; `make test` leaves them out. Some need root and iproute2.
 test-cluster: .venv/.cluster

@@ -62,7 +62,11 @@ VARIABLES = {
         "a folder in the home",
         "Where the MLflow server that maft starts keeps files, such as s3://bucket/prefix.",
     ),
-    "OPENAI_API_KEY": ("none", "Key of the server of `engine.url`. It is never logged."),
+    "OPENAI_API_KEY": (
+        "none",
+        "Key of the server of `engine.url`, and of `finetune.url` with service openai. It is never logged.",
+    ),
+    "FIREWORKS_API_KEY": ("none", "Key of the server of `finetune.url` with service fireworks. It is never logged."),
     "TINKER_API_KEY": ("none", "Key of the service of `engine.name` tinker, such as tml-.... It is never logged."),
 }
 """Environment variables that users set, with default and meaning; variables not named in the code are left out."""

@@ -35,8 +35,10 @@ class EngineSettings(BaseModel):
     """Whether likelihoods of texts can be computed under the agents that the engine speaks as."""
     asks_server: ClassVar[bool] = False
     """Whether the work is done by a server, so that this process only asks it, whichever the runner."""
+    loads_adapters: ClassVar[bool] = True
+    """Whether the engine can speak with adapters that were trained in this process."""
     learns_by: ClassVar[tuple[str, ...]] = ()
-    """The training methods whose adapters the engine can speak with; empty: those that train in this process."""
+    """The training methods of services whose adapters the engine can speak with."""
     mixes_bases: ClassVar[bool] = False
     """Whether agents can have different base models."""
 

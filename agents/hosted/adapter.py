@@ -59,6 +59,20 @@ def read_hosted(folder: Path) -> HostedAdapter | None:
         raise EngineError(f"{file} is damaged ({place}); run the job again, which makes it again") from None
 
 
+def check_weights(folder: Path) -> None:
+    """Refuse an adapter whose weights are only at a service, in an engine that needs them here.
+
+    Raises:
+        EngineError: the message says who keeps them.
+    """
+    hosted = read_hosted(folder)
+    if hosted and not (folder / WEIGHTS).is_file():
+        raise EngineError(
+            f"adapter {folder.name[:12]} is kept by {hosted.service} at {hosted.url}, and its weights are not here; "
+            "set engine.name to the engine of that service"
+        )
+
+
 def adapter_files(folder: Path) -> list[Path]:
     """The files of an adapter's folder: those of PEFT, or what a service has said of it, or both.
 

@@ -70,6 +70,11 @@ class Journal:
         """Keep that a training has read so many tokens more; `training` is its key."""
         self._append(TRAINED, _Trained(training=training, trained_tokens=tokens))
 
+    def trained(self, training: str) -> int:
+        """The tokens that a training has read so far; `training` is its key."""
+        lines = _lines(self.folder / TRAINED, _Trained)
+        return sum(line.trained_tokens for line in lines if line.training == training)
+
     def spent(self) -> Tokens:
         """What the job took so far, repeated requests included."""
         total = Tokens(trained=sum(line.trained_tokens for line in _lines(self.folder / TRAINED, _Trained)))

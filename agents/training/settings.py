@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from agents.debate.responses import Said
 from agents.engines.protocol import OnProgress
+from agents.engines.settings import EngineSettings
 from agents.society import Agent
 from evaluation.problems.problem import Problem
 
@@ -101,6 +102,20 @@ class FinetuneSettings(BaseModel):
         description="What to do if an agent's loss or gradient is no longer finite: stop the job with an error, or "
         "train the agent once more from its start, at half the learning rate (halve).",
     )
+
+    def check(self, engine: EngineSettings) -> None:
+        """Refuse an engine that cannot speak with what this method makes.
+
+        Raises:
+            TrainingError: the message names both, and says what to set.
+        """
+
+    def check_key(self) -> None:
+        """Refuse a method that asks a service for which no key is set.
+
+        Raises:
+            EngineError: the message names the environment variable.
+        """
 
     def why_one_at_a_time(self, model: "PreTrainedModel") -> str | None:
         """Why agents of this base model have to be trained one at a time; None if they can be trained together.

@@ -40,6 +40,7 @@ from infra.config.job import (
     Config,
     NamedProblems,
     check_engine,
+    check_method,
     check_votes,
 )
 from infra.config.sections import Kinds, folded
@@ -106,6 +107,7 @@ class Benchmark(BaseModel):
     @model_validator(mode="after")
     def _can_be_compared(self) -> "Benchmark":
         check_votes(self.finetune, self.agents)
+        check_method(self.engine, self.finetune)
         mixed = [name for name in self.methods if METHODS[name].mixed]
         base_models = self.base_models if mixed else []
         check_engine(

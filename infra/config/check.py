@@ -13,9 +13,10 @@ def check_job(config: Config) -> None:
         OverlapError: a question is in both sets of problems.
         TooFewProblemsError: `problems.max_value` is too small for so many generated problems.
         BaseModelError: see `check_bases`.
-        EngineError: the settings of the engine or the runner are wrong.
+        EngineError: the settings of the engine or the runner are wrong, or a key is missing.
     """
     load_problems(config.problems, config.seed, grader=config.answers)
     config.runner.check()
     config.engine.check()
+    config.finetune.check_key()
     check_bases(config, config.bases)

@@ -183,14 +183,20 @@ def check_method(engine: EngineSettings, finetune: FinetuneSettings) -> None:
     Raises:
         ValueError: the fields contradict each other; the message names both.
     """
-    here = tuple(name for name in METHODS.names() if not METHODS[name].asks_service)
-    can = engine.learns_by or here
+    can = _learns_by(engine)
     if finetune.method not in can:
-        engines = [name for name in ENGINES.names() if finetune.method in (ENGINES[name].learns_by or here)]
+        engines = [name for name in ENGINES.names() if finetune.method in _learns_by(ENGINES[name])]
         raise ValueError(
             f"finetune.method is {finetune.method}, but engine.name is {engine.name}, which cannot speak with its "
             f"adapters; set finetune.method to {' or '.join(can)}, or engine.name to {' or '.join(engines)}"
         )
+    finetune.check(engine)
+
+
+def _learns_by(engine: EngineSettings | type[EngineSettings]) -> list[str]:
+    """The training methods whose adapters an engine can speak with."""
+    here = [name for name in METHODS.names() if engine.loads_adapters and not METHODS[name].asks_service]
+    return [*here, *engine.learns_by]
 
 
 def check_votes(finetune: FinetuneSettings, agents: int) -> None:

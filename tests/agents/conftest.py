@@ -35,7 +35,7 @@ def listening(local: "TransformersEngine") -> Iterator["OpenAIServer"]:
 
 @pytest.fixture
 def server(listening: "OpenAIServer", monkeypatch: pytest.MonkeyPatch) -> Iterator["OpenAIServer"]:
-    from agents.engines.openai import http
+    from agents.hosted import http
 
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setattr(http, "FIRST_PAUSE", 0.01)

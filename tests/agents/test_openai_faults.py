@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from agents.engines.openai import http
+from agents.hosted import http, limits
 from tests.agents.engine_samples import GREEDY, quiet, requests
 from tests.agents.openai_server import CHAT, Fault, OpenAIServer, drop, engine, failure, hang, status
 
@@ -22,7 +22,7 @@ KEY = "sk-a-secret-that-nobody-reads-0123456789"
 def test_a_passing_fault_is_tried_again(server: OpenAIServer, fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
     asked = requests(3, tokens=10)
     server.faults.extend([fault, fault])
-    with caplog.at_level(logging.WARNING, "maft.engines"):
+    with caplog.at_level(logging.WARNING, "maft.hosted"):
         assert engine(server, concurrency=1).complete(asked, GREEDY, quiet) == server.engine.complete(
             asked, GREEDY, quiet
         )
@@ -65,14 +65,14 @@ def test_a_server_that_is_gone_is_named(server: OpenAIServer) -> None:
 
 def test_retry_after_is_heeded_and_bounded(server: OpenAIServer, caplog: pytest.LogCaptureFixture) -> None:
     server.faults.append(status(429, retry_after="1"))
-    with caplog.at_level(logging.WARNING, "maft.engines"):
+    with caplog.at_level(logging.WARNING, "maft.hosted"):
         engine(server).complete(requests(1, tokens=2), GREEDY, quiet)
     assert "status 429" in caplog.text and "attempt 2 in 1.0 s" in caplog.text
-    assert http._pause(1, http._retry_after("86400")) == http.LONGEST_PAUSE
+    assert http._pause(1, limits.retry_after("86400")) == http.LONGEST_PAUSE
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
-    assert 20 < http._retry_after(date) <= 30
+    assert 20 < limits.retry_after(date) <= 30
     for nonsense in ("", "soon", "-5", "nan", "inf", "Thu, 99 Foo"):
-        assert http._retry_after(nonsense) == 0.0
+        assert limits.retry_after(nonsense) == 0.0
 
 
 def test_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:

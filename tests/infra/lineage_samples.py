@@ -4,9 +4,10 @@ import hashlib
 from pathlib import Path
 from typing import Any, TypeVar
 
+from agents.hosted.adapter import WEIGHTS
 from agents.society import Agent
 from evaluation.scores import AgentScore, GenerationScores, ResponseShares, RoundScore
-from infra.lineage.agents import ADAPTER_FILES, RegisteredAdapter, register_adapter
+from infra.lineage.agents import RegisteredAdapter, register_adapter
 from infra.lineage.client import client
 from infra.lineage.records import DatasetRef, JobRun
 from infra.lineage.runs import open_job
@@ -18,7 +19,7 @@ EVALUATION = DatasetRef(name="evaluation", sha256="e" * 64, rows=500, source="ar
 
 
 def weights_sha256(folder: Path) -> str:
-    return hashlib.sha256((folder / ADAPTER_FILES[1]).read_bytes()).hexdigest()
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
 def a_job(society: str, job: str = "job-a", **tags: str) -> JobRun:

@@ -127,7 +127,10 @@ def test_an_unknown_key_names_its_line_and_the_nearest_known_one(tmp_path: Path)
             "engine:\n  url: http://127.0.0.1:8000/v1\n",
             ["line 2", "unknown key 'engine.url' where engine.name is transformers", "engine.name openai"],
         ),
-        ("engine:\n  name: vlm\n", ["line 2", "engine.name is 'vlm'", "'openai' or 'transformers' or 'vllm'"]),
+        (
+            "engine:\n  name: vlm\n",
+            ["line 2", "engine.name is 'vlm'", "'openai' or 'tinker' or 'transformers' or 'vllm'"],
+        ),
         ("engine:\n  name: openai\n  url: 127.0.0.1:8000\n", ["line 3", "engine.url is '127.0.0.1:8000'", "base URL"]),
         ("engine:\n  name: openai\n  url: http://h:99999/v1\n", ["line 3", "engine.url", "base URL"]),
         ("engine:\n  name: openai\n  url: ftp://h/v1\n", ["line 3", "engine.url", "base URL"]),

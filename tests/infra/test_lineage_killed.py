@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from infra.lineage.agents import ADAPTER_FILES
+from agents.hosted.adapter import CONFIG, WEIGHTS
 from infra.lineage.client import client
 from infra.lineage.contents import log_datasets
 from infra.lineage.runs import close_job
@@ -102,7 +102,8 @@ def test_a_registration_killed_at_any_write_leaves_nothing_twice(tracking: str, 
         models = client().search_logged_models([job.experiment_id])
         assert [str(model.status) for model in models] == ["READY"]
         assert {file.path for file in client().list_logged_model_artifacts(models[0].model_id)} == {
-            *ADAPTER_FILES,
+            CONFIG,
+            WEIGHTS,
             "README.md",
         }
         versions = client().search_model_versions(f"name = 'killed-{k}-critic-0'")

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from agents.hosted.adapter import WEIGHTS, HostedAdapter, read_hosted
 from agents.society import Agent
-from infra.lineage.agents import ADAPTER_FILES, register_adapter
+from agents.store import Store
+from agents.training.learner import write_files
+from infra.lineage.agents import fetch_adapter, register_adapter
 from infra.lineage.client import client
 from tests.infra.lineage_samples import a_job, registered, there, weights_sha256
 
@@ -90,7 +93,7 @@ def test_an_unchanged_agent_is_a_version_of_every_generation_and_job(tracking: s
 
 def test_an_incomplete_adapter_folder_leaves_nothing(tracking: str, tmp_path: Path) -> None:
     job = a_job("incomplete")
-    (tmp_path / ADAPTER_FILES[1]).touch()
+    (tmp_path / WEIGHTS).touch()
     with pytest.raises(FileNotFoundError, match=r"adapter_config\.json is missing"):
         registered(job, 1, Agent(role="critic", index=0), tmp_path)
     with pytest.raises(ValueError, match="must both be given"):
@@ -107,3 +110,37 @@ def test_an_incomplete_adapter_folder_leaves_nothing(tracking: str, tmp_path: Pa
             unchanged=True,
         )
     assert client().search_logged_models([job.experiment_id]) == []
+
+
+def test_an_adapter_that_a_service_keeps_is_registered_and_fetched(tracking: str, tmp_path: Path) -> None:
+    hosted = HostedAdapter(
+        service="openai",
+        url="http://127.0.0.1:9/v1",
+        base="gpt",
+        speaks_as="ft:gpt:us::1",
+        goes_on_from="ft:gpt:us::1",
+        made_by="ftjob-1",
+        learned="0" * 64,
+        settings={"n_epochs": 2},
+    )
+    store = Store(tmp_path / "here")
+    sha256 = store.put_folder(lambda folder: write_files(hosted.files(), folder), 12).sha256
+    job, agent = a_job("kept"), Agent(role="critic", index=0)
+    version = register_adapter(
+        job,
+        1,
+        agent,
+        adapter_folder=store.folder(sha256),
+        adapter_sha256=sha256,
+        parent_version=None,
+        dataset_sha256="0",
+        base_model="embedded",
+        examples=12,
+        unchanged=False,
+    )
+    tags = client().get_model_version(version.name, version.version).tags
+    assert (tags["service"], tags["service_base"]) == ("openai", "gpt")
+    assert (tags["speaks_as"], tags["made_by"]) == ("ft:gpt:us::1", "ftjob-1")
+    there = Store(tmp_path / "there")
+    fetch_adapter(there, version.name, version.version, sha256)
+    assert read_hosted(there.folder(sha256)) == hosted

@@ -3,14 +3,15 @@
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, field_validator
 
 from agents.engines.base_model import Bases, Scalar
 from agents.engines.protocol import Engine
 from agents.engines.registry import ENGINES
+from agents.hosted.keys import api_key
 from agents.hosted.spending import ServiceEngine
+from agents.hosted.urls import base_url
 
 if TYPE_CHECKING:
     from agents.engines.openai.engine import OpenAIEngine
@@ -28,6 +29,7 @@ class OpenAISettings(ServiceEngine):
     )
 
     asks_server: ClassVar[bool] = True
+    learns_by: ClassVar[tuple[str, ...]] = ("jobs",)
 
     name: Literal["openai"] = Field(default="openai", title="Engine", description="any server with OpenAI's HTTP API.")
     url: str = Field(
@@ -54,19 +56,7 @@ class OpenAISettings(ServiceEngine):
         description="How often a request is tried if the server is busy, fails or cannot be reached.",
     )
 
-    @field_validator("url")
-    @classmethod
-    def _plain_http(cls, url: str) -> str:
-        try:
-            parts = urlsplit(url)
-            whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            whole = False
-        if not whole or parts.query or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
-            raise ValueError("a base URL is needed, such as http://127.0.0.1:8000/v1")
-        if "@" in parts.netloc:
-            raise ValueError("a key in a URL is written to logs; set OPENAI_API_KEY in the environment instead")
-        return url.rstrip("/")
+    _whole_url = field_validator("url")(base_url)
 
     def check(self) -> None:
         """Refuse a server on another machine if no key is set, and a budget without prices.
@@ -74,8 +64,6 @@ class OpenAISettings(ServiceEngine):
         Raises:
             EngineError: the key is missing, or has characters that cannot be sent; or see `ServiceEngine.check`.
         """
-        from agents.engines.openai.http import api_key
-
         super().check()
         api_key(self.url)
 

@@ -1,7 +1,8 @@
 """An engine behind HTTP: any server with OpenAI's API, such as a running vLLM server or a hosted model.
 
-The base model answers under its served name. Adapters are loaded into a vLLM server, under their SHA-256, when a
-request first needs them. The server must see the same files, so it runs on this machine or shares the home folder.
+The base model answers under its served name. An adapter that a service trained and keeps answers under the name that
+the service gave it. Others are loaded into a vLLM server, under their SHA-256, when a request first needs them; this
+server must see the same files, so it runs on this machine or shares the home folder.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,9 +13,12 @@ from pydantic import BaseModel, Field, ValidationError
 
 from agents.engines.base_model import Scalar
 from agents.engines.openai import OpenAISettings
-from agents.engines.openai.http import RefusedError, Server
 from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
+from agents.hosted.adapter import read_hosted
 from agents.hosted.asking import at_once, collect
+from agents.hosted.errors import RefusedError
+from agents.hosted.http import Server
+from agents.hosted.urls import same_server
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -94,13 +98,27 @@ class OpenAIEngine:
 
     def _names(self, server: Server, adapters: set[str | None]) -> dict[str | None, str]:
         """Load the adapters that the server lacks; return the served name of each, and of the base under None."""
-        wanted = sorted(adapter for adapter in adapters if adapter)
+        hosted = {adapter: self._hosted(adapter) for adapter in sorted(filter(None, adapters))}
+        wanted = [adapter for adapter, name in hosted.items() if name is None]
         served = _served(server) if wanted or not self.settings.model else []
         there = {model.id for model in served}
         for adapter in wanted:
             if adapter not in there:
                 self._load(server, adapter)
-        return {**{adapter: adapter for adapter in wanted}, None: self.settings.model or _only_base(server, served)}
+        names: dict[str | None, str] = {adapter: name or adapter for adapter, name in hosted.items()}
+        return {**names, None: self.settings.model or _only_base(server, served)}
+
+    def _hosted(self, adapter: str) -> str | None:
+        """The name under which a service keeps an adapter; None if its weights are here."""
+        hosted = read_hosted(self.adapters / adapter)
+        if hosted is None:
+            return None
+        if not same_server(hosted.url, self.settings.url):
+            raise EngineError(
+                f"engine.url is {self.settings.url}, but adapter {adapter[:12]} is kept by {hosted.service} at "
+                f"{hosted.url}; set engine.url to that server"
+            )
+        return hosted.speaks_as
 
     def _load(self, server: Server, adapter: str) -> None:
         try:

@@ -27,6 +27,7 @@ class TinkerSettings(ServiceEngine):
 
     asks_server: ClassVar[bool] = True
     reads_likelihoods: ClassVar[bool] = True
+    loads_adapters: ClassVar[bool] = False
     learns_by: ClassVar[tuple[str, ...]] = ("tinker",)
 
     name: Literal["tinker"] = Field(

@@ -22,6 +22,7 @@ from agents.engines.response_text import response_texts
 from agents.engines.transformers.decoding import Decode, Decoding, decoding_of
 from agents.engines.transformers.room import PromptMemory, prompt_memory
 from agents.engines.transformers.sampler import choose, uniforms
+from agents.hosted.adapter import check_weights
 
 log = logging.getLogger("maft.engines")
 
@@ -171,10 +172,14 @@ def speaking_as(model: PreTrainedModel, adapter: Path | None) -> Iterator[None]:
     """Merge an adapter into the model until the context ends; then restore the base weights, bit for bit.
 
     In a model of four bits, the adapter's layers stay beside the weights instead, see `base_model.nf4`.
+
+    Raises:
+        EngineError: the adapter's weights are only at a service.
     """
     if adapter is None:
         yield
         return
+    check_weights(adapter)
     tuned = PeftModel.from_pretrained(model, adapter)
     if is_quantized(model):
         try:

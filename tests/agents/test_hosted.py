@@ -186,7 +186,7 @@ def test_notes_are_replaced_whole(tmp_path: Path) -> None:
         ({"finetune": {"method": "tinker"}}, r"finetune\.method is tinker, but engine\.name is transformers"),
         (
             {"engine": {"name": "tinker", "url": "ftp://a"}, "finetune": {"method": "tinker"}},
-            "a base URL without a key",
+            "a base URL is needed",
         ),
         ({"engine": {"name": "tinker"}, "finetune": {"method": "tinker", "alpha": 8}}, "alpha cannot be set"),
     ],

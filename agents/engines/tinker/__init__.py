@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -10,6 +9,7 @@ from agents.engines.base_model import Bases
 from agents.engines.protocol import Engine
 from agents.engines.registry import ENGINES
 from agents.hosted.spending import ServiceEngine
+from agents.hosted.urls import base_url
 
 if TYPE_CHECKING:
     from agents.runners.settings import Runner
@@ -64,17 +64,8 @@ class TinkerSettings(ServiceEngine):
 
     @field_validator("url")
     @classmethod
-    def _plain_http(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        try:
-            parts = urlsplit(url)
-            whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            whole = False
-        if not whole or parts.query or parts.fragment or "@" in parts.netloc or not url.isascii() or " " in url:
-            raise ValueError("a base URL without a key is needed, such as http://127.0.0.1:8000")
-        return url.rstrip("/")
+    def _whole_url(cls, url: str | None) -> str | None:
+        return None if url is None else base_url(url)
 
     def check(self) -> None:
         """Refuse a missing client, a missing key, and a budget without prices.

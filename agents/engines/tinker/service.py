@@ -15,11 +15,15 @@ from typing import Any
 import httpx
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from agents.engines.openai.http import is_loopback
 from agents.engines.protocol import EngineError
 from agents.engines.tinker import TinkerSettings
+from agents.hosted.keys import api_key
+from agents.hosted.urls import is_loopback
+
+log = logging.getLogger("maft.hosted")
 
 KEY = "TINKER_API_KEY"
+TINKER_URL = "https://tinker.thinkingmachines.dev"
 NO_KEY = "tml-none"
 """Sent to a server on this machine if no key is set, since the client demands one that begins like this."""
 LOOKS, LOOK_SECONDS = 4, 10.0
@@ -44,13 +48,8 @@ def check_client(settings: TinkerSettings) -> None:
 
 
 def _key(settings: TinkerSettings) -> str:
-    key = os.environ.get(KEY, "").strip()
-    if key or (settings.url and is_loopback(settings.url)):
-        return key or NO_KEY
-    raise EngineError(
-        f"engine.name is tinker, but {KEY} is not set in the environment; set it to the service's key, or engine.url "
-        "to a server on this machine"
-    )
+    key = api_key(settings.url or TINKER_URL, variable=KEY)
+    return key.get_secret_value() if key else NO_KEY
 
 
 def connect(settings: TinkerSettings) -> Any:
@@ -104,6 +103,21 @@ def now(made: Any, settings: TinkerSettings) -> Any:
         TimeoutError: it took longer than `settings.patience_seconds`.
     """
     return made.result(timeout=settings.patience_seconds) if hasattr(made, "result") else made
+
+
+def unload(client: Any, settings: TinkerSettings) -> None:
+    """Let the service forget a model that is trained, whose weights it has saved; a server has room for a few."""
+    import tinker
+    from tinker.lib.client_connection_pool_type import ClientConnectionPoolType
+
+    async def ask() -> None:
+        with client.holder.aclient(ClientConnectionPoolType.TRAIN) as at:
+            await at.models.unload(request=tinker.types.UnloadModelRequest(model_id=client.model_id))
+
+    try:
+        client.holder.run_coroutine_threadsafe(ask()).result(timeout=settings.patience_seconds)
+    except tinker.TinkerError as error:
+        log.info("the service keeps model %s, which is no longer needed: %s", client.model_id, shown(error))
 
 
 @contextmanager

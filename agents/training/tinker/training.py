@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from agents.engines.tinker.engine import SEEDS, TinkerEngine
-from agents.engines.tinker.service import connect, now, one_line_errors
+from agents.engines.tinker.service import connect, now, one_line_errors, unload
 from agents.hosted.journal import Journal
 from agents.store import Store
 from agents.training.divergence import DivergenceError
@@ -111,7 +111,9 @@ class ServiceTraining:
                     self.journal.train(self.key, self._tokens(len(progress.losses), self.done))
                 progress = Progress(run=client.model_id, losses=list(losses), state=state)
                 self.note(progress)
-        return progress, self._wait(client.save_weights_for_sampler(self._final)).path
+        path = self._wait(client.save_weights_for_sampler(self._final)).path
+        unload(client, self.engine.settings)
+        return progress, path
 
     @property
     def _final(self) -> str:

@@ -20,8 +20,6 @@ from agents.engines.tinker import TinkerSettings
 from agents.hosted.keys import api_key
 from agents.hosted.urls import is_loopback
 
-log = logging.getLogger("maft.hosted")
-
 KEY = "TINKER_API_KEY"
 TINKER_URL = "https://tinker.thinkingmachines.dev"
 NO_KEY = "tml-none"
@@ -105,19 +103,9 @@ def now(made: Any, settings: TinkerSettings) -> Any:
     return made.result(timeout=settings.patience_seconds) if hasattr(made, "result") else made
 
 
-def unload(client: Any, settings: TinkerSettings) -> None:
-    """Let the service forget a model that is trained, whose weights it has saved; a server has room for a few."""
-    import tinker
-    from tinker.lib.client_connection_pool_type import ClientConnectionPoolType
-
-    async def ask() -> None:
-        with client.holder.aclient(ClientConnectionPoolType.TRAIN) as at:
-            await at.models.unload(request=tinker.types.UnloadModelRequest(model_id=client.model_id))
-
-    try:
-        client.holder.run_coroutine_threadsafe(ask()).result(timeout=settings.patience_seconds)
-    except tinker.TinkerError as error:
-        log.info("the service keeps model %s, which is no longer needed: %s", client.model_id, shown(error))
+def forget_session() -> None:
+    """Open a new session at the next call."""
+    _client.cache_clear()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from agents.engines.tinker.engine import SEEDS, TinkerEngine
-from agents.engines.tinker.service import connect, now, one_line_errors, unload
+from agents.engines.tinker.service import connect, now, one_line_errors
 from agents.hosted.journal import Journal
 from agents.store import Store
 from agents.training.divergence import DivergenceError
@@ -60,6 +60,8 @@ class ServiceTraining:
     journal: Journal | None
     done: int = 0
     """Steps that were made, for display."""
+    client: Any = None
+    """The service's model while it is trained; None if nothing was left to train."""
 
     @property
     def progress(self) -> Progress:
@@ -111,9 +113,7 @@ class ServiceTraining:
                     self.journal.train(self.key, self._tokens(len(progress.losses), self.done))
                 progress = Progress(run=client.model_id, losses=list(losses), state=state)
                 self.note(progress)
-        path = self._wait(client.save_weights_for_sampler(self._final)).path
-        unload(client, self.engine.settings)
-        return progress, path
+        return progress, self._wait(client.save_weights_for_sampler(self._final)).path
 
     @property
     def _final(self) -> str:
@@ -135,7 +135,7 @@ class ServiceTraining:
     def _client(self, progress: Progress) -> Any:
         """A training client: new, or with the saved state, or with the weights of the agent's previous generation."""
         service, layers = connect(self.engine.settings), self.settings.layers
-        client = now(
+        self.client = client = now(
             service.create_lora_training_client(
                 base_model=self.engine.model,
                 rank=self.settings.rank,

@@ -26,7 +26,7 @@ class SkyRL:
         rows: how many responses it samples at a time; it takes as long for fewer.
     """
 
-    def __init__(self, folder: Path, base: Path, *, adapters: int = 32, rows: int = 8) -> None:
+    def __init__(self, folder: Path, base: Path, *, adapters: int = 96, rows: int = 8) -> None:
         self.folder = folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -49,9 +49,8 @@ class SkyRL:
             "--database-url": f"sqlite:///{self.database}",
             "--checkpoints-base": str(folder / "checkpoints"),
             "--backend-config": json.dumps(backend),
-            # A killed client's models make room for others soon.
-            "--session-timeout-sec": "25",
-            "--session-cleanup-interval-sec": "5",
+            # Without its model in memory, this server cannot sample from saved weights.
+            "--session-timeout-sec": "-1",
         }
         flat = [part for pair in arguments.items() for part in pair]
         with (folder / "server.log").open("wb") as log:

@@ -6,7 +6,6 @@ and gives token ids.
 
 import functools
 import json
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,9 @@ from agents.engines.chat import prompt_ids, turn_end_ids
 from agents.engines.protocol import Completion, EngineError, OnProgress, Request, Sampling
 from agents.engines.response_text import response_texts
 from agents.engines.tinker import TinkerSettings
-from agents.engines.tinker.service import connect, forget_session, now, one_line_errors, shown
+from agents.engines.tinker.service import connect, one_line_errors
 from agents.hosted.adapter import read_hosted
 from agents.hosted.asking import at_once, collect
-
-log = logging.getLogger("maft.hosted")
 
 SEEDS = 2**31
 """Servers take seeds below this."""
@@ -157,7 +154,7 @@ class TinkerEngine:
 def _speaker(settings: TinkerSettings, model: str | None, path: str | None) -> Any:
     service = connect(settings)
     with one_line_errors(settings):
-        return now(service.create_sampling_client(model_path=path, base_model=model), settings)
+        return service.create_sampling_client(model_path=path, base_model=model)
 
 
 @functools.lru_cache(maxsize=2)
@@ -174,25 +171,3 @@ def _context(base: Base) -> int:
 
 def _end(tokenizer: Any) -> list[int]:
     return [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
-
-
-def unload(models: Sequence[Any], settings: TinkerSettings) -> None:
-    """Let the service forget models that are trained and saved: a server has room for a few at a time.
-
-    A service may end the session with its models, so the next question opens a new one.
-    """
-    import tinker
-    from tinker.lib.client_connection_pool_type import ClientConnectionPoolType
-
-    async def ask(model: Any) -> None:
-        with model.holder.aclient(ClientConnectionPoolType.TRAIN) as client:
-            await client.models.unload(request=tinker.types.UnloadModelRequest(model_id=model.model_id))
-
-    for model in models:
-        try:
-            model.holder.run_coroutine_threadsafe(ask(model)).result(timeout=settings.patience_seconds)
-        except tinker.TinkerError as error:
-            log.info("the service keeps model %s, which is no longer needed: %s", model.model_id, shown(error))
-    if models:
-        _speaker.cache_clear()
-        forget_session()

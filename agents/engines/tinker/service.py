@@ -7,7 +7,6 @@ what is used of them here is token ids and numbers.
 import functools
 import logging
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -94,40 +93,23 @@ def _see(url: str | None) -> None:
         ) from error
 
 
-def now(made: Any, settings: TinkerSettings) -> Any:
-    """What a call of the client gives, waited for if it is a future; some versions give clients, others their futures.
-
-    Raises:
-        TimeoutError: it took longer than `settings.patience_seconds`.
-    """
-    return made.result(timeout=settings.patience_seconds) if hasattr(made, "result") else made
-
-
-def forget_session() -> None:
-    """Open a new session at the next call."""
-    _client.cache_clear()
-
-
 @contextmanager
 def one_line_errors(settings: TinkerSettings) -> Iterator[None]:
     """Errors of the client and of waiting for it as one line that names the engine, without the key."""
     import tinker
 
     where = f"engine.url {settings.url}" if settings.url else "engine.name tinker"
-    with warnings.catch_warnings():
-        # The client tells its callers which of its functions will have other names.
-        warnings.filterwarnings("ignore", category=FutureWarning, module=r"agents\..*")
-        try:
-            yield
-        except TimeoutError as error:
-            raise EngineError(
-                f"{where}: no answer within {settings.patience_seconds:g} s; check that the service runs, or raise "
-                "engine.patience_seconds"
-            ) from error
-        except tinker.TinkerError as error:
-            raise EngineError(
-                f"{where}: {shown(error)}; check the address, the key and the name of the base"
-            ) from error
+    try:
+        yield
+    except TimeoutError as error:
+        raise EngineError(
+            f"{where}: no answer within {settings.patience_seconds:g} s; check that the service runs, or raise "
+            "engine.patience_seconds"
+        ) from error
+    except (tinker.TinkerError, ValueError) as error:
+        if isinstance(error, ValueError) and type(error) is not ValueError:
+            raise  # It is not the client's, which has no type of its own for a failed request.
+        raise EngineError(f"{where}: {shown(error)}; check the address, the key and the name of the base") from error
 
 
 def shown(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agents.engines.base_model import Base
 from agents.engines.protocol import OnProgress
 from agents.engines.tinker import TinkerSettings
-from agents.engines.tinker.engine import SERVICE, TinkerEngine, unload
+from agents.engines.tinker.engine import SERVICE, TinkerEngine
 from agents.hosted.adapter import HostedAdapter, read_hosted, training_key
 from agents.hosted.spending import Tokens, check_budget
 from agents.run import Run
@@ -57,9 +57,7 @@ def finetune(
     if run.journal and left:
         check_budget(run.engine, spent=run.journal.spent(), wanted=Tokens(trained=left), what="the training")
     found = _all(trainings, run.engine.concurrency, on_progress)
-    made = [_adapter(run, training, progress) for training, progress in zip(trainings, found, strict=True)]
-    unload([training.client for training in trainings if training.client], run.engine)
-    return made
+    return [_adapter(run, training, progress) for training, progress in zip(trainings, found, strict=True)]
 
 
 def _training(run: Run, engine: TinkerEngine, learner: Learner, settings: "Tinker") -> ServiceTraining:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from agents.engines.tinker.engine import SEEDS, TinkerEngine
-from agents.engines.tinker.service import connect, now, one_line_errors
+from agents.engines.tinker.service import connect, one_line_errors
 from agents.hosted.journal import Journal
 from agents.store import Store
 from agents.training.divergence import DivergenceError
@@ -60,8 +60,6 @@ class ServiceTraining:
     journal: Journal | None
     done: int = 0
     """Steps that were made, for display."""
-    client: Any = None
-    """The service's model while it is trained; None if nothing was left to train."""
 
     @property
     def progress(self) -> Progress:
@@ -135,17 +133,14 @@ class ServiceTraining:
     def _client(self, progress: Progress) -> Any:
         """A training client: new, or with the saved state, or with the weights of the agent's previous generation."""
         service, layers = connect(self.engine.settings), self.settings.layers
-        self.client = client = now(
-            service.create_lora_training_client(
-                base_model=self.engine.model,
-                rank=self.settings.rank,
-                seed=self.learner.seed % SEEDS,
-                train_attn="attention" in layers,
-                train_mlp="mlp" in layers,
-                train_unembed="unembedding" in layers,
-                user_metadata={"maft": self.key},
-            ),
-            self.engine.settings,
+        client = service.create_lora_training_client(
+            base_model=self.engine.model,
+            rank=self.settings.rank,
+            seed=self.learner.seed % SEEDS,
+            train_attn="attention" in layers,
+            train_mlp="mlp" in layers,
+            train_unembed="unembedding" in layers,
+            user_metadata={"maft": self.key},
         )
         if progress.state:
             self._wait(client.load_state_with_optimizer(progress.state))

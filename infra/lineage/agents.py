@@ -95,9 +95,8 @@ def register_adapter(
     key = {"job": job.job, "generation": str(generation), "adapter_sha256": adapter_sha256 or NO_ADAPTER}
     found = find_version(name, key)
     tags = key | {"role": agent.role, "index": str(agent.index), "parent_version": parent_version or BASE}
-    tags |= {"base_model": base_model, "dataset_sha256": dataset_sha256}
-    tags |= {"examples": str(examples), "unchanged": str(unchanged).lower()}
-    tags |= _hosted_tags(adapter_folder)
+    tags |= {"base_model": base_model, "dataset_sha256": dataset_sha256, "examples": str(examples)}
+    tags |= {"unchanged": str(unchanged).lower()} | _hosted_tags(adapter_folder)
     run = agent_run(job, generation, agent.name)
 
     def upload(model: str) -> None:

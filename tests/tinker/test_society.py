@@ -68,30 +68,27 @@ def test_a_job_that_is_killed_ten_times_is_paid_once(
     options: list[str], whole: dict[str, Any], skyrl: SkyRL, tmp_path: Path
 ) -> None:
     """Only what was asked at the moment of a kill, and the steps since the last saved state, are asked for again."""
+    total = whole["counts"]
     with in_home(tmp_path) as maft:
-        _kill_and_count(maft, options, skyrl, whole["counts"])
-
-
-def _kill_and_count(maft: Maft, options: list[str], skyrl: SkyRL, total: dict[str, int]) -> None:
-    before = counts(skyrl)
-    # Moments at which the server has done this share of the samples or of the steps.
-    moments = [(kind, share) for kind in ("sample", "optim_step") for share in (0.1, 0.3, 0.5, 0.7, 0.9)]
-    moments.sort(key=lambda moment: moment[1])
-    for kind, share in moments:
-        process = maft.start("run", *options)
-        while process.poll() is None and skyrl.count(kind) - before[kind] < share * total[kind]:
-            time.sleep(0.02)
-        assert process.poll() is None, "the job ended before it was killed"
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    report = maft.json("run", *options)
-    made = {kind: number - before[kind] for kind, number in counts(skyrl).items()}
-    assert made["save_weights_for_sampler"] == total["save_weights_for_sampler"] == 2 * AGENTS * ITERATIONS
-    assert 0 <= made["sample"] - total["sample"] <= KILLS * CONCURRENCY
-    assert 0 <= made["optim_step"] - total["optim_step"] <= KILLS * CONCURRENCY * SAVE_EVERY
-    assert [one["generation"] for one in report["generations"]] == [0, 1, 2]
-    again = maft.json("run", *options)
-    assert again["cached"] and counts(skyrl) == {kind: before[kind] + made[kind] for kind in made}
+        before = counts(skyrl)
+        # Moments at which the server has done this share of the samples or of the steps.
+        moments = [(kind, share) for kind in ("sample", "optim_step") for share in (0.1, 0.3, 0.5, 0.7, 0.9)]
+        moments.sort(key=lambda moment: moment[1])
+        for kind, share in moments:
+            process = maft.start("run", *options)
+            while process.poll() is None and skyrl.count(kind) - before[kind] < share * total[kind]:
+                time.sleep(0.02)
+            assert process.poll() is None, "the job ended before it was killed"
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+        report = maft.json("run", *options)
+        made = {kind: number - before[kind] for kind, number in counts(skyrl).items()}
+        assert made["save_weights_for_sampler"] == total["save_weights_for_sampler"] == 2 * AGENTS * ITERATIONS
+        assert 0 <= made["sample"] - total["sample"] <= KILLS * CONCURRENCY
+        assert 0 <= made["optim_step"] - total["optim_step"] <= KILLS * CONCURRENCY * SAVE_EVERY
+        assert [one["generation"] for one in report["generations"]] == [0, 1, 2]
+        again = maft.json("run", *options)
+        assert again["cached"] and counts(skyrl) == {kind: before[kind] + made[kind] for kind in made}
 
 
 def test_lineage_says_where_the_agents_are_and_what_they_cost(maft: Maft, whole: dict[str, Any]) -> None:

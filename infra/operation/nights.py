@@ -17,7 +17,7 @@ from infra.home.home import Home
 from infra.lineage.client import client
 from infra.lineage.runs import all_jobs
 from infra.lineage.societies import registered_versions
-from infra.operation.flow_run import completed, society_of
+from infra.operation.flow_run import completed, society_of, society_of_night
 from infra.operation.prefect_api import connect
 
 LAST = 30
@@ -115,19 +115,15 @@ def _flow_runs(
             "offset": offset,
         }
         page = prefect.post("/flow_runs/filter", json=query).json()
-        own = [run for run in page if _society(run, deployed.get(run["deployment_id"], {})) == society]
+        own = [run for run in page if society_of_night(run, deployed) == society]
         yield from own
         count, offset = count + len(own), offset + len(page)
         if len(page) < _PAGE:
             return
 
 
-def _society(run: Mapping[str, Any], deployed: Mapping[str, Any]) -> str:
-    return society_of(completed(run["parameters"], deployed) if run["auto_scheduled"] else run["parameters"])
-
-
 def _schedules(deployments: Sequence[Mapping[str, Any]], society: str) -> list[dict[str, Any]]:
-    """The society's schedules of the deployment `nightly`."""
+    """The society's schedules of deployments of `nightly`."""
     return [
         schedule["schedule"]
         for deployment in deployments

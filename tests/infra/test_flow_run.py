@@ -1,7 +1,6 @@
 """The society of a night whose schedule was moved in V2 of Prefect's interface."""
 
-from infra.operation.flow_run import completed
-from infra.operation.nights import _society
+from infra.operation.flow_run import completed, society_of_night
 
 DEPLOYED = {"config": {"society": "orders", "iterations": 1, "finetune": {"epochs": 2}}}
 MOVED = {"config": {"society": None, "finetune": None, "debate": None}}
@@ -14,7 +13,11 @@ def test_what_a_moved_schedule_leaves_out_is_the_deployments() -> None:
 
 
 def test_a_night_that_never_began_belongs_to_the_society_of_its_deployment() -> None:
-    assert _society({"parameters": MOVED, "auto_scheduled": True}, DEPLOYED) == "orders"
+    def society(parameters: dict, auto_scheduled: bool) -> str:
+        run = {"parameters": parameters, "auto_scheduled": auto_scheduled, "deployment_id": "nightly's"}
+        return society_of_night(run, {"nightly's": DEPLOYED})
+
+    assert society(MOVED, auto_scheduled=True) == "orders"
     # A run that somebody started, or one that began, has its own parameters.
-    assert _society({"parameters": {"config": {}}, "auto_scheduled": False}, DEPLOYED) == "arith"
-    assert _society({"parameters": {"config": {"society": "mine"}}, "auto_scheduled": True}, DEPLOYED) == "mine"
+    assert society({"config": {}}, auto_scheduled=False) == "arith"
+    assert society({"config": {"society": "mine"}}, auto_scheduled=True) == "mine"

@@ -129,24 +129,20 @@ def put(prefect_api_url: str, config: dict[str, Any], schedule: dict[str, Any] |
                 f"to another name, or switch off its schedule on {deployment_page(prefect_api_url, other['id'])}"
             )
         base, before = found[EVERY_NIGHT], found.get(name)
+        own = {
+            **{field: base[field] for field in SHARED},
+            "description": _description(society),
+            "tags": [*base["tags"], society_tag(society)],
+            "parameters": {"config": config},
+        }
         if before and schedule is None:
-            fields = ("schedule", "active", "parameters", "slug")
-            schedules = [{field: each[field] for field in fields} for each in before["schedules"]]
+            api.patch(f"/deployments/{before['id']}", json=own)
+            made = api.get(f"/deployments/{before['id']}").json()
         else:
-            schedules = [{"schedule": schedule or cron_schedule(DEFAULT_CRON), "slug": EVERY_NIGHT}]
-        # This changes a deployment of the same name. Its scheduled runs are made anew.
-        made = api.post(
-            "/deployments/",
-            json={
-                **{field: base[field] for field in SHARED},
-                "flow_id": base["flow_id"],
-                "name": name,
-                "description": _description(society),
-                "tags": [*base["tags"], society_tag(society)],
-                "parameters": {"config": config},
-                "schedules": schedules,
-            },
-        ).json()
+            # If there is a deployment of this name, it gets these fields and only this schedule.
+            when = {"schedule": schedule or cron_schedule(DEFAULT_CRON), "slug": EVERY_NIGHT}
+            new = {**own, "flow_id": base["flow_id"], "name": name, "schedules": [when]}
+            made = api.post("/deployments/", json=new).json()
     coming = [at for each in made["schedules"] if each["active"] and (at := _next(each["schedule"]))]
     first = min(coming).astimezone(UTC).isoformat() if coming else None
     return Nightly(society, name, made["id"], made["schedules"], made["parameters"]["config"], first)

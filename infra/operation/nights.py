@@ -123,9 +123,9 @@ def _flow_runs(
 
 
 def _schedules(deployments: Sequence[Mapping[str, Any]], society: str) -> list[dict[str, Any]]:
-    """The society's schedules of deployments of `nightly`."""
+    """The society's schedules of deployments of `nightly`, as Prefect's API gives them."""
     return [
-        schedule["schedule"]
+        schedule
         for deployment in deployments
         for schedule in deployment["schedules"]
         if society_of(completed(schedule["parameters"] or {}, deployment["parameters"])) == society
@@ -133,14 +133,18 @@ def _schedules(deployments: Sequence[Mapping[str, Any]], society: str) -> list[d
 
 
 def _missed(schedules: Sequence[dict[str, Any]], times: Sequence[datetime]) -> list[datetime]:
-    """The times of the schedules between the first and the last of `times` that are none of them."""
+    """The times of the schedules between the first and the last of `times` that are none of them.
+
+    Before its last change, a schedule may have had other times, so that those are left out.
+    """
     from prefect.server.schemas.schedules import SCHEDULE_TYPES
     from pydantic import TypeAdapter
 
     due: set[datetime] = set()
     for each in schedules if times else ():
-        schedule: Any = TypeAdapter(SCHEDULE_TYPES).validate_python(each)
-        due |= set(asyncio.run(schedule.get_dates(start=min(times), end=max(times))))
+        schedule: Any = TypeAdapter(SCHEDULE_TYPES).validate_python(each["schedule"])
+        since = max(min(times), datetime.fromisoformat(each["updated"]))
+        due |= set(asyncio.run(schedule.get_dates(start=since, end=max(times)))) if since < max(times) else set()
     return [at for at in due if all(abs(at - other) > timedelta(minutes=1) for other in times)]
 
 

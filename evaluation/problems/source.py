@@ -51,6 +51,8 @@ class ListedSource:
     not, it is left out with a warning."""
     identity: Callable[[str], object] = same_name
     """Two names with the same identity mean the same problems, such as two paths of one file."""
+    absolute: Callable[[str], str] = str
+    """A name of the same problems for a program that runs in another folder: a relative path in it becomes absolute."""
 
 
 @dataclass(frozen=True)

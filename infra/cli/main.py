@@ -1,8 +1,8 @@
 """The console command `maft`.
 
 Prefect and MLflow read their settings when they are imported, and torch takes seconds to load, so every command imports
-what it needs after the environment is set. The commands are in `jobs`, `preview`, `generations`, `operate`, `cluster`
-and `foreground`.
+what it needs after the environment is set. The commands are in `jobs`, `preview`, `generations`, `operate`, `nightly`,
+`cluster` and `foreground`.
 """
 
 import importlib.util
@@ -11,10 +11,10 @@ from typing import Any
 
 import typer
 
-from infra.cli import cluster, foreground, generations, jobs, operate, preview
+from infra.cli import cluster, foreground, generations, jobs, nightly, operate, preview
 from infra.cli.shared import app, print_error
 
-__all__ = ["app", "cluster", "foreground", "generations", "jobs", "operate", "preview"]
+__all__ = ["app", "cluster", "foreground", "generations", "jobs", "nightly", "operate", "preview"]
 
 WrongUse: Any = typer.BadParameter.__base__
 """Typer's class of errors about commands, options and arguments, of which it exports only this subclass."""

@@ -12,7 +12,7 @@ from infra.cli.shared import OPERATION, HomeOption, JsonOption, app, faults, out
 from infra.home.home import DEFAULT, Home
 
 if TYPE_CHECKING:
-    from infra.operation.up import DueRun
+    from infra.operation.nightly import DueNight
 
 KINDS = {
     "result": "records of finished tasks",
@@ -28,8 +28,9 @@ def up(home: HomeOption = Path(DEFAULT)) -> None:
     """Start the servers and the worker, and register the deployments, unless this is done already."""
     with faults():
         from infra.home.store import named_bucket
+        from infra.operation.nightly import due_nights
         from infra.operation.servers import status as status_of
-        from infra.operation.up import due_runs, operate
+        from infra.operation.up import operate
 
         place = Home.open(home)
         servers = operate(place, say)
@@ -39,13 +40,16 @@ def up(home: HomeOption = Path(DEFAULT)) -> None:
                 out.print(f"         {server.name} stores in {where}", soft_wrap=True, highlight=False)
         if bucket := named_bucket():
             out.print(f"Store    {bucket.url}", soft_wrap=True)
-        due = due_runs(servers.prefect_api_url, "nightly", limit=1)
-        if due:
-            out.print(f"Nightly  {_when(due[0])}; to pause or move it: {servers.prefect_ui_url}/deployments")
+        if nights := _next_nights(due_nights(servers.prefect_api_url)):
+            out.print(f"Nightly  {nights}; to pause or move it: {servers.prefect_ui_url}/deployments", soft_wrap=True)
 
 
-def _when(due: "DueRun") -> str:
-    return f"{due.at[:16].replace('T', ' ')} UTC"
+def _next_nights(due: "list[DueNight]") -> str:
+    """The next night of each society, the soonest first, as text; empty if there is none."""
+    first: dict[str, str] = {}
+    for night in due:
+        first.setdefault(night.society, f"{night.society} {night.at[:16].replace('T', ' ')} UTC")
+    return ", ".join(first.values())
 
 
 @app.command(rich_help_panel=OPERATION)
@@ -64,17 +68,18 @@ def status(
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,
 ) -> None:
-    """Show the servers and the worker, the store, the next nightly run, and the champion. Starts nothing."""
+    """Show the servers and the worker, the store, the next night of each society, and a champion. Starts nothing."""
     with faults():
         from infra.home.store import store_status
         from infra.operation import servers
-        from infra.operation.up import due_runs, worker_status
+        from infra.operation.nightly import due_nights
+        from infra.operation.up import worker_status
 
         place = Home(home.expanduser().resolve())
         found = servers.status(place)
         worker, store = worker_status(place), store_status()
         answers = {server.name: server.url for server in found if server.answering}
-        due = due_runs(str(answers["prefect"]), "nightly") if "prefect" in answers else []
+        due = due_nights(str(answers["prefect"])) if "prefect" in answers else []
         champion, compare, none = None, None, ""
         if len(answers) == len(found):
             use_servers(place, servers.Servers(str(answers["prefect"]), str(answers["mlflow"])))
@@ -92,7 +97,7 @@ def status(
                 "servers": [asdict(server) for server in found],
                 "worker": asdict(worker),
                 "store": asdict(store) if store else None,
-                "nightly": [asdict(run) for run in due],
+                "nightly": [asdict(night) for night in due],
                 "champion": champion.model_dump(mode="json") if champion else None,
                 "compare": compare,
             }
@@ -111,7 +116,7 @@ def status(
         if store:
             said = f"store {store.url} answers" if store.answering else store.fault
             out.print(said, soft_wrap=True, highlight=False, markup=False)
-        out.print(f"\nnext nightly  {_when(due[0])}" if due else "\nnext nightly  none")
+        out.print(f"\nnext nightly  {_next_nights(due) or 'none'}", soft_wrap=True)
         if champion:
             out.print(f"champion      {society} version {champion.version}, generation {champion.generation}")
         elif len(answers) == len(found):

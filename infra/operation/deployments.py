@@ -27,6 +27,20 @@ from infra.operation.servers import Servers
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEZONE_VARIABLE = "MAFT_TIMEZONE"
+EVERY_NIGHT = "nightly"
+"""The name of the flow of nights, and of the deployment of it that comes with maft."""
+SHARED = (
+    "version",
+    "entrypoint",
+    "path",
+    "pull_steps",
+    "work_pool_name",
+    "work_queue_name",
+    "job_variables",
+    "parameter_openapi_schema",
+    "enforce_parameter_schema",
+)
+"""The fields of the deployment `nightly` that the deployments of single societies have too, see `nightly`."""
 SECONDS = 300.0
 """Time limit of one Prefect command. It takes a few seconds, or longer while a training job uses all processors."""
 
@@ -52,7 +66,7 @@ def deploy(home: Home, servers: Servers, say: Callable[[str], None]) -> bool:
     """
     environment = {
         **client_environment(home, servers.prefect_api_url, servers.mlflow_tracking_uri),
-        TIMEZONE_VARIABLE: _timezone(),
+        TIMEZONE_VARIABLE: timezone(),
         # The output may be quoted in an error message, so it must have no colours and no wrapped lines.
         "PREFECT_CLI_COLORS": "false",
         "COLUMNS": "200",
@@ -69,6 +83,8 @@ def deploy(home: Home, servers: Servers, say: Callable[[str], None]) -> bool:
     kept.unlink(missing_ok=True)
     _run(["-m", "infra.operation.automations"], environment)
     _run(["-m", "prefect", "--no-prompt", "deploy", "--all"], environment)
+    with connect(servers.prefect_api_url) as api:
+        _renew(api, say)
     kept.write_text(wanted)
     return True
 
@@ -76,6 +92,23 @@ def deploy(home: Home, servers: Servers, say: Callable[[str], None]) -> bool:
 def _names() -> list[str]:
     deployments: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     return [deployment["name"] for deployment in deployments]
+
+
+def _renew(api: httpx.Client, say: Callable[[str], None]) -> None:
+    """Give the nightly deployments of single societies what `nightly` has now, such as the form of a new version."""
+    query = {"flows": {"name": {"any_": [EVERY_NIGHT]}}, "work_pools": {"name": {"any_": [POOL]}}}
+    found = {each["name"]: each for each in api.post("/deployments/filter", json=query).json()}
+    shared = {field: found[EVERY_NIGHT][field] for field in SHARED}
+    for name, deployment in found.items():
+        if not name.startswith(f"{EVERY_NIGHT}-"):
+            continue
+        try:
+            api.patch(f"/deployments/{deployment['id']}", json=shared)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.CONFLICT:
+                raise
+            # Its next night would tell of the same; the other deployments must not suffer.
+            say(f"run `maft nightly` again for {name}; its config is not right any more: {error.response.text}")
 
 
 def _all_there(api: httpx.Client) -> bool:
@@ -96,11 +129,16 @@ def _digest(servers: Servers, blocks: Sequence[str]) -> str:
     for path in [ROOT / "prefect.yaml", *(source for room in rooms for source in sorted((ROOT / room).rglob("*.py")))]:
         digest.update(f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     plugins = os.environ.get(PLUGINS, "")
-    digest.update(f"{servers.prefect_api_url} {_timezone()} {notices.webhook_url()} {blocks} {plugins}".encode())
+    digest.update(f"{servers.prefect_api_url} {timezone()} {notices.webhook_url()} {blocks} {plugins}".encode())
     return digest.hexdigest()
 
 
-def _timezone() -> str:
+def timezone() -> str:
+    """The time zone of nights: MAFT_TIMEZONE, or UTC.
+
+    Raises:
+        UserError: there is no such time zone.
+    """
     name = os.environ.get(TIMEZONE_VARIABLE, "").strip() or "UTC"
     try:
         return zoneinfo.ZoneInfo(name).key

@@ -36,6 +36,17 @@ def completed(parameters: Mapping[str, Any], deployed: Mapping[str, Any]) -> dic
     return {**deployed, **parameters, "config": {**(deployed.get("config") or {}), **given}}
 
 
+def society_of_night(run: Mapping[str, Any], deployed: Mapping[str, Mapping[str, Any]]) -> str:
+    """The society of a flow run of `nightly`, also of one that has not begun.
+
+    Args:
+        run: the flow run, as Prefect's API gives it.
+        deployed: the parameters of each deployment by its id.
+    """
+    own = deployed.get(run["deployment_id"], {})
+    return society_of(completed(run["parameters"], own) if run["auto_scheduled"] else run["parameters"])
+
+
 def as_deployed(config: Config) -> Config:
     """The config of the present flow run; if a schedule started it, completed by the deployment's, see `completed`."""
     run = present_run()

@@ -17,7 +17,7 @@ from infra.home.home import Home
 from infra.lineage.client import client
 from infra.lineage.runs import all_jobs
 from infra.lineage.societies import registered_versions
-from infra.operation.flow_run import completed, society_of
+from infra.operation.flow_run import completed, society_of, society_of_night
 from infra.operation.prefect_api import connect
 
 LAST = 30
@@ -115,21 +115,17 @@ def _flow_runs(
             "offset": offset,
         }
         page = prefect.post("/flow_runs/filter", json=query).json()
-        own = [run for run in page if _society(run, deployed.get(run["deployment_id"], {})) == society]
+        own = [run for run in page if society_of_night(run, deployed) == society]
         yield from own
         count, offset = count + len(own), offset + len(page)
         if len(page) < _PAGE:
             return
 
 
-def _society(run: Mapping[str, Any], deployed: Mapping[str, Any]) -> str:
-    return society_of(completed(run["parameters"], deployed) if run["auto_scheduled"] else run["parameters"])
-
-
 def _schedules(deployments: Sequence[Mapping[str, Any]], society: str) -> list[dict[str, Any]]:
-    """The society's schedules of the deployment `nightly`."""
+    """The society's schedules of deployments of `nightly`, as Prefect's API gives them."""
     return [
-        schedule["schedule"]
+        schedule
         for deployment in deployments
         for schedule in deployment["schedules"]
         if society_of(completed(schedule["parameters"] or {}, deployment["parameters"])) == society
@@ -137,14 +133,18 @@ def _schedules(deployments: Sequence[Mapping[str, Any]], society: str) -> list[d
 
 
 def _missed(schedules: Sequence[dict[str, Any]], times: Sequence[datetime]) -> list[datetime]:
-    """The times of the schedules between the first and the last of `times` that are none of them."""
+    """The times of the schedules between the first and the last of `times` that are none of them.
+
+    Before its last change, a schedule may have had other times, so that those are left out.
+    """
     from prefect.server.schemas.schedules import SCHEDULE_TYPES
     from pydantic import TypeAdapter
 
     due: set[datetime] = set()
     for each in schedules if times else ():
-        schedule: Any = TypeAdapter(SCHEDULE_TYPES).validate_python(each)
-        due |= set(asyncio.run(schedule.get_dates(start=min(times), end=max(times))))
+        schedule: Any = TypeAdapter(SCHEDULE_TYPES).validate_python(each["schedule"])
+        since = max(min(times), datetime.fromisoformat(each["updated"]))
+        due |= set(asyncio.run(schedule.get_dates(start=since, end=max(times)))) if since < max(times) else set()
     return [at for at in due if all(abs(at - other) > timedelta(minutes=1) for other in times)]
 
 

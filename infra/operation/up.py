@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -36,16 +35,6 @@ class WorkerStatus:
     online: bool
     """Whether the Prefect server has heard from it."""
     since: str | None
-
-
-@dataclass(frozen=True)
-class DueRun:
-    """A scheduled flow run."""
-
-    flow_run_id: str
-    name: str
-    at: str
-    """The time of its start, ISO 8601, UTC."""
 
 
 def operate(home: Home, say: Callable[[str], None]) -> Servers:
@@ -75,6 +64,22 @@ def operate(home: Home, say: Callable[[str], None]) -> Servers:
             processes.write_records(home, records)
         _wait(home, found)
     return found
+
+
+def operate_at_any_worker(home: Home, say: Callable[[str], None]) -> Servers:
+    """Do the same as `operate`, but start no worker if the server has one already, such as that of a container.
+
+    Raises:
+        UserError, StoreError: as in `operate`.
+    """
+    check_store()
+    found = servers.up(home, say)
+    with processes.locked(home, say):
+        deploy(home, found, say)
+    with connect(found.prefect_api_url) as api:
+        if _online(api):
+            return found
+    return operate(home, say)
 
 
 def worker_command(home: Home, found: Servers) -> tuple[list[str], dict[str, str]]:
@@ -108,33 +113,15 @@ def worker_status(home: Home) -> WorkerStatus:
     return WorkerStatus(name, record.pid, True, online, record.started)
 
 
-def due_runs(prefect_api_url: str, deployment: str, limit: int = 3) -> list[DueRun]:
-    """The next scheduled runs of a deployment, the soonest first.
-
-    Args:
-        deployment: the deployment's name, such as `nightly`.
-        limit: the largest number of runs to return.
-
-    Raises:
-        httpx.HTTPError: the server does not answer.
-    """
-    wanted: dict[str, Any] = {
-        "deployments": {"name": {"any_": [deployment]}},
-        "work_pools": {"name": {"any_": [POOL]}},
-        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
-        "sort": "EXPECTED_START_TIME_ASC",
-        "limit": limit,
-    }
-    with connect(prefect_api_url) as api:
-        runs = api.post("/flow_runs/filter", json=wanted).json()
-    return [DueRun(run["id"], run["name"], run["expected_start_time"]) for run in runs]
-
-
 def hears(api: httpx.Client, name: str) -> bool:
     """Whether the Prefect server has heard from this worker lately."""
+    return name in _online(api)
+
+
+def _online(api: httpx.Client) -> set[str]:
+    """The names of the workers from which the Prefect server has heard lately."""
     wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
-    workers = api.post(f"/work_pools/{POOL}/workers/filter", json=wanted).json()
-    return any(worker["name"] == name for worker in workers)
+    return {worker["name"] for worker in api.post(f"/work_pools/{POOL}/workers/filter", json=wanted).json()}
 
 
 def _wait(home: Home, found: Servers) -> None:

@@ -1,7 +1,9 @@
-"""The society of a night whose schedule was moved in V2 of Prefect's interface."""
+"""The society of a night whose schedule was moved in V2 of Prefect's interface, and the nights that it missed."""
 
-from infra.operation.flow_run import completed
-from infra.operation.nights import _society
+from datetime import datetime, timedelta
+
+from infra.operation.flow_run import completed, society_of_night
+from infra.operation.nights import _missed
 
 DEPLOYED = {"config": {"society": "orders", "iterations": 1, "finetune": {"epochs": 2}}}
 MOVED = {"config": {"society": None, "finetune": None, "debate": None}}
@@ -14,7 +16,20 @@ def test_what_a_moved_schedule_leaves_out_is_the_deployments() -> None:
 
 
 def test_a_night_that_never_began_belongs_to_the_society_of_its_deployment() -> None:
-    assert _society({"parameters": MOVED, "auto_scheduled": True}, DEPLOYED) == "orders"
+    def society(parameters: dict, auto_scheduled: bool) -> str:
+        run = {"parameters": parameters, "auto_scheduled": auto_scheduled, "deployment_id": "nightly's"}
+        return society_of_night(run, {"nightly's": DEPLOYED})
+
+    assert society(MOVED, auto_scheduled=True) == "orders"
     # A run that somebody started, or one that began, has its own parameters.
-    assert _society({"parameters": {"config": {}}, "auto_scheduled": False}, DEPLOYED) == "arith"
-    assert _society({"parameters": {"config": {"society": "mine"}}, "auto_scheduled": True}, DEPLOYED) == "mine"
+    assert society({"config": {}}, auto_scheduled=False) == "arith"
+    assert society({"config": {"society": "mine"}}, auto_scheduled=True) == "mine"
+
+
+def test_a_schedule_missed_no_night_before_it_was_moved() -> None:
+    nights = [datetime.fromisoformat(f"2026-11-{day:02}T02:00:00Z") for day in (1, 2, 3, 6)]
+    # After the third night, it was moved from 02:00 to 04:00.
+    moved = {"schedule": {"cron": "0 4 * * *", "timezone": "UTC"}, "updated": "2026-11-03T12:00:00Z"}
+    assert sorted(_missed([moved], nights)) == [datetime.fromisoformat(f"2026-11-{day:02}T04:00:00Z") for day in (4, 5)]
+    long_after = {**moved, "updated": (nights[-1] + timedelta(days=1)).isoformat()}
+    assert _missed([long_after], nights) == []

@@ -22,6 +22,10 @@ def _identity(path: str) -> object:
     return Path(path).resolve()
 
 
+def _absolute(path: str) -> str:
+    return str(Path(path).resolve())
+
+
 *_OTHERS, _LAST = READERS
 
 SOURCES.add(FALLBACK)(
@@ -31,5 +35,6 @@ SOURCES.add(FALLBACK)(
         rows=_rows,
         mendable=True,
         identity=_identity,
+        absolute=_absolute,
     )
 )

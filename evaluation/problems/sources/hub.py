@@ -74,6 +74,18 @@ def _owns(name: str) -> bool:
     return name.startswith(HUB)
 
 
+def _absolute(source: str) -> str:
+    path, *rest = source.removeprefix(HUB).split(":")
+    folder = Path(path).expanduser()
+    known = os.path.isdir(folder)  # noqa: PTH112  (Path.is_dir raises an error for a name that is too long)
+    return HUB + ":".join([str(folder.resolve()), *rest]) if known else source
+
+
 SOURCES.add("hub")(
-    ListedSource(about="a data set as hub:DATASET:SPLIT or hub:DATASET:SUBSET:SPLIT", owns=_owns, rows=hub_rows)
+    ListedSource(
+        about="a data set as hub:DATASET:SPLIT or hub:DATASET:SUBSET:SPLIT",
+        owns=_owns,
+        rows=hub_rows,
+        absolute=_absolute,
+    )
 )

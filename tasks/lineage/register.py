@@ -11,6 +11,7 @@ from prefect import task
 from agents.algorithm import StoredProblems
 from agents.ask import Card
 from agents.engines.base_model import Bases
+from agents.engines.settings import EngineSettings
 from agents.frames import read_problems, read_responses
 from agents.hosted.spending import priced
 from agents.records import Generation, Transcript
@@ -134,7 +135,7 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
             answers=config.answers,
             debate=config.debate,
             sampling=config.sampling,
-            engine=config.engine if config.finetune.asks_service else None,
+            engine=_service(config, bases),
         )
         save_society(model, config.society, card, adapters=store.folders)
         registered = register_society(
@@ -150,6 +151,15 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
     run_id = runs.open_generation(job, new.scores.generation)
     log_society(run_id, registered.model_id, new.scores, _problem_refs(config, filed.problems)[1])
     return registered
+
+
+def _service(config: Config, bases: Bases) -> EngineSettings | None:
+    """The engine of a society whose weights are at a service, with the service's name of the base; else None."""
+    if not config.finetune.asks_service:
+        return None
+    # The base that is copied into the society's model has another name.
+    named = {"model": bases.of(0).name.partition("@")[0]} if getattr(config.engine, "model", "") is None else {}
+    return config.engine.model_copy(update=named)
 
 
 def _made(new: Generation, parent: SocietyVersion | None) -> dict[str, str | int]:

@@ -76,7 +76,7 @@ def save(folder: Path, name: str, card: Card, *, adapters: Path) -> None:
             ],
             signature=_signature(),
             input_example=EXAMPLE,
-            pip_requirements=_requirements(),
+            pip_requirements=_requirements(card.engine.name if card.engine else None),
             # Otherwise MLflow takes a uv project in the user's working folder for the model's.
             uv_project_path=temporary,
             model_config={"device": "auto", "batch_rows": 200},
@@ -113,12 +113,26 @@ def _copy_code(package: ModuleType, target: Path) -> Path:
     return copied
 
 
-def _requirements() -> list[str]:
-    """The requirements in NEEDS, with the versions of pyproject.toml, from the installed project's metadata."""
+def _requirements(engine: str | None) -> list[str]:
+    """The requirements in NEEDS, with the versions of pyproject.toml, from the installed project's metadata.
+
+    Args:
+        engine: the engine of a society whose weights are at a service; what its extra of the same name has comes too.
+    """
     from packaging.requirements import Requirement
 
     stated = [Requirement(line) for line in requires("maft") or []]
-    return sorted(str(each) for each in stated if each.name in NEEDS)
+    needed = [each for each in stated if each.name in NEEDS]
+    for each in stated:
+        if (
+            engine
+            and each.marker
+            and each.marker.evaluate({"extra": engine})
+            and not each.marker.evaluate({"extra": ""})
+        ):
+            each.marker = None
+            needed.append(each)
+    return sorted(map(str, needed))
 
 
 def _signature() -> "ModelSignature":

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check quick test-cuda test-cluster test-containers test-jobs test-tinker test-vllm test-nf4 test-real lint containers docs browser bench bench-preview bench-pages bench-scale bench-cluster bench-cuda bench-vllm constraints clean
+.PHONY: run test check quick test-cuda test-cluster test-containers test-jobs test-tinker test-vllm test-nf4 test-real lint containers docs browser bench bench-preview bench-pages bench-scale bench-cluster bench-hosted bench-cuda bench-vllm constraints clean
 
 run: .venv/.installed
 	$(BIN)/maft run
@@ -92,6 +92,10 @@ bench-scale: .venv/.dev
 bench-cluster: .venv/.cluster
 	$(BIN)/python -m tests.bench.cluster
 	$(BIN)/python -m tests.bench.actors
+
+# A society whose agents are at a service, beside the same one on this machine; about 30 minutes.
+bench-hosted: .venv/.tinker .venv-skyrl/.installed
+	$(BIN)/python -m tests.bench.hosted
 
 bench-cuda: .venv/.dev
 	$(BIN)/python -m tests.bench.gpu

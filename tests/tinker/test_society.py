@@ -138,22 +138,3 @@ def test_a_hosted_society_is_asked_continued_and_previewed(
     maft("rollback", "hosted", status=2)
     preview = maft.json("preview", *mine)
     assert preview["forecast"]["cost"].endswith("USD") and preview["forecast"]["trained_tokens"] > 0
-
-
-def test_the_gain_is_that_of_the_local_job(
-    whole: dict[str, Any], maft: Maft, options: list[str], tmp_path: Path
-) -> None:
-    """By a job of a size that tells something: `MAFT_TINKER_PROBLEMS=100 make test-tinker`, about 20 minutes."""
-    problems = os.environ.get("MAFT_TINKER_PROBLEMS")
-    if not problems:
-        pytest.skip("MAFT_TINKER_PROBLEMS is not set")
-    size = ["--set=agents=3", f"--set=problems.train_size={problems}", f"--set=problems.evaluation_size={problems}"]
-    size += ["--set=finetune.epochs=3", "--set=finetune.min_votes=2"]
-    hosted = maft.json("run", *options, *size, "--set=society=large", "--set=engine.concurrency=64")
-    local = maft.json(
-        "run", *SMALL, *size, "--set=society=local", f"--set=iterations={ITERATIONS}", "--set=finetune.method=sft"
-    )
-    gains = [each["generations"][-1]["accuracy"] - each["generations"][0]["accuracy"] for each in (hosted, local)]
-    errors = [each["generations"][-1]["standard_error"] for each in (hosted, local)]
-    print(f"gain at the service {gains[0]:.3f}, here {gains[1]:.3f}, standard errors {errors}")
-    assert abs(gains[0] - gains[1]) <= 2 * (errors[0] ** 2 + errors[1] ** 2) ** 0.5

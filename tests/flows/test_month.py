@@ -1,6 +1,8 @@
 """Nights that follow each other without a pause: one killed, one skipped, one without a server, one that does harm.
 
-MAFT_NIGHTS=30 pytest tests/flows/test_month.py      # a whole month; by default, 12 nights
+MAFT_NIGHTS=30 MAFT_NIGHTS_BASE=embedded pytest tests/flows/test_month.py
+
+is a whole month on the embedded base; by default, there are 12 nights of a small one.
 """
 
 import json
@@ -26,7 +28,7 @@ from tests.command import Forked
 from tests.conftest import Maft
 
 SOCIETY, KEEP = "month", 3
-NIGHTS = int(os.environ.get("MAFT_NIGHTS", "12"))
+NIGHTS, BASE = int(os.environ.get("MAFT_NIGHTS", "12")), os.environ.get("MAFT_NIGHTS_BASE")
 HARMFUL, WORDLESS, KILLED, SKIPPED, NO_SERVER = 3, 5, 6, 7, 8
 FIRST = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0) + timedelta(days=1)
 CELL = re.compile(r"\[([^]]*)\]\([^)]*\)|\*\*([^*]*)\*\*")
@@ -93,8 +95,8 @@ def month(
         "start_from": "champion",
         "iterations": 1,
         "agents": 1,
-        "base_model": str(brief_folder),
-        "problems": {"train": str(brief_problems), "train_size": 6, "evaluation_size": 24},
+        "base_model": BASE or str(brief_folder),
+        "problems": ({} if BASE else {"train": str(brief_problems)}) | {"train_size": 6, "evaluation_size": 24},
         "finetune": {"epochs": 1, "min_votes": 1},
         "promotion": {"level": 0.4, "keep": KEEP},
     }

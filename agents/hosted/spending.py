@@ -21,11 +21,9 @@ class Prices(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Prices")
 
-    prompt: float = Field(default=0.0, ge=0.0, title="Prompts", description="Per million tokens of prompts.")
-    sampled: float = Field(default=0.0, ge=0.0, title="Responses", description="Per million sampled tokens.")
-    trained: float = Field(
-        default=0.0, ge=0.0, title="Training", description="Per million tokens of examples, each epoch counted."
-    )
+    prompt: float = Field(ge=0.0, title="Prompts", description="Per million tokens of prompts.")
+    sampled: float = Field(ge=0.0, title="Responses", description="Per million sampled tokens.")
+    trained: float = Field(ge=0.0, title="Training", description="Per million tokens of examples, each epoch counted.")
     currency: str = Field(default="USD", min_length=1, max_length=8, title="Currency", description="For display.")
 
     def of(self, tokens: "Tokens") -> float:

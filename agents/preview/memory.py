@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agents.engines.transformers.resident import resident
+from agents.engines.transformers.resident import loaded, resident
 from agents.run import Run
 
 
@@ -25,10 +25,9 @@ def peak_bytes(run: Run) -> int:
 
 
 def on_gpu(run: Run) -> bool:
-    """Whether the base models of this process are on a GPU; a service has them elsewhere."""
-    if run.engine.asks_server and run.engine.reads_likelihoods:
-        return False
-    return resident(run.bases, run.runner, run.store.folders).of(0).model.device.type == "cuda"
+    """Whether this process has base models, and has them on a GPU."""
+    engine = loaded(run.bases, run.runner, run.store.folders)
+    return engine is not None and engine.of(0).model.device.type == "cuda"
 
 
 def prompt_bytes(run: Run, longest: int) -> int:

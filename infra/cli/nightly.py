@@ -1,6 +1,7 @@
 """The command that makes a society improve every night: nightly."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -57,6 +58,8 @@ def nightly(
 
         start = champion.generation(config.society, night["start_from"])
         operate_at_any_worker(Home.open(home), say)
+        if config.engine.asks_server:
+            _check_keys(Home.open(home))
         made = put(servers.prefect_api_url, night, schedule)
         url = deployment_page(servers.prefect_api_url, made.deployment_id)
         if as_json:
@@ -66,6 +69,23 @@ def nightly(
         out.print(f"Society  {config.society}, now from {begins}", soft_wrap=True, highlight=False)
         when = f"{made.next[:16].replace('T', ' ')} UTC" if made.next else "none, since its schedule is switched off"
         out.print(f"Nightly  {when}; to pause or move it: {url}", soft_wrap=True)
+
+
+def _check_keys(home: Home) -> None:
+    """Refuse nights whose runs would lack a key that this shell has.
+
+    Raises:
+        UserError: the worker was started without it.
+    """
+    from infra.errors import UserError
+    from infra.operation.up import worker_lacks
+
+    lacking = worker_lacks(home, (name for name in os.environ if name.endswith("_API_KEY")))
+    if lacking:
+        raise UserError(
+            f"the worker was started without {' and '.join(lacking)}, which this shell has, so the nights would have "
+            "no key; run `maft down`, then this command again"
+        )
 
 
 def _remove(society: str, home: Path, as_json: bool) -> None:

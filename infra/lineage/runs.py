@@ -122,6 +122,8 @@ def nearest(society: str) -> str:
     experiments = mlflow.search_experiments(filter_string=f"name LIKE '{experiment_name('%')}'", max_results=1000)
     jobs = mlflow.search_runs([each.experiment_id for each in experiments], "tags.`maft.kind` = 'job'")
     names = sorted({run.data.tags["maft.society"] for run in jobs})
+    if society in names:
+        return ", but its first job is at work or was not finished; `maft run` goes on with it"
     close = difflib.get_close_matches(society, names, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"

@@ -6,7 +6,7 @@ Prefect is not imported here, so a second `operate` is quick; it changes nothing
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,6 +80,18 @@ def operate_at_any_worker(home: Home, say: Callable[[str], None]) -> Servers:
         if _online(api):
             return found
     return operate(home, say)
+
+
+def worker_lacks(home: Home, names: Iterable[str]) -> list[str]:
+    """The environment variables, of these names, that the home's worker lacks; none if another worker does the work.
+
+    The worker has the variables of the shell that started it, and so have the runs that it starts.
+    """
+    worker = processes.leader(home, WORKER, processes.read_records(home).get(WORKER))
+    if worker is None:
+        return []
+    there = worker.environ()
+    return sorted(name for name in names if name not in there)
 
 
 def worker_command(home: Home, found: Servers) -> tuple[list[str], dict[str, str]]:

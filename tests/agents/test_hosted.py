@@ -140,7 +140,7 @@ def test_trainings_are_paid_too(tmp_path: Path) -> None:
 
 
 def test_a_budget_without_prices_is_refused() -> None:
-    for prices in (None, Prices()):
+    for prices in (None, Prices(prompt=0.0, sampled=0.0, trained=0.0)):
         with pytest.raises(EngineError, match=r"engine\.budget is set, but engine\.prices has no price"):
             OpenAISettings(url="http://127.0.0.1:1/v1", budget=1.0, prices=prices).check()
 

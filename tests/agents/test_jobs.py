@@ -115,7 +115,7 @@ def test_agents_with_too_few_examples_stay_as_they_are(
 
 
 def test_half_the_budget_stops_before_anything_is_sent(server: JobsServer, brief_folder: Path, tmp_path: Path) -> None:
-    prices, jobs, all_ = Prices(trained=1e6), settings(server), [learner(0), learner(1)]
+    prices, jobs, all_ = Prices(prompt=0.0, sampled=0.0, trained=1e6), settings(server), [learner(0), learner(1)]
     free = run(server, tmp_path / "free", brief_folder)
     (tmp_path / "free").mkdir()
     cost = prices.of(Tokens(trained=sum(each.tokens for each in train(free, jobs, *all_))))

@@ -78,7 +78,7 @@ def command(server: JobsServer, brief_folder: Path, brief_problems: Path, tmp_pa
         "engine.name": "openai",
         "engine.url": server.url,
         "engine.model": BASE,
-        "engine.prices.trained": 1_000_000,
+        "engine.prices": "{prompt: 0, sampled: 0, trained: 1000000}",
         "sampling.max_new_tokens": 120,
         "sampling.max_summary_tokens": 40,
     }

@@ -1,6 +1,7 @@
 """`maft nightly`: a society of a job file improves every night, at another time, with another config, no longer."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,16 @@ def test_what_is_wrong_is_told_and_changes_nothing(
     assert {name: each["updated"] for name, each in deployed(operated).items()} == {
         name: each["updated"] for name, each in before.items()
     }
+
+
+def test_a_night_that_would_have_no_key_is_refused(
+    operated: Operated, command: Maft, job: str, scheduled: dict[str, Any]
+) -> None:
+    before, keyed = deployed(operated), replace(command, environment=command.environment | {"OPENAI_API_KEY": "x"})
+    server = ["--set", "engine.name=openai", "--set", "engine.url=http://127.0.0.1:9/v1"]
+    told = keyed("nightly", job, *server, status=2).stderr
+    assert "the worker was started without OPENAI_API_KEY, which this shell has" in told
+    assert deployed(operated)[NAME]["updated"] == before[NAME]["updated"]
 
 
 def test_removed_it_leaves_its_records(operated: Operated, command: Maft, job: str, scheduled: dict[str, Any]) -> None:

@@ -174,7 +174,7 @@ def test_a_budget_stops_before_the_training_and_responses_are_paid_once(
     run: Run, learners: list[Learner], skyrl: SkyRL
 ) -> None:
     assert isinstance(run.engine, TinkerSettings)
-    priced = run.engine.model_copy(update={"prices": Prices(sampled=1e6, trained=1e6), "budget": 2000.0})
+    priced = run.engine.model_copy(update={"prices": Prices(prompt=0.0, sampled=1e6, trained=1e6), "budget": 2000.0})
     poor = replace(run, engine=priced)
     before = skyrl.count("optim_step")
     with pytest.raises(BudgetError, match=r"2000\.00 USD: 0\.00 USD are spent, and the training would"):

@@ -39,7 +39,7 @@ def check_client(settings: TinkerSettings) -> None:
         import tinker  # noqa: F401
     except ImportError as error:
         raise EngineError(
-            "engine.name is tinker, but its client is not installed; install maft's extra tinker"
+            "engine.name is tinker, but its client is not installed; install it: pip install -e '.[tinker]'"
         ) from error
     _key(settings)
 

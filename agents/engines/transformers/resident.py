@@ -63,6 +63,11 @@ def resident(bases: Bases, runner: "Runner", adapters: Path) -> "TransformersEng
     return made
 
 
+def loaded(bases: Bases, runner: "Runner", adapters: Path) -> "TransformersEngine | MixedEngine | None":
+    """The engine that `resident` gives, if it is in memory; arguments as there."""
+    return _held.get((bases, runner, adapters))
+
+
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
     """Imports make many objects and no garbage; looking for it would take a sixth of their time."""

@@ -163,7 +163,9 @@ def remove(prefect_api_url: str, society: str) -> str:
         name = _name(society)
         if name not in found:
             own = sorted(each.removeprefix(_name("")) for each in found if each != EVERY_NIGHT)
-            raise UserError(f"society is {society}, but `maft nightly` has scheduled {', '.join(own) or 'none'}")
+            raise UserError(
+                f"society is {society}, which has no nights; `maft nightly` has scheduled {', '.join(own) or 'none'}"
+            )
         api.delete(f"/deployments/{found[name]}")
     return name
 

@@ -164,7 +164,10 @@ def test_a_config_of_another_version_is_told_of(operated: Operated, scheduled: d
         (["--set", "problems.train=none.jsonl"], "none.jsonl"),
         (["--set", "base_model=./none"], "base_model: './none' is neither"),
         (["--set", "society=arith"], "society is arith, which the deployment nightly improves every night already"),
-        (["--set", "society=unknown", "--remove"], f"society is unknown, but `maft nightly` has scheduled {SOCIETY}"),
+        (
+            ["--set", "society=unknown", "--remove"],
+            f"society is unknown, which has no nights; `maft nightly` has scheduled {SOCIETY}",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_and_changes_nothing(

@@ -17,6 +17,7 @@ SAMPLE = Sample(
     debate_seconds=18.0,
     grading_seconds=2.0,
     sampled_tokens=5_000,
+    prompt_tokens=20_000,
     sampling_speed=300.0,
     reading_speed=4_000.0,
     examples={"generator-0": 6, "critic-0": 1},
@@ -52,7 +53,7 @@ def expected(plan: Plan = PLAN, sample: Sample = SAMPLE) -> Forecast:
 def test_tokens_follow_the_number_of_debates() -> None:
     found = expected()
     assert found.debates == 2 * 100 + 3 * 50
-    assert found.sampled_tokens == 500 * 350
+    assert (found.sampled_tokens, found.prompt_tokens) == (500 * 350, 2000 * 350)
     assert found.trained_tokens == 120 * 200 * 4
     assert found.examples == {"generator-0": 60, "critic-0": 10}
 

@@ -185,7 +185,7 @@ def test_a_night_that_would_have_no_key_is_refused(
     operated: Operated, command: Maft, job: str, scheduled: dict[str, Any]
 ) -> None:
     before, keyed = deployed(operated), replace(command, environment=command.environment | {"OPENAI_API_KEY": "x"})
-    server = ["--set", "engine.name=openai", "--set", "engine.url=http://127.0.0.1:9/v1"]
+    server = ["--set", "engine={name: openai, url: http://127.0.0.1:9/v1}"]
     told = keyed("nightly", job, *server, status=2).stderr
     assert "the worker was started without OPENAI_API_KEY, which this shell has" in told
     assert deployed(operated)[NAME]["updated"] == before[NAME]["updated"]

@@ -135,6 +135,6 @@ def test_a_hosted_society_is_asked_continued_and_previewed(
     report = maft.json("run", *mine, "--set=start_from=candidate")
     assert [one["generation"] for one in report["generations"]] == [2, 3]
     maft("promote", "hosted", "--version", "1")
-    maft("rollback", "hosted", status=2)
+    assert "from version 1 to the untuned base" in maft("rollback", "hosted").stdout
     preview = maft.json("preview", *mine)
     assert preview["forecast"]["cost"].endswith("USD") and preview["forecast"]["trained_tokens"] > 0

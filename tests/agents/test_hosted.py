@@ -189,6 +189,10 @@ def test_notes_are_replaced_whole(tmp_path: Path) -> None:
             "a base URL is needed",
         ),
         ({"engine": {"name": "tinker"}, "finetune": {"method": "tinker", "alpha": 8}}, "alpha cannot be set"),
+        (
+            {"engine": {"name": "tinker"}, "finetune": {"method": "tinker", "on_divergence": "halve"}},
+            "on_divergence cannot be set",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(sections: dict[str, Any], message: str) -> None:

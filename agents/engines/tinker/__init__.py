@@ -21,9 +21,8 @@ class TinkerSettings(ServiceEngine):
 
     model_config = ConfigDict(title="tinker")
 
-    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset(
-        {"url", "concurrency", "patience_seconds", "prices", "budget"}
-    )
+    # The URL counts: an adapter exists only at its server.
+    NOT_IN_CACHE_KEY: ClassVar[frozenset[str]] = frozenset({"concurrency", "patience_seconds", "prices", "budget"})
 
     asks_server: ClassVar[bool] = True
     reads_likelihoods: ClassVar[bool] = True

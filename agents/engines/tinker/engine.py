@@ -101,10 +101,14 @@ class TinkerEngine:
         path = None
         if adapter is not None:
             hosted = read_hosted(self.adapters / adapter)
-            if hosted is None or hosted.service != SERVICE:
+            here = SERVICE, self.settings.url or ""
+            if hosted is None or (hosted.service, hosted.url) != here:
+                where = (
+                    f"kept by {hosted.service} at {hosted.url or 'its own address'}" if hosted else "on this machine"
+                )
                 raise EngineError(
-                    f"engine.name is tinker, but adapter {adapter[:12]} is not kept by a service with its API "
-                    f"({hosted.service if hosted else 'its weights are here'}); set engine.name to one that has it"
+                    f"engine.name is tinker and engine.url is {self.settings.url}, but adapter {adapter[:12]} is "
+                    f"{where}; set them to what has it"
                 )
             path = hosted.speaks_as
         return self.speaker_at(path)

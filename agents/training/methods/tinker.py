@@ -53,6 +53,7 @@ class Tinker(OwnWords):
             ("alpha", "the service decides it"),
             ("target_modules", "set finetune.layers instead"),
             ("gradient_checkpointing", "the service decides it"),
+            ("on_divergence", "a training that diverges stops"),
         ):
             if getattr(self, name) != type(self).model_fields[name].get_default():
                 raise ValueError(f"{name} cannot be set with method tinker; {instead}")

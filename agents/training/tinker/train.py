@@ -63,11 +63,11 @@ def finetune(
 def _training(run: Run, engine: TinkerEngine, learner: Learner, settings: "Tinker") -> ServiceTraining:
     encoded = encode(learner.examples, engine.tokenizer)
     plan = TrainingPlan([each for each in encoded if len(each) <= engine.context], settings, learner.seed)
-    before = _before(learner)
+    before = _before(learner, engine)
     material = settings.model_dump(mode="json", exclude=set(settings.NOT_IN_CACHE_KEY))
     key = training_key(
         examples=list(learner.examples),
-        settings={**material, "base": engine.model},
+        settings={**material, "url": engine.settings.url, "base": engine.model},
         start=before.goes_on_from if before else None,
         seed=learner.seed,
     )
@@ -83,7 +83,7 @@ def _training(run: Run, engine: TinkerEngine, learner: Learner, settings: "Tinke
     )
 
 
-def _before(learner: Learner) -> HostedAdapter | None:
+def _before(learner: Learner, engine: TinkerEngine) -> HostedAdapter | None:
     """The adapter that a learner goes on from; None for a new one.
 
     Raises:
@@ -92,7 +92,8 @@ def _before(learner: Learner) -> HostedAdapter | None:
     if learner.start_from is None:
         return None
     before = read_hosted(learner.start_from)
-    if before is None or before.service != SERVICE or before.goes_on_from is None:
+    kept = before is not None and (before.service, before.url) == (SERVICE, engine.settings.url or "")
+    if before is None or not kept or before.goes_on_from is None:
         raise TrainingError(
             f"{learner.name}: its adapter is not kept by the service, so finetune.method tinker cannot go on from it; "
             "set finetune.start to base"

@@ -6,7 +6,6 @@ nothing twice but the steps since the last saved state.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -188,9 +187,6 @@ class ServiceTraining:
                 f"{self.settings.learning_rate:g}"
             )
         return float(loss)
-
-
-Inputs = Callable[[Encoded, float, int], dict[str, Any]]
 
 
 def _weighted(row: Encoded, weight: float, rows: int) -> dict[str, Any]:

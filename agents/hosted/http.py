@@ -18,7 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_us
 
 from agents.engines.protocol import EngineError
 from agents.hosted.asking import StoppedError
-from agents.hosted.errors import PassingError, RefusedError
+from agents.hosted.errors import PassingError, RefusedError, safe
 from agents.hosted.keys import KEY, api_key
 from agents.hosted.limits import seconds_to_reset, seconds_to_wait
 from agents.hosted.urls import is_loopback
@@ -207,10 +207,7 @@ class Server:
     def shown(self, said: bytes | str) -> str:
         """A server's text made safe for a log: short, printable, without the key."""
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-        if self.key:
-            text = text.replace(self.key.get_secret_value(), "***")
-        text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
-        return text if len(text) <= 300 else f"{text[:300]}…"
+        return safe(text, self.key.get_secret_value() if self.key else "")
 
 
 def _wait(state: RetryCallState) -> float:

@@ -16,6 +16,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ex
 
 from agents.engines.protocol import EngineError
 from agents.engines.tinker import TinkerSettings
+from agents.hosted.errors import safe
 from agents.hosted.keys import api_key
 from agents.hosted.urls import is_loopback
 
@@ -25,8 +26,6 @@ NO_KEY = "tml-none"
 """Sent to a server on this machine if no key is set, since the client demands one that begins like this."""
 LOOKS, LOOK_SECONDS = 4, 10.0
 """How often a server is asked for its health before it counts as not there, and how long it may take."""
-MOST_SHOWN = 300
-"""Characters of a service's reason that a message has."""
 
 
 def check_client(settings: TinkerSettings) -> None:
@@ -113,9 +112,5 @@ def one_line_errors(settings: TinkerSettings) -> Iterator[None]:
 
 
 def shown(error: BaseException) -> str:
-    """A service's reason made safe for a log: short, printable, without the key."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if key := os.environ.get(KEY, "").strip():
-        text = text.replace(key, "***")
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+    """A service's reason made safe for a log."""
+    return safe(str(error), os.environ.get(KEY, "").strip()) or type(error).__name__

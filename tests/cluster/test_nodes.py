@@ -55,7 +55,7 @@ def test_the_loss_of_a_node_is_noticed_within_ten_seconds(
 ) -> None:
     first, _ = (cluster.join().wait("a node of the cluster") for _ in range(2))
     run = works.run_on(Ray(address=cluster.address, actors=2), tmp_path)
-    run.runner.do(works.whose, run, [Part(0.0, 1)] * 4, lambda *state: None)  # Both actors have started.
+    works.start_all(run, 2)
     lost: list[float] = []
 
     def kill() -> None:

@@ -85,7 +85,7 @@ def test_results_are_in_order_and_progress_and_warnings_arrive(
 
 def test_the_longest_parts_are_done_first_and_each_actor_takes_the_next(tmp_path: Path) -> None:
     run = works.run_on(Ray(actors=2), tmp_path)
-    run.runner.do(works.whose, run, [Part(0.0, 1)] * 4, lambda *state: None)  # Both actors have started.
+    works.start_all(run, 2)
     by = run.runner.do(works.whose, run, [*[Part(0.2, 1)] * 6, Part(1.5, 9)], lambda *state: None)
     assert len(set(by)) == 2 and by.count(by[-1]) == 1, "one actor does the long part, the other one all the rest"
 

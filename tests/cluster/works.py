@@ -45,6 +45,13 @@ def run_on(runner: Runner, folder: Path, progress: Progress = silent) -> Run:
     return Run(steps, bases, engine, Store(folder), prompts, CONFIG.answers, runner, progress=progress)
 
 
+def start_all(run: Run, actors: int) -> None:
+    """Let so many actors start: one that starts first would do all of a small work alone."""
+    deadline = time.monotonic() + 90
+    while len(set(run.runner.do(whose, run, [Part(0.3, 1)] * actors, lambda *state: None))) < actors:
+        assert time.monotonic() < deadline, f"fewer than {actors} actors work"
+
+
 def one_iteration(runner: Runner, folder: Path, progress: Progress = silent) -> dict[str, Any]:
     """What an iteration gives that must not depend on the runner: digests of responses and adapters, and diversity."""
     run = run_on(runner, folder, progress)
@@ -98,13 +105,14 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     patience = int(os.environ.get("PATIENCE", "90"))
     runner, place = Ray(address=address, actors=int(number), wait_seconds=patience), Path(folder)
+    # An actor imports a function by the name of its module, which is not __main__ there.
+    from tests.cluster import works
+
     try:
         if what == "iteration":
+            works.start_all(run_on(runner, place), runner.actors)
             print(json.dumps(one_iteration(runner, place, shown), default=lambda record: record.model_dump()))
         else:
-            # An actor imports the function by the name of its module, which is not __main__ there.
-            from tests.cluster import works
-
             print(runner.do(works.square, run_on(runner, place), [Part(3, 1)], lambda *state: None))
     except EngineError as error:
         print(error)

@@ -26,7 +26,7 @@ class SkyRL:
         rows: how many responses it samples at a time; it takes as long for fewer.
     """
 
-    def __init__(self, folder: Path, base: Path, *, adapters: int = 48, rows: int = 8) -> None:
+    def __init__(self, folder: Path, base: Path, *, adapters: int = 80, rows: int = 8) -> None:
         self.folder = folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

@@ -15,7 +15,7 @@ from agents.engines.base_model import EMBEDDED
 from tests.conftest import SMALL, Maft, free_port, plain_environment
 from tests.tinker.server import SkyRL
 
-AGENTS, ITERATIONS, CONCURRENCY, SAVE_EVERY = 2, 2, 8, 2
+AGENTS, ITERATIONS, CONCURRENCY, SAVE_EVERY = 3, 2, 8, 2
 KILLS = 10
 
 
@@ -38,6 +38,7 @@ def in_home(home: Path) -> Iterator[Maft]:
 def options(skyrl: SkyRL) -> list[str]:
     settings = {
         "society": "hosted",
+        "agents": AGENTS,
         "iterations": ITERATIONS,
         "engine.name": "tinker",
         "engine.url": skyrl.url,
@@ -130,7 +131,8 @@ def test_a_hosted_society_is_asked_continued_and_previewed(
 ) -> None:
     question = "What is the result of 12+7*3+10-5*2?"
     asked = maft.json("ask", question, "--society", "hosted", "--version", "1")
-    assert {turn["agent"] for turn in asked["transcript"]} == {"generator-0", "generator-1", "critic-0", "critic-1"}
+    agents = {f"{role}-{number}" for role in ("generator", "critic") for number in range(AGENTS)}
+    assert {turn["agent"] for turn in asked["transcript"]} == agents
     mine = [*options, "--set=iterations=1"]
     report = maft.json("run", *mine, "--set=start_from=candidate")
     assert [one["generation"] for one in report["generations"]] == [2, 3]

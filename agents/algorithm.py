@@ -139,7 +139,10 @@ def split_among(
 ) -> list[Dataset]:
     """The dataset D_n of each agent."""
     return [
-        run.steps.split(run, agent, transcript=y, consensus=consensus, settings=settings.finetune) for agent in agents
+        run.steps.split(
+            run, agent, transcript=y, consensus=consensus, settings=run.learns_by(agent.index, settings.finetune)
+        )
+        for agent in agents
     ]
 
 

@@ -37,6 +37,8 @@ class Card(Debating):
     answers: AnyGrader = MATH
     engine: AnyEngine | None = None
     """The service that has the agents' weights; None: they are here."""
+    hosted: tuple[int, ...] | None = None
+    """The indices of the agents at the service, if others are here; None: `engine` speaks for all."""
 
 
 class QuestionError(ValueError):

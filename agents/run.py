@@ -3,23 +3,24 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from agents.complete import complete
 from agents.debate.prompts import DEFAULT, Prompts
 from agents.engines.base_model import Bases
-from agents.engines.portions import portions
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.engines.settings import EngineSettings
-from agents.hosted.asking import ask_once
 from agents.hosted.journal import Journal
 from agents.runners.local import Local
-from agents.runners.settings import Part, Runner
+from agents.runners.settings import Runner
 from agents.store import Store
 from evaluation.answers.grader import Grader
 from evaluation.answers.kinds.math import MATH
 
 if TYPE_CHECKING:
     from agents.algorithm import Steps
+    from agents.hosted.members import HostedAgents
+    from agents.training.settings import FinetuneSettings
 
 Progress = Callable[[str], AbstractContextManager[OnProgress]]
 """Takes the name of a step; gives, as a context, the callback that the step calls with (done, total)."""
@@ -39,6 +40,8 @@ class Run:
         steps: the steps of Algorithm 1: the plain functions of `agents.steps`, or the Prefect tasks of `tasks.steps`.
         bases: the base models of the society.
         engine: the engine that samples the agents' responses.
+        hosted: the agents at a service, whose engine is another one; then `bases` has a base for each agent. None: all
+            agents have `engine`.
         store: keeps the results of the steps.
         prompts: what the agents are asked.
         answers: finds the answers in the responses, and decides which are the same.
@@ -64,6 +67,7 @@ class Run:
     label: str = ""
     journal: Journal | None = None
     progress: Progress = silent
+    hosted: "HostedAgents | None" = None
 
     def labelled(self, label: str) -> "Run":
         """The same run with another label."""
@@ -76,35 +80,34 @@ class Run:
             EngineError: the engine cannot be used, or gave up.
             BudgetError: the requests would cost more than is left of `engine.budget`.
         """
-        if self.engine.asks_server:
-            return _ask(self, requests, sampling, on_progress)
-        parts = portions(requests, self.bases, number=self.runner.portions, most=self.runner.batch_rows)
-        given = [[requests[place] for place in places] for places in parts]
-        results = self.runner.do(
-            _complete,
-            self,
-            [Part((own, sampling), len(own), frozenset(r.adapter for r in own if r.adapter)) for own in given],
-            on_progress,
-        )
-        completions = {
-            place: completion
-            for places, result in zip(parts, results, strict=True)
-            for place, completion in zip(places, result, strict=True)
-        }
-        return [completions[place] for place in range(len(requests))]
+        return complete(self, requests, sampling, on_progress)
 
+    def at_service(self, index: int) -> bool:
+        """Whether the agents with this index are at a service, and others are not."""
+        return self.hosted is not None and index in self.hosted.agents
 
-def _complete(run: Run, given: tuple[list[Request], Sampling], on_progress: OnProgress) -> list[Completion]:
-    requests, sampling = given
-    engine = run.engine.open(run.bases, run.runner, run.store.folders)
-    return engine.complete(requests, sampling, on_progress)
+    def side(self, index: int) -> "Run":
+        """The run of those agents that are where the agents with this index are: with their engine and base models."""
+        if self.hosted is None:
+            return self
+        there = self.at_service(index)
+        own = {n: base for n, base in enumerate(self.bases.each) if self.at_service(n) == there}
+        # The others' bases are not loaded there.
+        first = next(iter(own.values()))
+        bases = Bases(each=tuple(own.get(n, first) for n in range(len(self.bases.each))))
+        if there:
+            return replace(self, bases=bases, engine=self.hosted.engine, hosted=None)
+        return replace(self, bases=bases, journal=None, hosted=None)
 
+    def learns_by(self, index: int, settings: "FinetuneSettings") -> "FinetuneSettings":
+        """How the agents with this index learn: as these settings say, or as the service trains."""
+        own = self.hosted.finetune if self.hosted and self.at_service(index) else None
+        return own or settings
 
-def _ask(run: Run, requests: list[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
-    """The answers of an engine whose work a server does; what an earlier try paid for is not asked for again."""
-    run.store.fetch({request.adapter for request in requests if request.adapter})
-    engine: Any = run.engine.open(run.bases, run.runner, run.store.folders)
-    if run.journal is None:
-        completions: list[Completion] = engine.complete(requests, sampling, on_progress)
-        return completions
-    return ask_once(engine, requests, sampling, settings=run.engine, journal=run.journal, on_progress=on_progress)
+    @property
+    def sides(self) -> "list[tuple[int, Run]]":
+        """This machine's side and the service's, or the run itself: the index of an agent of each, and its run."""
+        if self.hosted is None:
+            return [(0, self)]
+        here = next(n for n in range(len(self.bases.each)) if not self.at_service(n))
+        return [(index, self.side(index)) for index in (here, self.hosted.agents[0])]

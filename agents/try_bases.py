@@ -62,17 +62,22 @@ def try_bases(run: Run, *, finetune: FinetuneSettings, agents: int) -> list[Trie
         TrainingError: a base model lacks a layer that `finetune.target_modules` names, or the training does not fit
             into memory.
     """
-    if run.engine.asks_server and finetune.asks_service:
-        return [_tried_tokenizer(base) for base in dict.fromkeys(run.bases.each)]
-    decodes, opening = run.engine.in_process, run.prompts.opening("")
-    with silent("") as nobody:
-        (tried,) = run.runner.do(_try_bases, run, [Part((finetune, agents, opening, decodes), 1)], nobody)
-    found: list[TriedBase] = tried
+    found: list[TriedBase] = []
+    for index, side in run.sides:
+        method = run.learns_by(index, finetune)
+        if side.engine.asks_server and method.asks_service:
+            found += [_tried_tokenizer(base) for base in dict.fromkeys(side.bases.each)]
+            continue
+        own = [other for other in range(agents) if run.at_service(other) == run.at_service(index)]
+        given = method, own, run.prompts.opening(""), side.engine.in_process
+        with silent("") as nobody:
+            (tried,) = run.runner.do(_try_bases, side, [Part(given, 1)], nobody)
+        found += tried
     return found
 
 
 def _try_bases(
-    run: Run, given: tuple[FinetuneSettings, int, Sequence[Message], bool], on_progress: OnProgress
+    run: Run, given: tuple[FinetuneSettings, Sequence[int], Sequence[Message], bool], on_progress: OnProgress
 ) -> list[TriedBase]:
     finetune, agents, opening, decodes = given
     tried = []
@@ -80,7 +85,7 @@ def _try_bases(
         if base in run.bases.each[:index]:
             continue
         engine = resident(run.bases, run.runner, run.store.folders).of(index)
-        learners = 2 * sum(run.bases.of(other) == base for other in range(agents))
+        learners = 2 * sum(run.bases.of(other) == base for other in agents)
         tried.append(tried_base(engine, base.name, finetune, opening=opening, learners=learners, decodes=decodes))
     return tried
 
@@ -100,22 +105,26 @@ def _tried_tokenizer(base: Base) -> TriedBase:
     )
 
 
-def try_engine(run: Run, *, finetune: FinetuneSettings) -> None:
-    """Let an engine whose model is in another program speak one token with an untrained adapter, which it has to load.
+def try_engines(run: Run, *, finetune: FinetuneSettings) -> None:
+    """Let each engine whose model is in another program speak one token with an untrained adapter, which it must load.
 
     If a service trains the agents, it speaks as the base.
 
     Raises:
         EngineError: it cannot; the message says what to change.
     """
-    adapter = None
-    if not finetune.asks_service:
+    for index, side in run.sides:
+        method = run.learns_by(index, finetune)
+        if side.engine.in_process:
+            continue
+        adapter = None
+        if not method.asks_service:
+            with silent("") as nobody:
+                (files,) = run.runner.do(_untrained, side, [Part(method, 1)], nobody)
+            adapter = run.store.put_folder(partial(write_files, files), rows=0).sha256
+        request = Request([{"role": "user", "content": "Hello!"}], adapter, seed=0, max_new_tokens=1)
         with silent("") as nobody:
-            (files,) = run.runner.do(_untrained, run, [Part(finetune, 1)], nobody)
-        adapter = run.store.put_folder(partial(write_files, files), rows=0).sha256
-    request = Request([{"role": "user", "content": "Hello!"}], adapter, seed=0, max_new_tokens=1)
-    with silent("") as nobody:
-        run.complete([request], Sampling(), nobody)
+            side.complete([request], Sampling(), nobody)
 
 
 def _untrained(run: Run, finetune: FinetuneSettings, on_progress: OnProgress) -> dict[str, bytes]:

@@ -82,6 +82,8 @@ WORDS = {
     "object": "fields as below",
     "null": "",
 }
+ALSO_TOP = ("engine", "finetune")
+"""Sections that stand in another section too; their fields are listed once."""
 MANY = 8
 """Length of the longest list that is shown in full."""
 
@@ -108,6 +110,9 @@ def _fields(schema: Schema, definitions: Schema, defaults: dict[str, object], pr
     for name, about in schema["properties"].items():
         default = defaults.get(name, about.get("default"))
         sections = _sections(about, definitions)
+        if prefix and name in ALSO_TOP:
+            yield Field(prefix + name, "none", f"the fields of {name}", about.get("description", ""))
+            continue
         if not sections or default is None:
             yield Field(prefix + name, _shown(default), _values(about, definitions), about.get("description", ""))
         if sections:

@@ -15,7 +15,7 @@ from tasks.benchmark.report import compare_methods, log_method, open_benchmark, 
 from tasks.identify_bases import identify_bases, identify_encoder
 from tasks.prepare import prepare, prepare_transfer
 from tasks.run import paid_once, run_of
-from tasks.try_bases import try_bases, try_engine
+from tasks.try_bases import try_bases, try_engines
 
 
 class Compared(Record):
@@ -44,7 +44,7 @@ def benchmark(config: Benchmark) -> Compared:
     for each in [bases, *([mixed] if mixed else [])]:
         try_bases(run_of(config, each), finetune=config.finetune, agents=config.agents)
     if not config.engine.in_process:
-        try_engine(run_of(config, bases), finetune=config.finetune)
+        try_engines(run_of(config, bases), finetune=config.finetune)
     encoder = identify_encoder(config.encoder) if config.encoder else None
     problems = {seed: prepare(config.problems, grader=config.answers, seed=seed, draw=0) for seed in config.seeds}
     other = {

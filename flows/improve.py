@@ -25,7 +25,7 @@ from tasks.lineage.register import Filed, open_lineage, record, register
 from tasks.lineage.start import resolve_start
 from tasks.prepare import prepare, renew
 from tasks.run import paid_once, run_of
-from tasks.try_bases import try_bases, try_engine
+from tasks.try_bases import try_bases, try_engines
 
 
 class Improvement(Record):
@@ -63,8 +63,8 @@ def grow(config: Config) -> Improvement:
     bases = identify_bases(config, config.bases)
     run, settings = run_of(config, bases), config.settings
     tried = try_bases(run, finetune=config.finetune, agents=config.agents)
-    if not config.engine.in_process:
-        try_engine(run, finetune=config.finetune)
+    if config.hosted or not config.engine.in_process:
+        try_engines(run, finetune=config.finetune)
     start = resolve_start(config, bases)
     problems = prepare(config.problems, grader=config.answers, seed=config.seed, draw=start.first_generation - 1)
     job = open_lineage(config, bases, problems=problems, start=start)

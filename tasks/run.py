@@ -25,6 +25,7 @@ def run_of(config: Config | Benchmark, bases: Bases) -> Run:
         runner=config.runner,
         name=config.society,
         progress=partial(progress, who=config.runner.who_works),
+        hosted=config.hosted_agents if isinstance(config, Config) else None,
     )
 
 
@@ -34,4 +35,5 @@ PAID = "paid"
 
 def paid_once(run: Run, job: str) -> Run:
     """The same run, which keeps what a service is paid for under the job's id; a run without a service is unchanged."""
-    return replace(run, journal=Journal(run.store.root / PAID / job)) if run.engine.asks_server else run
+    asks = any(side.engine.asks_server for _, side in run.sides)
+    return replace(run, journal=Journal(run.store.root / PAID / job)) if asks else run

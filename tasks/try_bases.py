@@ -4,4 +4,4 @@ from agents import try_bases as plain
 from infra.home.cache import step
 
 try_bases = step(name="try the base model")(plain.try_bases)
-try_engine = step(name="try the engine with an adapter")(plain.try_engine)
+try_engines = step(name="try the engine with an adapter")(plain.try_engines)

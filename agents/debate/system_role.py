@@ -11,8 +11,6 @@ def check_system_role(
     base_models: Sequence[str],
     trust_remote_code: bool,
     chat_template: Iterable[tuple[str, Scalar]] = (),
-    *,
-    weights: bool = True,
 ) -> None:
     """Refuse a system prompt that a base model's chat template rejects or leaves out, before any weights are loaded.
 
@@ -21,7 +19,6 @@ def check_system_role(
         base_models: the names of its base models.
         trust_remote_code: whether a tokenizer may run its own code.
         chat_template: values of variables of the chat templates.
-        weights: whether the weights are needed here, see `agents.engines.base_model.identify_bases`.
 
     Raises:
         BaseModelError: the message names prompts.system, the base model and what would be right.
@@ -32,7 +29,7 @@ def check_system_role(
 
     asked = [{"role": "system", "content": prompts.system}, {"role": "user", "content": "?"}]
     for name in dict.fromkeys(base_models):
-        tokenizer = load_tokenizer(name, trust_remote_code, chat_template, weights=weights)
+        tokenizer = load_tokenizer(name, trust_remote_code, chat_template, weights=False)
         try:
             read = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
         except TemplateError as error:

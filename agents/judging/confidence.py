@@ -36,11 +36,12 @@ def confidence(run: Run, society: Society, *, transcript: Transcript) -> Respons
     Raises:
         EngineError: the engine's model is not in this process, so it cannot compute likelihoods.
     """
-    if not run.engine.reads_likelihoods:
-        raise EngineError(
-            f"debate.vote is confidence, which engine.name {run.engine.name} cannot compute; "
-            "set debate.vote to majority"
-        )
+    for _, side in run.sides:
+        if not side.engine.reads_likelihoods:
+            raise EngineError(
+                f"debate.vote is confidence, which engine.name {side.engine.name} cannot compute; "
+                "set debate.vote to majority"
+            )
     started = time.monotonic()
     responses = read_responses(run.store, transcript.responses)
     said = Said(responses, run.prompts, run.answers)

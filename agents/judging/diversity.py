@@ -85,6 +85,7 @@ def _encoder(encoder: EncoderRef, device: str) -> Encoder:
 
 def _embedded(run: Run, encoder: EncoderRef, words: Sequence[str]) -> NDArray[np.float64]:
     """The embeddings of the words, a row each, computed on the device of the base models."""
+    _, run = run.sides[0]
     with silent("") as nobody:
         (found,) = run.runner.do(_embed, run, [Part((encoder, list(words)), len(words))], nobody)
     return np.asarray(found)

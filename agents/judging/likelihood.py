@@ -6,7 +6,8 @@ take at most `KEPT_BYTES`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -86,6 +87,8 @@ def likelihoods_under(run: Run, agents: Sequence[Agent], texts: Sequence[Text], 
         LikelihoodError: the weights of an agent are at a service that gives no likelihoods.
         EngineError: the service gave up.
     """
+    if run.hosted:
+        return _from_both_sides(run, agents, texts, on_progress)
     if run.engine.asks_server and run.engine.reads_likelihoods:
         return _served(run, agents, texts, on_progress)
     run.store.fetch({agent.adapter for agent in agents if agent.adapter})
@@ -103,6 +106,31 @@ def likelihoods_under(run: Run, agents: Sequence[Agent], texts: Sequence[Text], 
         nll=np.sum([share.nll for share in shares], axis=0),
         kl=np.sum([share.kl for share in shares if share.kl is not None], axis=0),
     )
+
+
+def _from_both_sides(run: Run, agents: Sequence[Agent], texts: Sequence[Text], on_progress: OnProgress) -> Likelihoods:
+    """The likelihoods under the agents of each side; a divergence between sides is not known."""
+    sides = {there: [agent for agent in agents if run.at_service(agent.index) == there] for there in (False, True)}
+    present = {there: own for there, own in sides.items() if own}
+    if len(present) == 1:
+        return likelihoods_under(run.side(agents[0].index), agents, texts, on_progress)
+    # The speaker matters for divergences alone, and may be on the other side.
+    own_texts = [replace(text, speaker=0) for text in texts]
+    found: dict[str, NDArray[np.float64]] = {}
+    tokens = []
+    for number, own in enumerate(present.values()):
+        tell = partial(_tell, on_progress, number)
+        read = likelihoods_under(run.side(own[0].index), own, own_texts, tell)
+        tokens.append(read.tokens)
+        found |= {agent.name: nll for agent, nll in zip(own, read.nll, strict=True)}
+    if not np.array_equal(tokens[0], tokens[1]):
+        raise UnlikeTokensError("this machine and the service split the texts into different numbers of tokens")
+    return Likelihoods(tokens=tokens[0], nll=np.stack([found[agent.name] for agent in agents]), kl=None)
+
+
+def _tell(on_progress: OnProgress, sides: int, done: int, total: int) -> None:
+    """Tell the progress of one of two sides; `sides` are done already."""
+    on_progress(sides * total + done, 2 * total)
 
 
 def _served(run: Run, agents: Sequence[Agent], texts: Sequence[Text], on_progress: OnProgress) -> Likelihoods:

@@ -63,8 +63,8 @@ class _Reader:
         )
 
     def prompt(self, messages: Sequence[Message], agent: Agent) -> str:
-        """The text from the chat template of the agent's base, or the messages if the engine applies the template."""
-        if not self.run.engine.in_process:
+        """The text from the chat template of the agent's base, or the messages if an engine applies the template."""
+        if self.run.hosted or not self.run.engine.in_process:
             return "\n\n".join(f"{message['role']}:\n{message['content']}" for message in messages)
         tokenizer: Any = resident(self.run.bases, self.run.runner, self.run.store.folders).of(agent.index).tokenizer
         return prompt_text(tokenizer, messages)

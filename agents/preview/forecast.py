@@ -8,6 +8,7 @@ sampled tokens     tokens of the sample / n x (L P + V E)
 generate, debate   (seconds of the debate + seconds of vote, split and scores) / n x L P
 evaluate           the same / n x V E
 trained tokens     tokens of the sample's examples / n x L P x epochs
+service            the same tokens, of the agents at a service alone, with the service's epochs
 finetune           L x seconds to start a training + trained tokens / trained tokens per second
 start              START x seconds to start Python with Prefect and MLflow + seconds to load the base models
 register           REGISTER x seconds to start Python with Prefect and MLflow x (L + 1)
@@ -23,6 +24,7 @@ START and REGISTER are multiples of a time that is measured beside the sample, s
 machine too.
 """
 
+from agents.hosted.spending import Tokens
 from agents.preview.records import Forecast, Sample, Stage
 from evaluation.record import Record
 
@@ -57,6 +59,8 @@ class Plan(Record):
     agents: int
     """N: so many generators, and as many critics."""
     epochs: int
+    service_epochs: int
+    """Epochs of the agents at a service."""
     batch_rows: int
     base_bytes: int
     """Size of the base models that are copied into each registered society; those of a hub are not."""
@@ -113,6 +117,11 @@ def forecast(plan: Plan, sample: Sample, library_seconds: float) -> Forecast:
         prompt_tokens=round(sample.prompt_tokens / sample.problems * debates),
         sampled_tokens=round(sample.sampled_tokens / sample.problems * debates),
         trained_tokens=round(trained),
+        service=Tokens(
+            prompt=round(sample.service.prompt / sample.problems * debates),
+            sampled=round(sample.service.sampled / sample.problems * debates),
+            trained=round(sample.service.trained / sample.problems * plan.trained_problems * plan.service_epochs),
+        ),
         debates=debates,
         examples={name: round(size / sample.problems * plan.training) for name, size in sample.examples.items()},
         memory_bytes=JOB_BYTES + (sample.process_peak_bytes if plan.on_gpu else peak),

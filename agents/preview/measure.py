@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from agents.algorithm import Settings, hold_debate, split_among
-from agents.engines.base_model import load_tokenizer
+from agents.engines.base_model import Base, load_tokenizer
 from agents.engines.protocol import Sampling
 from agents.frames import problems_frame, read_responses
+from agents.hosted.spending import Tokens
 from agents.preview import memory
 from agents.preview.conversations import conversations
 from agents.preview.records import Conversation, Sample, Shares
@@ -18,6 +19,7 @@ from agents.records import Consensus, Dataset, Finetuned, Stream, Transcript
 from agents.run import Run, silent
 from agents.society import Society
 from agents.training.examples import encode
+from agents.training.settings import FinetuneSettings
 from agents.try_bases import TriedBase, try_bases
 from evaluation.measures.debates import response_shares
 from evaluation.problems.problem import Problem
@@ -74,6 +76,7 @@ def take_sample(
         sampling_speed=sampled / sum(call.seconds for call in watched.calls),
         rows=min(run.runner.batch_rows, max(len(call.requests) for call in watched.calls)),
         row_bytes=memory.prompt_bytes(run, max(each.prompt_tokens + each.sampled_tokens for each in said)),
+        service=_by_service(watched, society, datasets=debated.datasets, finetune=settings.finetune),
         examples={a.name: data.examples.rows for a, data in zip(society.agents, debated.datasets, strict=True)},
         load_seconds=load_seconds,
         **debated.measured,
@@ -111,10 +114,15 @@ def _train(
     """
     if settings.finetune.asks_service:
         return _counted(run, datasets)
+    own = [
+        (agent, data) for agent, data in zip(society.agents, datasets, strict=True) if not run.at_service(agent.index)
+    ]
     once, steps = settings.finetune.model_copy(update={"epochs": 1}), Steps()
     started = time.monotonic()
     with steps.watching(run) as watched:
-        tuned = run.steps.finetune(watched, society.agents, datasets=datasets, settings=once, stream=stream)
+        tuned = run.steps.finetune(
+            watched, [agent for agent, _ in own], datasets=[data for _, data in own], settings=once, stream=stream
+        )
     seconds, tokens = time.monotonic() - started, sum(each.trained_tokens for each in tuned)
     steady, begun = steps.steady_share * tokens, steps.steady_seconds
     if not steady:  # Every agent made one step, so nothing tells its time from that of the start.
@@ -135,13 +143,8 @@ def _train(
 
 def _counted(run: WatchedRun, datasets: Sequence[Dataset]) -> dict[str, Any]:
     """The tokens of the examples; a service would be paid for a training, which is not made here."""
-    base, tokens = run.bases.of(0), 0
-    tokenizer = load_tokenizer(base.source, base.trust_remote_code, base.chat_template, weights=False)
-    for dataset in datasets:
-        told = [json.loads(text) for text in run.store.frame(dataset.examples)["messages"]]
-        tokens += sum(map(len, encode(told, tokenizer)))
     return {
-        "trained_tokens": tokens,
+        "trained_tokens": _tokens(run, run.bases.of(0), datasets),
         "training_speed": None,
         "training_start_seconds": 0.0,
         "reading_speed": 0.0,
@@ -151,12 +154,44 @@ def _counted(run: WatchedRun, datasets: Sequence[Dataset]) -> dict[str, Any]:
     }
 
 
+def _tokens(run: WatchedRun, base: Base, datasets: Sequence[Dataset]) -> int:
+    """The tokens of all examples, prompts included."""
+    tokenizer, tokens = load_tokenizer(base.source, base.trust_remote_code, base.chat_template, weights=False), 0
+    for dataset in datasets:
+        told = [json.loads(text) for text in run.store.frame(dataset.examples)["messages"]]
+        tokens += sum(map(len, encode(told, tokenizer)))
+    return tokens
+
+
+def _by_service(
+    run: WatchedRun, society: Society, *, datasets: Sequence[Dataset], finetune: FinetuneSettings
+) -> Tokens:
+    """The tokens of the agents at a service; those of their examples once, if it trains them."""
+    there = {agent.index for agent in society.agents if run.side(agent.index).engine.asks_server}
+    said = [
+        completion
+        for call in run.calls
+        for request, completion in zip(call.requests, call.completions, strict=True)
+        if request.agent in there
+    ]
+    learned = [
+        data
+        for agent, data in zip(society.agents, datasets, strict=True)
+        if agent.index in there and run.learns_by(agent.index, finetune).asks_service
+    ]
+    return Tokens(
+        prompt=sum(each.prompt_tokens for each in said),
+        sampled=sum(each.sampled_tokens for each in said),
+        trained=_tokens(run, run.bases.of(min(there)), learned) if learned else 0,
+    )
+
+
 def _reading_speed(run: WatchedRun, tuned: Sequence[Finetuned], sampling: Sampling) -> float:
     """Tokens of prompts per second, if one token is sampled after each of one agent's prompts of the last round.
 
     The agent speaks with its new adapter, if there is one and the engine is in this process.
     """
-    asked = run.calls[-1].requests
+    asked = [request for request in run.calls[-1].requests if not run.at_service(request.agent)]
     learned = [each.agent for each in tuned if each.adapter and run.engine.in_process]
     speaker = learned[-1] if learned else None
     index = speaker.index if speaker else asked[-1].agent

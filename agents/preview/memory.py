@@ -26,7 +26,8 @@ def peak_bytes(run: Run) -> int:
 
 def on_gpu(run: Run) -> bool:
     """Whether this process has base models, and has them on a GPU."""
-    engine = loaded(run.bases, run.runner, run.store.folders)
+    _, here = run.sides[0]
+    engine = loaded(here.bases, here.runner, here.store.folders)
     return engine is not None and engine.of(0).model.device.type == "cuda"
 
 
@@ -40,6 +41,7 @@ def prompt_bytes(run: Run, longest: int) -> int:
     Returns:
         Bytes; 0 if the engine's model is not in this process.
     """
-    if not run.engine.in_process:
+    index, here = run.sides[0]
+    if not here.engine.in_process:
         return 0
-    return resident(run.bases, run.runner, run.store.folders).of(0).memory.of(longest)
+    return resident(here.bases, here.runner, here.store.folders).of(index).memory.of(longest)

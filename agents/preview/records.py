@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from agents.ask import Answer, Utterance
+from agents.hosted.spending import Tokens
 from evaluation.record import Record
 from evaluation.scores import ResponseShares
 
@@ -45,7 +46,10 @@ class Sample(Record):
     sampling_speed: float = Field(description="Sampled tokens per second, the reading of the prompts included.")
     reading_speed: float = Field(description="Tokens of prompts read per second.")
     examples: dict[str, int] = Field(description="Examples that each agent would learn from, by agent name.")
-    trained_tokens: int = Field(description="Tokens of all these examples, prompts included.")
+    trained_tokens: int = Field(
+        description="Tokens of all these examples, prompts included; of agents at a service only if all are there."
+    )
+    service: Tokens = Field(default=Tokens(), description="Tokens of agents at a service, those of one epoch included.")
     training_start_seconds: float = Field(description="Time of the training before its first step, and after its last.")
     training_speed: float | None = Field(description="Trained tokens per second; none if no agent had an example.")
     rows: int = Field(description="Largest number of prompts that were decoded at once.")
@@ -68,6 +72,7 @@ class Forecast(Record):
     prompt_tokens: int
     sampled_tokens: int
     trained_tokens: int
+    service: Tokens = Field(default=Tokens(), description="The tokens of agents at a service.")
     cost: str | None = Field(default=None, description="What a service will take for them, by engine.prices.")
     debates: int = Field(description="Number of problems that are debated, each time counted.")
     examples: dict[str, int] = Field(description="Examples per agent of one iteration, by agent name.")

@@ -9,6 +9,8 @@ from functools import partial
 
 from agents.engines.base_model import Base
 from agents.engines.protocol import OnProgress
+from agents.engines.transformers.resident import TURN
+from agents.hosted.beside import beside
 from agents.records import Dataset, Finetuned, Stream
 from agents.run import Run
 from agents.runners.local import Local
@@ -25,10 +27,11 @@ def finetune(
     """Train each agent's adapter on its D_n, starting anew or from the agent's previous adapter.
 
     Args:
-        run: the base models and the store; agents of one base are trained together.
+        run: the base models and the store; agents of one base are trained together. Agents at a service are trained
+            there, and at the same time the others here.
         agents: the agents that learn.
         datasets: one dataset for each agent; an agent with an empty dataset is not changed.
-        settings: the training method and its hyperparameters.
+        settings: the training method and its hyperparameters; agents at a service have those of `run.hosted`.
         stream: the random stream of the debate that is learned from; the seeds come from it.
 
     Returns:
@@ -37,12 +40,35 @@ def finetune(
     Raises:
         DivergenceError: the training of an agent diverged; see `finetune.on_divergence`.
     """
-    learning: dict[Base, list[tuple[Agent, Dataset]]] = defaultdict(list)
-    for agent, dataset in zip(agents, datasets, strict=True):
-        if dataset.examples.rows:
-            learning[run.bases.of(agent.index)].append((agent, dataset))
-    learned = {each.agent.name: each for own in learning.values() for each in _together(run, own, settings, stream)}
-    return [learned.get(agent.name) or Finetuned(agent=agent, adapter=None, examples=0) for agent in agents]
+    learning = [(agent, dataset) for agent, dataset in zip(agents, datasets, strict=True) if dataset.examples.rows]
+    here = [each for each in learning if not run.at_service(each[0].index)]
+    elsewhere = [each for each in learning if run.at_service(each[0].index)]
+    if not elsewhere:
+        learned = _here(run, here, settings, stream) if here else []
+    else:
+        side, method = run.side(elsewhere[0][0].index), run.learns_by(elsewhere[0][0].index, settings)
+        with beside(lambda note: _together(side, elsewhere, method, stream, note)) as service:
+            with TURN:
+                learned = _here(run, here, settings, stream) if here else []
+            with run.progress(f"{run.label} · finetune at the service") as tell:
+                learned += service.result(tell)
+    by_name = {each.agent.name: each for each in learned}
+    return [by_name.get(agent.name) or Finetuned(agent=agent, adapter=None, examples=0) for agent in agents]
+
+
+def _here(
+    run: Run, learning: Sequence[tuple[Agent, Dataset]], settings: FinetuneSettings, stream: Stream
+) -> list[Finetuned]:
+    """Train agents base by base."""
+    run = run.side(learning[0][0].index)
+    of: dict[Base, list[tuple[Agent, Dataset]]] = defaultdict(list)
+    for agent, dataset in learning:
+        of[run.bases.of(agent.index)].append((agent, dataset))
+    learned = []
+    for own in of.values():
+        with run.progress(f"{run.label} · finetune") as tell:
+            learned += _together(run, own, settings, stream, tell)
+    return learned
 
 
 @dataclass(frozen=True)
@@ -57,7 +83,11 @@ class _Pupil:
 
 
 def _together(
-    run: Run, learning: Sequence[tuple[Agent, Dataset]], settings: FinetuneSettings, stream: Stream
+    run: Run,
+    learning: Sequence[tuple[Agent, Dataset]],
+    settings: FinetuneSettings,
+    stream: Stream,
+    on_progress: OnProgress,
 ) -> list[Finetuned]:
     """Train the agents of one base together, or as many of them as there are in one of the runner's places."""
     started = time.monotonic()
@@ -72,8 +102,7 @@ def _together(
         )
         for places in shares
     ]
-    with run.progress(f"{run.label} · finetune") as tell:
-        trained = runner.do(_train, run, parts, tell)
+    trained = runner.do(_train, run, parts, on_progress)
     results: dict[int, Adapter] = {}
     for places, own in zip(shares, trained, strict=True):
         results |= zip(places, own, strict=True)

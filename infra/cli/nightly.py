@@ -58,7 +58,7 @@ def nightly(
 
         start = champion.generation(config.society, night["start_from"])
         operate_at_any_worker(Home.open(home), say)
-        if config.engine.asks_server:
+        if config.hosted or config.engine.asks_server:
             _check_keys(Home.open(home))
         made = put(servers.prefect_api_url, night, schedule)
         url = deployment_page(servers.prefect_api_url, made.deployment_id)

@@ -14,6 +14,10 @@ def absolute(config: Config) -> Config:
     changed = {
         "base_model": _base(config.base_model, "base_model"),
         "base_models": [_base(name, "base_models") for name in config.base_models],
+        "hosted": config.hosted
+        and config.hosted.model_copy(
+            update={"base_model": config.hosted.base_model and _base(config.hosted.base_model, "hosted.base_model")}
+        ),
         "problems": config.problems.model_copy(
             update={
                 field: _problems(name)

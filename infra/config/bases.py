@@ -19,14 +19,8 @@ def check_bases(config: Config | Benchmark, names: Sequence[str]) -> None:
     Raises:
         BaseModelError: the message says which base model, and what to change.
     """
-    base_model.check_all(names, config.chat_template, weights=_weights(config))
-    check_system_role(
-        config.prompts.texts,
-        names,
-        config.trust_remote_code,
-        config.chat_template.items(),
-        weights=_weights(config),
-    )
+    base_model.check_all(names, config.chat_template, without_weights=_elsewhere(config, names))
+    check_system_role(config.prompts.texts, names, config.trust_remote_code, config.chat_template.items())
 
 
 def identify_bases(config: Config | Benchmark, names: Sequence[str]) -> Bases:
@@ -40,10 +34,14 @@ def identify_bases(config: Config | Benchmark, names: Sequence[str]) -> Bases:
         config.trust_remote_code,
         dtype=config.runner.dtype,
         chat_template=config.chat_template,
-        weights=_weights(config),
+        without_weights=_elsewhere(config, names),
     )
 
 
-def _weights(config: Config | Benchmark) -> bool:
-    """Whether base models speak or learn on this machine or on those of the runner."""
-    return not (config.engine.asks_server and config.finetune.asks_service)
+def _elsewhere(config: Config | Benchmark, names: Sequence[str]) -> set[str]:
+    """The base models that neither speak nor learn on this machine or on those of the runner."""
+    if config.engine.asks_server and config.finetune.asks_service:
+        return set(names)
+    if isinstance(config, Config) and config.hosted:
+        return set(names) - {name for index, name in enumerate(names) if index not in config.hosted.agents}
+    return set()

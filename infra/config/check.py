@@ -19,4 +19,7 @@ def check_job(config: Config) -> None:
     config.runner.check()
     config.engine.check()
     config.finetune.check_key()
+    if config.hosted:
+        config.hosted.engine.check()
+        config.hosted.finetune.check_key()
     check_bases(config, config.bases)

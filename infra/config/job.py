@@ -27,6 +27,7 @@ from agents.engines.protocol import Sampling
 from agents.engines.registry import ENGINES
 from agents.engines.settings import EngineSettings
 from agents.engines.transformers import TransformersSettings
+from agents.hosted.members import HostedAgents
 from agents.runners.local import Local
 from agents.runners.registry import RUNNERS
 from agents.runners.settings import Runner
@@ -47,6 +48,7 @@ from evaluation.problems.settings import (
     Subjects,
 )
 from evaluation.problems.source import forms
+from infra.config.hosted import Hosted
 from infra.config.sections import Kinds, folded, named
 
 SOCIETY = Field(
@@ -150,11 +152,7 @@ def check_engine(engine: EngineSettings, *, vote: str, base_models: Sequence[str
     Raises:
         ValueError: the fields contradict each other; the message names both.
     """
-    if VOTES[vote].reads_likelihoods and not engine.reads_likelihoods:
-        raise ValueError(
-            f"debate.vote is {vote}, which needs likelihoods of texts, but engine.name is {engine.name}; "
-            f"set debate.vote to majority, or engine.name to {_that(lambda kind: kind.reads_likelihoods)}"
-        )
+    check_vote(engine, vote)
     if dtype == "nf4" and not engine.in_process:
         raise ValueError(
             f"runner.dtype is nf4, but engine.name is {engine.name}, which would speak with other weights than agents "
@@ -173,12 +171,25 @@ def check_engine(engine: EngineSettings, *, vote: str, base_models: Sequence[str
         )
 
 
+def check_vote(engine: EngineSettings, vote: str, section: str = "") -> None:
+    """Refuse a vote that needs what the engine of a section, such as `hosted.`, cannot compute.
+
+    Raises:
+        ValueError: the fields contradict each other; the message names both.
+    """
+    if VOTES[vote].reads_likelihoods and not engine.reads_likelihoods:
+        raise ValueError(
+            f"debate.vote is {vote}, which needs likelihoods of texts, but {section}engine.name is {engine.name}; "
+            f"set debate.vote to majority, or {section}engine.name to {_that(lambda kind: kind.reads_likelihoods)}"
+        )
+
+
 def _that(can: Callable[[type[EngineSettings]], bool]) -> str:
     return " or ".join(name for name in ENGINES.names() if can(ENGINES[name]))
 
 
-def check_method(engine: EngineSettings, finetune: FinetuneSettings) -> None:
-    """Refuse a training method whose adapters the engine cannot speak with.
+def check_method(engine: EngineSettings, finetune: FinetuneSettings, section: str = "") -> None:
+    """Refuse a training method whose adapters the engine of the same section, such as `hosted.`, cannot speak with.
 
     Raises:
         ValueError: the fields contradict each other; the message names both.
@@ -187,8 +198,9 @@ def check_method(engine: EngineSettings, finetune: FinetuneSettings) -> None:
     if finetune.method not in can:
         engines = [name for name in ENGINES.names() if finetune.method in _learns_by(ENGINES[name])]
         raise ValueError(
-            f"finetune.method is {finetune.method}, but engine.name is {engine.name}, which cannot speak with its "
-            f"adapters; set finetune.method to {' or '.join(can)}, or engine.name to {' or '.join(engines)}"
+            f"{section}finetune.method is {finetune.method}, but {section}engine.name is {engine.name}, which cannot "
+            f"speak with its adapters; set {section}finetune.method to {' or '.join(can)}, or {section}engine.name to "
+            f"{' or '.join(engines)}"
         )
     finetune.check(engine)
 
@@ -247,6 +259,11 @@ class Config(BaseModel):
     )
     engine: Annotated[EngineSettings, Kinds(ENGINES, tag="name", default="transformers")] = ENGINE
     runner: Annotated[Runner, Kinds(RUNNERS, tag="name", default="local")] = RUNNER
+    hosted: Hosted | None = Field(
+        default=None,
+        title="Hosted agents",
+        description="Agents that speak and learn at a service, and the others here. None: all have the same engine.",
+    )
     trust_remote_code: bool = TRUST_REMOTE_CODE
 
     @model_validator(mode="after")
@@ -262,12 +279,39 @@ class Config(BaseModel):
         )
         if self.base_models and self.base_model != BASE_MODEL.default:
             raise ValueError(f"base_model is {self.base_model!r}, but base_models is set too; leave one of them out")
+        if self.hosted:
+            self.hosted.check(self.agents)
+            check_method(self.hosted.engine, self.hosted.finetune, "hosted.")
+            check_vote(self.hosted.engine, self.debate.vote, "hosted.")
+            if self.finetune.asks_service:
+                raise ValueError(
+                    f"finetune.method is {self.finetune.method}, by which agents that are not in hosted would learn at "
+                    "a service too; set it to sft or dpo, or leave hosted out"
+                )
         return self
 
     @property
     def bases(self) -> list[str]:
         """The names of the agents' base models; of k base models, agent n has the one at index n modulo k."""
-        return self.base_models or [self.base_model]
+        names = self.base_models or [self.base_model]
+        if not self.hosted:
+            return names
+        each = [names[index % len(names)] for index in range(self.agents)]
+        for index in self.hosted.agents:
+            each[index] = self.hosted.base_model or each[index]
+        return each
+
+    @property
+    def service(self) -> EngineSettings:
+        """The engine of the agents at a service; the engine of all agents if there is no other."""
+        return self.hosted.engine if self.hosted else self.engine
+
+    @property
+    def hosted_agents(self) -> HostedAgents | None:
+        """The agents at a service, if others are here."""
+        if not self.hosted:
+            return None
+        return HostedAgents(agents=tuple(self.hosted.agents), engine=self.hosted.engine, finetune=self.hosted.finetune)
 
     @property
     def in_words(self) -> str:

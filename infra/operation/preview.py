@@ -17,7 +17,7 @@ from agents import steps
 from agents.engines import base_model
 from agents.engines.base_model import Bases
 from agents.engines.settings import EngineSettings
-from agents.hosted.spending import Tokens, priced
+from agents.hosted.spending import priced
 from agents.preview.forecast import Plan, forecast, usual_problems
 from agents.preview.measure import take_sample
 from agents.preview.memory import on_gpu
@@ -84,6 +84,7 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
             name=config.society,
             label="preview",
             progress=progress,
+            hosted=config.hosted_agents,
         )
         usual = usual_problems(len(sets.train), agents=config.agents, batch_rows=config.runner.batch_rows)
         taken = take_sample(
@@ -94,17 +95,17 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
             iteration=start.first_generation,
         )
         plan = _plan(config, sets, start, on_gpu=on_gpu(run))
-    expected = with_cost(forecast(plan, taken.sample, library_seconds), config.engine)
+    expected = with_cost(forecast(plan, taken.sample, library_seconds), config.service)
     return Preview(
         society=config.society,
         generation=start.society.generation,
-        prompts="text" if config.engine.in_process else "messages",
+        prompts="text" if config.engine.in_process and not config.hosted else "messages",
         shares=taken.shares,
         sample=taken.sample,
         forecast=expected,
         warnings=warnings_of(taken, expected, plan, max_new_tokens=config.sampling.max_new_tokens, free=_free(home)),
         notes=[
-            *notes_of(config.engine, registry=registry, asked=problems, taken=taken.sample.problems),
+            *notes_of(config.service, registry=registry, asked=problems, taken=taken.sample.problems),
             *_of_one_place(config.runner.places),
             *(note for base in taken.tried for note in base.notes),
         ],
@@ -117,8 +118,7 @@ def with_cost(forecast: Forecast, engine: EngineSettings) -> Forecast:
     prices = priced(engine)
     if prices is None:
         return forecast
-    tokens = Tokens(prompt=forecast.prompt_tokens, sampled=forecast.sampled_tokens, trained=forecast.trained_tokens)
-    return forecast.model_copy(update={"cost": prices.shown(prices.of(tokens))})
+    return forecast.model_copy(update={"cost": prices.shown(prices.of(forecast.service))})
 
 
 def _of_one_place(places: int) -> list[str]:
@@ -160,6 +160,7 @@ def _plan(config: Config, sets: ProblemSets, start: Start, *, on_gpu: bool) -> P
         evaluations=start.evaluations,
         agents=config.agents,
         epochs=config.finetune.epochs,
+        service_epochs=config.hosted.finetune.epochs if config.hosted else config.finetune.epochs,
         batch_rows=config.runner.batch_rows,
         base_bytes=sum(_weight_bytes(folder) for folder in folders if folder),
         on_gpu=on_gpu,

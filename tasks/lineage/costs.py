@@ -1,5 +1,7 @@
 """What a job with a service costs: metrics of each generation and agent, and the sum in words."""
 
+from collections.abc import Collection
+
 from prefect.logging import get_run_logger
 
 from agents.frames import read_responses
@@ -26,7 +28,7 @@ def spent_on(run: Run) -> Spent | None:
     """What a job's service was paid so far; None if it has none."""
     if run.journal is None:
         return None
-    tokens, prices = run.journal.spent(), priced(run.engine)
+    tokens, prices = run.journal.spent(), priced(run.hosted.engine if run.hosted else run.engine)
     words = f"{tokens.prompt:,} tokens of prompts, {tokens.sampled:,} sampled, {tokens.trained:,} trained"
     cost = prices.of(tokens) if prices else None
     shown = f"{prices.shown(cost)}: {words}" if prices and cost is not None else words
@@ -39,11 +41,22 @@ def tell_spending(run: Run) -> None:
         get_run_logger().info("the service was paid for %s", spent.in_words)
 
 
-def log_costs(job: JobRun, new: Generation, *, store: Store, prices: Prices) -> None:
-    """Log what a generation cost, in all and for each agent, as metrics of the job's and the generation's runs."""
+def log_costs(
+    job: JobRun, new: Generation, *, store: Store, prices: Prices, hosted: Collection[int] | None = None
+) -> None:
+    """Log what a generation cost, in all and for each agent, as metrics of the job's and the generation's runs.
+
+    Args:
+        job: the job.
+        new: the generation.
+        store: has its responses.
+        prices: what the service takes.
+        hosted: the indices of the agents at the service; None if all are.
+    """
     from mlflow.entities import Metric
 
-    costs = {name: prices.of(tokens) for name, tokens in tokens_of(new, store).items()}
+    paid = {agent.name for agent in new.society.agents if hosted is None or agent.index in hosted}
+    costs = {name: prices.of(tokens) for name, tokens in tokens_of(new, store).items() if name in paid}
     run_id, generation = open_generation(job, new.scores.generation), new.scores.generation
     at = client().get_run(run_id).info.start_time
     named = {f"cost/{prices.currency}": sum(costs.values())}

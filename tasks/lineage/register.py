@@ -122,8 +122,9 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
     }
     made_from = parent.generation if parent else 0
     _log(filed, new.scores, new.debated, versions, _made(new, parent))
-    if prices := priced(config.engine):
-        log_costs(job, new, store=store, prices=prices)
+    if prices := priced(config.service):
+        hosted = config.hosted.agents if config.hosted else None
+        log_costs(job, new, store=store, prices=prices, hosted=hosted)
     for agent in new.society.agents:
         log_accuracy(job, agent, versions[agent.name], new.scores, made_from)
     with TemporaryDirectory() as folder:
@@ -136,6 +137,7 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
             debate=config.debate,
             sampling=config.sampling,
             engine=_service(config, bases),
+            hosted=tuple(config.hosted.agents) if config.hosted else None,
         )
         save_society(model, config.society, card, adapters=store.folders)
         registered = register_society(
@@ -155,11 +157,12 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
 
 def _service(config: Config, bases: Bases) -> EngineSettings | None:
     """The engine of a society whose weights are at a service, with the service's name of the base; else None."""
-    if not config.finetune.asks_service:
+    if not (config.hosted or config.finetune.asks_service):
         return None
     # The base that is copied into the society's model has another name.
-    named = {"model": bases.of(0).name.partition("@")[0]} if getattr(config.engine, "model", "") is None else {}
-    return config.engine.model_copy(update=named)
+    base = bases.of(config.hosted.agents[0] if config.hosted else 0)
+    named = {"model": base.name.partition("@")[0]} if getattr(config.service, "model", "") is None else {}
+    return config.service.model_copy(update=named)
 
 
 def _made(new: Generation, parent: SocietyVersion | None) -> dict[str, str | int]:

@@ -40,6 +40,7 @@ PLAN = Plan(
     evaluations=3,
     agents=3,
     epochs=4,
+    service_epochs=4,
     batch_rows=200,
     base_bytes=11_000_000,
     on_gpu=False,

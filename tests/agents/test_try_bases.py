@@ -17,7 +17,7 @@ from agents.store import Store
 from agents.training.methods.dpo import Dpo
 from agents.training.methods.sft import Sft
 from agents.training.settings import TrainingError
-from agents.try_bases import try_bases, try_engine
+from agents.try_bases import try_bases, try_engines
 from tests.agents.openai_server import CHAT, LOAD, serving
 from tests.families.models import write
 
@@ -81,10 +81,10 @@ def test_a_server_has_to_speak_with_an_adapter(tmp_path: Path) -> None:
         served = run(tmp_path, "embedded", engine=OpenAISettings(url=server.url, attempts=1))
         (found,) = try_bases(served, finetune=Sft(rank=2), agents=3)
         assert (found.decoding, found.training) == (None, "together") and not server.seen
-        try_engine(served, finetune=Sft(rank=2))
+        try_engines(served, finetune=Sft(rank=2))
         assert [len(server.asked(path)) for path in (LOAD, CHAT)] == [1, 1]
         server.calm()
         server.can_load = False
         with pytest.raises(EngineError, match=r"did not load adapter .*start vLLM with --enable-lora"):
-            try_engine(served, finetune=Sft(rank=2))
+            try_engines(served, finetune=Sft(rank=2))
         assert not server.asked(CHAT), "nothing is sampled"

@@ -25,33 +25,35 @@ def test_a_host_that_is_cut_off_for_half_a_minute_changes_no_result(tmp_path: Pa
     expected = json.loads(json.dumps(works.one_iteration(Local(threads=1), tmp_path / "local"), default=_plain))
     with hosts(3) as (first, *others):
         cluster = Cluster(tmp_path, first.address, first.on)
-        nodes = [cluster.join(host.address, host.on).wait("a node of the cluster") for host in others]
-        command = [
-            sys.executable,
-            "-m",
-            "tests.cluster.works",
-            "iteration",
-            cluster.address,
-            "2",
-            str(tmp_path / "ray"),
-        ]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        log = tmp_path / "driver.log"
-        with log.open("w") as lines, (tmp_path / "result.json").open("w") as result:
-            driver = subprocess.Popen([*first.on, *command], env=environment, stdout=result, stderr=lines)
-            try:
-                _wait(log, "debate")
-                others[0].cut()
-                time.sleep(CUT_SECONDS)
-                others[0].mend()
-                assert driver.wait(240) == 0, log.read_text("utf-8")
-            finally:
-                driver.kill()
-        assert json.loads((tmp_path / "result.json").read_text("utf-8")) == expected
-        assert log.read_text("utf-8").count(" was lost: ") == 1
-        # The node gave up its place in the cluster when it was cut off, and took a new one.
-        nodes[0].wait("this machine is a node of the cluster", times=2)
-        cluster.stop()
+        try:
+            nodes = [cluster.join(host.address, host.on).wait("a node of the cluster") for host in others]
+            command = [
+                sys.executable,
+                "-m",
+                "tests.cluster.works",
+                "iteration",
+                cluster.address,
+                "2",
+                str(tmp_path / "ray"),
+            ]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            log = tmp_path / "driver.log"
+            with log.open("w") as lines, (tmp_path / "result.json").open("w") as result:
+                driver = subprocess.Popen([*first.on, *command], env=environment, stdout=result, stderr=lines)
+                try:
+                    _wait(log, "debate")
+                    others[0].cut()
+                    time.sleep(CUT_SECONDS)
+                    others[0].mend()
+                    assert driver.wait(240) == 0, log.read_text("utf-8")
+                finally:
+                    driver.kill()
+            assert json.loads((tmp_path / "result.json").read_text("utf-8")) == expected
+            assert log.read_text("utf-8").count(" was lost: ") == 1
+            # The node gave up its place in the cluster when it was cut off, and took a new one.
+            nodes[0].wait("this machine is a node of the cluster", times=2)
+        finally:
+            cluster.stop()
 
 
 def _plain(record: Any) -> Any:

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from agents import steps
-from agents.engines.base_model import identify_bases
+from agents.engines.base_model import Bases, identify_bases
 from agents.engines.protocol import EngineError, Request
 from agents.engines.tinker import TinkerSettings
 from agents.engines.tinker.engine import TinkerEngine
 from agents.engines.transformers import TransformersSettings
 from agents.hosted.adapter import read_hosted
 from agents.hosted.journal import Journal
+from agents.hosted.members import HostedAgents
 from agents.hosted.spending import BudgetError, Prices
 from agents.judging.likelihood import Text, likelihoods_under
 from agents.run import Run
@@ -89,9 +90,13 @@ def test_base_and_adapter_say_and_read_what_transformers_does(
         assert run.complete(asked, GREEDY, quiet) == local.complete(asked, GREEDY, quiet)
     agents = [Agent(role="generator", index=0, adapter=adapter), Agent(role="critic", index=1)]
     texts = [Text(example, 0, number % 2 == 0) for number, example in enumerate(learners[1].examples)]
-    there, here = (likelihoods_under(each, agents, texts, quiet) for each in (run, local))
-    assert there.kl is None and (there.tokens == here.tokens).all()
-    np.testing.assert_allclose(there.nll, here.nll, rtol=1e-4)
+    both = replace(
+        local, bases=Bases(each=BASES.each * 2), hosted=HostedAgents(agents=(0,), engine=run.engine), journal=None
+    )
+    there, mixed, here = (likelihoods_under(each, agents, texts, quiet) for each in (run, both, local))
+    for other in (there, mixed):
+        assert other.kl is None and (other.tokens == here.tokens).all()
+        np.testing.assert_allclose(other.nll, here.nll, rtol=1e-4)
 
 
 def test_the_same_start_gives_the_losses_of_the_local_training(

@@ -1,7 +1,7 @@
 """Refuses a base model that cannot be used, before any weights are loaded."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,24 @@ TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken
 """The files that hold the tokens of the tokenizers of transformers; only one of them must be there."""
 
 
-def check_all(names: Sequence[str], chat_template: Mapping[str, Scalar], *, weights: bool = True) -> None:
+def check_all(
+    names: Sequence[str], chat_template: Mapping[str, Scalar], *, without_weights: Collection[str] = ()
+) -> None:
     """Apply `check` to all base models of a society, and refuse a variable that none of their chat templates reads.
 
     Args:
         names: the names of the base models.
         chat_template: variables of their chat templates, with their values.
-        weights: whether their weights are needed here.
+        without_weights: the names of those whose weights are not needed here.
 
     Raises:
         BaseModelError: see `check`; or the message names chat_template, and the variables that the templates read.
     """
     for name in dict.fromkeys(names):
-        check(name, "base_models" if len(names) > 1 else "base_model", weights=weights)
+        check(name, "base_models" if len(names) > 1 else "base_model", weights=name not in without_weights)
     if not chat_template:
         return
-    read = {variable for name in names for variable in variables(read_template(folder_of(name, weights=weights)))}
+    read = {variable for name in names for variable in variables(read_template(folder_of(name, weights=False)))}
     for variable in chat_template:
         if variable not in read:
             raise BaseModelError(

@@ -1,7 +1,7 @@
 """Computes the digest of a base model, so that a changed model is never mistaken for the old one."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from agents.engines.base_model.chat_template import read_template, variables
 from agents.engines.base_model.check import check_all
@@ -18,7 +18,7 @@ def identify_bases(
     *,
     dtype: DType = "auto",
     chat_template: Mapping[str, Scalar] | None = None,
-    weights: bool = True,
+    without_weights: Collection[str] = (),
 ) -> Bases:
     """Check base models and compute their digests; models of a hub are fetched first.
 
@@ -27,22 +27,23 @@ def identify_bases(
         trust_remote_code: whether they may run their own code.
         dtype: the type of their numbers.
         chat_template: variables of their chat templates, with their values; a base keeps those that its template reads.
-        weights: whether their weights are needed here, and not only their tokenizers, as with agents at a service.
+        without_weights: the names of those whose weights are not needed here, but only their tokenizers, as with agents
+            at a service.
 
     Raises:
         BaseModelError: see `check_all`.
     """
     wanted = chat_template or {}
-    check_all(names, wanted, weights=weights)
+    check_all(names, wanted, without_weights=without_weights)
     return Bases(
         each=tuple(
             Base(
                 name=name,
-                sha256=digest(name, trust_remote_code, weights=weights),
+                sha256=digest(name, trust_remote_code, weights=name not in without_weights),
                 trust_remote_code=trust_remote_code,
-                commit=None if locate(name) else snapshot(name, "base_model", weights=weights).name,
+                commit=None if locate(name) else snapshot(name, "base_model", weights=False).name,
                 dtype=dtype,
-                chat_template=_read_by(name, wanted, weights),
+                chat_template=_read_by(name, wanted),
             )
             for name in names
         )
@@ -68,9 +69,9 @@ def check_unchanged(bases: Bases) -> None:
             )
 
 
-def _read_by(name: str, wanted: Mapping[str, Scalar], weights: bool) -> tuple[tuple[str, Scalar], ...]:
+def _read_by(name: str, wanted: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:
     """The variables that the chat template of a base model reads, sorted by name."""
-    read = variables(read_template(folder_of(name, weights=weights))) if wanted else set()
+    read = variables(read_template(folder_of(name, weights=False))) if wanted else set()
     return tuple(sorted((variable, value) for variable, value in wanted.items() if variable in read))
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from agents.runners.settings import Runner
 
 
+TURN = threading.RLock()
+"""Held by the one thread that uses the models while others may want to: an agent's adapter changes their weights."""
 _held: "WeakValueDictionary[tuple[Bases, Runner, Path], TransformersEngine | MixedEngine]" = WeakValueDictionary()
 
 

@@ -151,16 +151,16 @@ def _apart(run: "Run", training: "ServiceTraining", files: Mapping[str, bytes], 
     import torch
 
     from agents.engines.transformers.engine import speaking_as
-    from agents.engines.transformers.resident import resident
+    from agents.engines.transformers.resident import TURN, resident
 
     rows = training.plan.examples[:MOST_EXAMPLES]
     engine = training.engine
     served = engine.likelihoods_of(
         engine.speaker_at(path), [(row.prompt, row.target) for row in rows], lambda done, total: None
     )
-    model: Any = resident(run.bases, run.runner, run.store.folders).of(run.bases.each.index(engine.base)).model
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, TURN:  # Other agents may be trained in this process.
         write_files(files, Path(folder))
+        model: Any = resident(run.bases, run.runner, run.store.folders).of(run.bases.each.index(engine.base)).model
         with speaking_as(model, Path(folder)), torch.inference_mode():
             here = [_nll(model, row) for row in rows]
     return float(np.abs(np.array(here) - served).sum() / sum(len(row.target) for row in rows))

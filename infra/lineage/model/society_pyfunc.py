@@ -40,6 +40,7 @@ class SocietyModel(PythonModel):
         from agents import steps
         from agents.engines.transformers import TransformersSettings
         from agents.engines.transformers.resident import resident
+        from agents.hosted.members import HostedAgents
         from agents.run import Run
         from agents.runners.local import Local
 
@@ -48,11 +49,14 @@ class SocietyModel(PythonModel):
         runner = Local(**context.model_config)
         bases = self._copies(self.card.bases)
         store = MemoryStore(self.folder / ADAPTERS)
-        engine = self.card.engine or TransformersSettings()
+        engine, hosted = self.card.engine or TransformersSettings(), None
         engine.check()
-        self.run = Run(steps=steps, bases=bases, engine=engine, store=store, runner=runner)
-        if engine.in_process:
-            self.loaded = resident(bases, runner, store.folders)
+        if self.card.hosted:
+            hosted, engine = HostedAgents(agents=self.card.hosted, engine=engine), TransformersSettings()
+        self.run = Run(steps=steps, bases=bases, engine=engine, store=store, runner=runner, hosted=hosted)
+        _, here = self.run.sides[0]
+        if here.engine.in_process:
+            self.loaded = resident(here.bases, runner, store.folders)
         self.turn = threading.Lock()
 
     def _copies(self, bases: Bases) -> Bases:

@@ -76,7 +76,7 @@ def ask_once(  # noqa: PLR0913, what `complete` takes, and where it is kept
         BudgetError: the requests would pass `engine.budget`; nothing was asked.
         EngineError: see the engine; what came before the error is kept.
     """
-    told = json.dumps(settings.model_dump(mode="json", exclude=set(settings.NOT_IN_CACHE_KEY)), sort_keys=True)
+    told = settings_text(settings)
     digests = [request_digest(request, sampling, told) for request in requests]
     step = hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
     kept = journal.said(step)
@@ -93,3 +93,8 @@ def ask_once(  # noqa: PLR0913, what `complete` takes, and where it is kept
             found[place] = completion
             on_progress(len(found), len(requests))
     return [found[place] for place in range(len(requests))]
+
+
+def settings_text(settings: EngineSettings) -> str:
+    """The settings of an engine that decide what it says."""
+    return json.dumps(settings.model_dump(mode="json", exclude=set(settings.NOT_IN_CACHE_KEY)), sort_keys=True)

@@ -17,7 +17,7 @@ from agents.engines.protocol import Completion, Request, Sampling
 from agents.hosted.spending import Tokens
 from evaluation.record import Record
 
-TRAINED = "trained.jsonl"
+TRAINED, READ = "trained.jsonl", "read.jsonl"
 
 L = TypeVar("L", bound=Record)
 
@@ -34,6 +34,12 @@ class _Said(Record):
 class _Trained(Record):
     training: str
     trained_tokens: int = Field(ge=0)
+
+
+class _Read(Record):
+    text: str
+    nll: float
+    read_tokens: int = Field(ge=0)
 
 
 class Journal:
@@ -75,11 +81,22 @@ class Journal:
         lines = _lines(self.folder / TRAINED, _Trained)
         return sum(line.trained_tokens for line in lines if line.training == training)
 
+    def read(self) -> dict[str, float]:
+        """-ln of the likelihood of each text that was read, in nats, by the text's digest."""
+        return {line.text: line.nll for line in _lines(self.folder / READ, _Read)}
+
+    def note_read(self, digest: str, nll: float, tokens: int) -> None:
+        """Keep the likelihood of a text of so many tokens."""
+        self._append(READ, _Read(text=digest, nll=nll, read_tokens=tokens))
+
     def spent(self) -> Tokens:
         """What the job took so far, repeated requests included."""
-        total = Tokens(trained=sum(line.trained_tokens for line in _lines(self.folder / TRAINED, _Trained)))
+        total = Tokens(
+            trained=sum(line.trained_tokens for line in _lines(self.folder / TRAINED, _Trained)),
+            read=sum(line.read_tokens for line in _lines(self.folder / READ, _Read)),
+        )
         for file in sorted(self.folder.glob("*.jsonl")):
-            if file.name != TRAINED:
+            if file.name not in {TRAINED, READ}:
                 lines = list(_lines(file, _Said))
                 total += Tokens(
                     prompt=sum(line.prompt_tokens for line in lines),

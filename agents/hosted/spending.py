@@ -28,7 +28,9 @@ class Prices(BaseModel):
 
     def of(self, tokens: "Tokens") -> float:
         """The cost of some tokens."""
-        paid = tokens.prompt * self.prompt + tokens.sampled * self.sampled + tokens.trained * self.trained
+        paid = (
+            (tokens.prompt + tokens.read) * self.prompt + tokens.sampled * self.sampled + tokens.trained * self.trained
+        )
         return paid / 1e6
 
     def shown(self, cost: float) -> str:
@@ -42,6 +44,8 @@ class Tokens(Record):
     prompt: int = 0
     sampled: int = 0
     trained: int = 0
+    read: int = 0
+    """Tokens of texts whose likelihood was asked for; a service charges them as prompts."""
     responses: int = 0
     """Number of responses that were sampled."""
     prompt_chars: int = 0

@@ -21,6 +21,7 @@ from agents.engines.transformers.by_loop import PORTION_TOKENS
 from agents.engines.transformers.engine import TransformersEngine, speaking_as
 from agents.engines.transformers.resident import resident
 from agents.hosted.adapter import WEIGHTS, read_hosted
+from agents.hosted.reading import read_once
 from agents.run import Run
 from agents.runners.settings import Part
 from agents.society import Agent
@@ -119,7 +120,7 @@ def _from_both_sides(run: Run, agents: Sequence[Agent], texts: Sequence[Text], o
     found: dict[str, NDArray[np.float64]] = {}
     tokens = []
     for number, own in enumerate(present.values()):
-        tell = partial(_tell, on_progress, number)
+        tell = partial(_tell, on_progress, number, len(present))
         read = likelihoods_under(run.side(own[0].index), own, own_texts, tell)
         tokens.append(read.tokens)
         found |= {agent.name: nll for agent, nll in zip(own, read.nll, strict=True)}
@@ -128,9 +129,9 @@ def _from_both_sides(run: Run, agents: Sequence[Agent], texts: Sequence[Text], o
     return Likelihoods(tokens=tokens[0], nll=np.stack([found[agent.name] for agent in agents]), kl=None)
 
 
-def _tell(on_progress: OnProgress, sides: int, done: int, total: int) -> None:
-    """Tell the progress of one of two sides; `sides` are done already."""
-    on_progress(sides * total + done, 2 * total)
+def _tell(on_progress: OnProgress, before: int, parts: int, done: int, total: int) -> None:
+    """Tell the progress of one of several equal parts; `before` are done already."""
+    on_progress(before * total + done, parts * total)
 
 
 def _served(run: Run, agents: Sequence[Agent], texts: Sequence[Text], on_progress: OnProgress) -> Likelihoods:
@@ -140,16 +141,19 @@ def _served(run: Run, agents: Sequence[Agent], texts: Sequence[Text], on_progres
     run.store.fetch({adapter for adapter in adapters if adapter})
     rows = encode([text.messages for text in texts], engine.tokenizer, [text.finished for text in texts])
     read = {
-        adapter: engine.likelihoods(
-            adapter,
+        adapter: read_once(
+            partial(engine.likelihoods, engine.speaker(adapter)),
             [(row.prompt, row.target) for row in rows],
-            lambda done, total, before=place: on_progress(before * total + done, total * len(adapters)),
+            reader=adapter or "base",
+            settings=run.engine,
+            journal=run.journal,
+            on_progress=partial(_tell, on_progress, place, len(adapters)),
         )
         for place, adapter in enumerate(adapters)
     }
     return Likelihoods(
         tokens=np.array([float(len(row.target)) for row in rows]),
-        nll=np.stack([read[agent.adapter] for agent in agents]),
+        nll=np.array([read[agent.adapter] for agent in agents]),
         kl=None,
     )
 

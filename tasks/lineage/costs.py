@@ -30,6 +30,7 @@ def spent_on(run: Run) -> Spent | None:
         return None
     tokens, prices = run.journal.spent(), priced(run.hosted.engine if run.hosted else run.engine)
     words = f"{tokens.prompt:,} tokens of prompts, {tokens.sampled:,} sampled, {tokens.trained:,} trained"
+    words += f", {tokens.read:,} read for likelihoods" if tokens.read else ""
     cost = prices.of(tokens) if prices else None
     shown = f"{prices.shown(cost)}: {words}" if prices and cost is not None else words
     return Spent(tokens=tokens, cost=cost, in_words=shown)

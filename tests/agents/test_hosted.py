@@ -1,6 +1,7 @@
 """What is paid for once is kept, and a budget stops a job before the step that would pass it."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from agents.engines.transformers import TransformersSettings
 from agents.hosted.adapter import FILE, HostedAdapter, adapter_files, read_hosted, training_key
 from agents.hosted.asking import ask_once
 from agents.hosted.journal import TRAINED, Journal
+from agents.hosted.reading import Read, read_once
 from agents.hosted.spending import BudgetError, Prices, Tokens, check_budget, expected
 from agents.store import Store
 from agents.training.methods.tinker import Tinker
@@ -137,6 +139,26 @@ def test_trainings_are_paid_too(tmp_path: Path) -> None:
     with pytest.raises(BudgetError, match=r"the training would take about 1\.00 USD more"):
         check_budget(SERVER, spent=journal.spent(), wanted=Tokens(trained=10_000), what="the training")
     check_budget(TransformersSettings(), spent=journal.spent(), wanted=Tokens(trained=10**9), what="the training")
+
+
+def test_a_text_is_read_once_and_counted(tmp_path: Path) -> None:
+    asked: list[list[int]] = []
+
+    def read(texts: Sequence[Read]) -> list[float]:
+        asked.extend(target for _, target in texts)
+        return [float(len(target)) for _, target in texts]
+
+    texts: list[Read] = [([1, 2], [3]), ([1], [4, 5]), ([1, 2, 3], [])]
+    settings = OpenAISettings(url="http://127.0.0.1:9/v1", prices=Prices(prompt=1e6, sampled=0, trained=0), budget=9)
+    journal = Journal(tmp_path)
+    known = partial(read_once, read, settings=settings, journal=journal, on_progress=quiet)
+    assert known(texts[:1], reader="base") == [1.0]
+    assert known(texts, reader="base") == [1.0, 2.0, 0.0]
+    assert asked == [[3], [4, 5]], "nothing twice, and nothing for an empty target"
+    assert journal.spent() == Tokens(read=6)
+    with pytest.raises(BudgetError, match="the reading of 2 texts would take about 6"):
+        known(texts, reader="tuned")
+    assert len(asked) == 2
 
 
 def test_a_budget_without_prices_is_refused() -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agents.engines.base_model import Base, folder_of, load_tokenizer
 from agents.engines.chat import prompt_ids, turn_end_ids
@@ -21,12 +20,11 @@ from agents.engines.tinker import TinkerSettings
 from agents.engines.tinker.service import connect, one_line_errors
 from agents.hosted.adapter import read_hosted
 from agents.hosted.asking import at_once, collect
+from agents.hosted.reading import Read
 
 SEEDS = 2**31
 """Servers take seeds below this."""
 SERVICE = "tinker"
-Read = tuple[list[int], list[int]]
-"""A text that is read: the token ids of its prompt, and those whose likelihood is wanted."""
 
 
 class TinkerEngine:
@@ -68,29 +66,20 @@ class TinkerEngine:
 
         yield from at_once(ask, requests, most=self.settings.concurrency, stop=lambda: None)
 
-    def likelihoods(self, adapter: str | None, texts: Sequence[Read], on_progress: OnProgress) -> NDArray[np.float64]:
-        """-ln of the likelihood of each text's target, given its prompt, in nats; (texts,).
+    def likelihoods(self, speaker: Any, texts: Sequence[Read]) -> list[float]:
+        """-ln of the likelihood of each text's target, given its prompt, in nats.
 
         Args:
-            adapter: the SHA-256 of the adapter that reads; None for the base.
-            texts: prompt and target as token ids; a text without a target has zero.
-            on_progress: called with (texts done, texts in all).
+            speaker: the sampling client that reads, see `speaker`.
+            texts: prompt and target as token ids; no target is empty.
 
         Raises:
             EngineError: the service cannot be reached, or refuses.
         """
-        return self.likelihoods_of(self.speaker(adapter), texts, on_progress)
-
-    def likelihoods_of(self, speaker: Any, texts: Sequence[Read], on_progress: OnProgress) -> NDArray[np.float64]:
-        """As `likelihoods`, of a sampling client."""
         from concurrent.futures import ThreadPoolExecutor
 
-        found = np.zeros(len(texts))
         with ThreadPoolExecutor(self.settings.concurrency) as pool:
-            for place, nll in enumerate(pool.map(lambda text: self._nll(speaker, text), texts)):
-                found[place] = nll
-                on_progress(place + 1, len(texts))
-        return found
+            return list(pool.map(lambda text: self._nll(speaker, text), texts))
 
     def speaker(self, adapter: str | None) -> Any:
         """The sampling client of an adapter, or of the base.
@@ -146,8 +135,6 @@ class TinkerEngine:
         import tinker
 
         prompt, target = text
-        if not target:
-            return 0.0
         with one_line_errors(self.settings):
             asked = speaker.compute_logprobs(tinker.ModelInput.from_ints(prompt + target))
             read = asked.result(timeout=self.settings.patience_seconds)

@@ -5,6 +5,7 @@ import json
 import logging
 import tarfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from agents.engines.base_model.record import FilesError
 from agents.engines.base_model.weights import weight_files
 from agents.engines.tinker.service import connect, shown
 from agents.hosted.adapter import CONFIG, WEIGHTS
+from agents.hosted.reading import read_once
 from agents.training.examples import Encoded
 from agents.training.learner import write_files
 
@@ -155,15 +157,20 @@ def _apart(run: "Run", training: "ServiceTraining", files: Mapping[str, bytes], 
 
     rows = training.plan.examples[:MOST_EXAMPLES]
     engine = training.engine
-    served = engine.likelihoods_of(
-        engine.speaker_at(path), [(row.prompt, row.target) for row in rows], lambda done, total: None
+    served = read_once(
+        partial(engine.likelihoods, engine.speaker_at(path)),
+        [(row.prompt, row.target) for row in rows],
+        reader=path,
+        settings=engine.settings,
+        journal=training.journal,
+        on_progress=lambda done, total: None,
     )
     with TemporaryDirectory() as folder, TURN:  # Other agents may be trained in this process.
         write_files(files, Path(folder))
         model: Any = resident(run.bases, run.runner, run.store.folders).of(run.bases.each.index(engine.base)).model
         with speaking_as(model, Path(folder)), torch.inference_mode():
             here = [_nll(model, row) for row in rows]
-    return float(np.abs(np.array(here) - served).sum() / sum(len(row.target) for row in rows))
+    return float(np.abs(np.array(here) - np.array(served)).sum() / sum(len(row.target) for row in rows))
 
 
 def _nll(model: Any, row: Encoded) -> float:

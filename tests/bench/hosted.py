@@ -46,7 +46,7 @@ def on_skyrl(folder: Path) -> Iterator[Place]:
     try:
         yield Place("Tinker's API (SkyRL)", {"engine": engine, "finetune": {"method": "tinker", "losses": "mean"}})
     finally:
-        server.stop()
+        server.close()
 
 
 @contextmanager

@@ -22,7 +22,7 @@ collect_ignore_glob = ["test_*.py"] if MISSING else []
 def skyrl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SkyRL]:
     server = SkyRL(tmp_path_factory.mktemp("skyrl"), EMBEDDED)
     yield server
-    server.stop()
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -22,18 +22,19 @@ class SkyRL:
     Args:
         folder: where it keeps its database, its checkpoints and its log.
         base: the folder of the base model.
-        adapters: how many adapters it holds at a time, the base's own place included.
+        adapters: how many adapters it holds at a time, the base's own place included; each makes every step slower.
+        rank: their largest rank, which makes every step slower too.
         rows: how many responses it samples at a time; it takes as long for fewer.
     """
 
-    def __init__(self, folder: Path, base: Path, *, adapters: int = 80, rows: int = 8) -> None:
+    def __init__(self, folder: Path, base: Path, *, adapters: int = 48, rank: int = 16, rows: int = 8) -> None:
         self.folder = folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = folder / "tinker.db"
-        backend = {"max_lora_adapters": adapters, "max_lora_rank": 16, "sample_max_num_sequences": rows}
+        backend = {"max_lora_adapters": adapters, "max_lora_rank": rank, "sample_max_num_sequences": rows}
         here = Path(__file__).parent
         environment = {
             **os.environ,
@@ -71,7 +72,7 @@ class SkyRL:
                 return
             except httpx.HTTPError:
                 time.sleep(0.2)
-        self.stop()
+        self.close()
         raise RuntimeError(f"the server did not start:\n{self.log[-3000:]}")
 
     @property
@@ -88,7 +89,7 @@ class SkyRL:
                 ).fetchone()[0]
             )
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End it, with its engine."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)

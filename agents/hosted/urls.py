@@ -16,7 +16,7 @@ def base_url(url: str) -> str:
     except ValueError:
         whole = False
     if not whole or parts.query or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("a base URL is needed, such as http://127.0.0.1:8000/v1")
+        raise ValueError("a base URL is needed: http:// or https://, a host, and perhaps a port and a path")
     if "@" in parts.netloc:
         raise ValueError("a key in a URL is written to logs; set it in the environment instead, such as OPENAI_API_KEY")
     return url.rstrip("/")

@@ -2,13 +2,13 @@
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from infra.config.sections import kinds_of
+from infra.config.sections import Kinds, kinds_of, section_of
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -55,23 +55,72 @@ def explained(model: type[BaseModel], error: ValidationError, origin: Origin) ->
         error: what pydantic found wrong.
         origin: where the values come from.
     """
-    return "\n".join(_line(model, fault, origin) for fault in error.errors())
+    faults = error.errors()
+    # A list with a wrong element lacks this element, so pydantic may find it too short as well.
+    inner = {fault["loc"][:-1] for fault in faults}
+    faults = [fault for fault in faults if fault["type"] != "too_short" or fault["loc"] not in inner]
+    return "\n".join(_line(model, fault, origin) for fault in faults)
 
 
 def _line(model: type[BaseModel], fault: "ErrorDetails", origin: Origin) -> str:
-    place, value, message = _plainly(model, fault)
+    at = _found(model, fault["loc"])
+    place, value, message = _plainly(at, fault)
     field = short(".".join(place))
     if not place:
         return f"{origin.named_in(message)}: {message}"
     if fault["type"] == "missing":
-        return f"{origin.of(place[:-1])}: {field} is needed{_needed(model, fault)}"
+        return f"{origin.of(place[:-1])}: {field} is needed{_needed(at)}"
     if fault["type"] == "extra_forbidden":
-        return f"{origin.of(place)}: unknown key {field!r}{_nearest(model, place, _kind(model, fault))}"
+        return f"{origin.of(place)}: unknown key {field!r}{_nearest(at)}"
     message = f"{message[0].lower()}{message[1:]}"
     if fault["type"] == "value_error" and isinstance(value, dict):
         # The fault is that of a section, and the message names its field.
         return f"{origin.of(place)}: {field}: {message}"
     return f"{origin.of(place)}: {field} is {short(repr(value))}, but {message}"
+
+
+class _Section(NamedTuple):
+    """A section that may have several kinds."""
+
+    place: Place
+    kinds: Kinds
+    kind: str | None
+    """The kind that it has; None if it names none that there is."""
+
+    @property
+    def tag(self) -> str:
+        """The field that names the kind, such as engine.name."""
+        return ".".join([*self.place, self.kinds.tag])
+
+
+class _At(NamedTuple):
+    """Where a fault is."""
+
+    place: Place
+    owner: type[BaseModel] | None
+    """The settings that have, or lack, the field; None if they are not known."""
+    section: _Section | None
+    """The innermost section of several kinds that the fault is in."""
+
+
+def _found(model: type[BaseModel], loc: Sequence[int | str]) -> _At:
+    """The place of a fault, without the kinds that pydantic adds to it."""
+    place: Place = ()
+    inner: type[BaseModel] | None = model
+    owner, section = inner, None
+    parts = [str(part) for part in loc]
+    while parts:
+        owner, name = inner, parts.pop(0)
+        place = (*place, name)
+        several = kinds_of(owner, name) if owner else None
+        if several:
+            kind = parts.pop(0) if parts else None
+            section = _Section(place, several, kind)
+            inner = several.registry[kind] if kind in several.registry.names() else None
+        else:
+            info = owner.model_fields.get(name) if owner else None
+            inner = section_of(info.annotation) if info else None
+    return _At(place, owner, section)
 
 
 def _keys(assignment: str) -> Place:
@@ -85,16 +134,13 @@ def short(text: str) -> str:
     return line if left_out <= 0 else f"{line[:MAX_SHOWN_CHARS]}… ({left_out:,} more characters)"
 
 
-def _plainly(model: type[BaseModel], fault: "ErrorDetails") -> tuple[Place, Any, str]:
-    """The keys that lead to a fault (without the kinds that pydantic adds to them), the value and the message."""
-    place = tuple(str(part) for part in fault["loc"])
-    section = kinds_of(model, place[0]) if place else None
-    if section and fault["type"] == "union_tag_invalid":
-        names, tag = section.registry.names(), fault["ctx"]["tag"]
-        return (place[0], section.tag), tag, f"input should be {' or '.join(map(repr, names))}{_meant(tag, names)}"
-    if section and len(place) > 1:
-        place = place[:1] + place[2:]
-    return place, fault["input"], _right(fault)
+def _plainly(at: _At, fault: "ErrorDetails") -> tuple[Place, Any, str]:
+    """The keys that lead to a fault, the value and the message."""
+    if at.section and fault["type"] == "union_tag_invalid":
+        names, tag = at.section.kinds.registry.names(), fault["ctx"]["tag"]
+        right = f"input should be {' or '.join(map(repr, names))}{_meant(tag, names)}"
+        return (*at.section.place, at.section.kinds.tag), tag, right
+    return at.place, fault["input"], _right(fault)
 
 
 def _right(fault: "ErrorDetails") -> str:
@@ -102,8 +148,12 @@ def _right(fault: "ErrorDetails") -> str:
     kind, message = fault["type"], fault["msg"].removeprefix("Value error, ")
     if kind == "too_short":
         return f"needs at least {fault['ctx']['min_length']}"
+    if kind in {"tuple_type", "list_type"}:
+        return "must be a list, such as [a, b]"
+    if kind == "model_type":
+        return "must be a section with fields of its own"
     if kind == "string_type":
-        return "must be text; put it in quotes"
+        return "must be text" if fault["input"] is None else "must be text; put it in quotes"
     if kind == "literal_error":
         return message + _meant(str(fault["input"]), re.findall(r"'([^']*)'", fault["ctx"]["expected"]))
     return message
@@ -114,45 +164,32 @@ def _meant(given: str, names: Collection[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _kind(model: type[BaseModel], fault: "ErrorDetails") -> str | None:
-    """The kind of the section that has the fault, such as openai for an engine."""
-    place = fault["loc"]
-    return str(place[1]) if len(place) > 1 and kinds_of(model, str(place[0])) else None
-
-
-def _needed(model: type[BaseModel], fault: "ErrorDetails") -> str:
+def _needed(at: _At) -> str:
     """Says which kind of a section needs the field, and what the field is."""
-    name, *_, field = map(str, fault["loc"])
-    section, kind = kinds_of(model, name), _kind(model, fault)
-    if section is None or kind is None:
-        return ""
-    about = section.registry[kind].model_fields[field].description
-    return f" where {name}.{section.tag} is {kind}: {about}"
+    info = at.owner.model_fields.get(at.place[-1]) if at.owner else None
+    about = f": {info.description}" if info and info.description else ""
+    if at.section and at.section.kind and at.section.place == at.place[:-1]:
+        return f" where {at.section.tag} is {at.section.kind}{about}"
+    return about
 
 
-def _nearest(model: type[BaseModel], place: tuple[str, ...], kind: str | None) -> str:
+def _nearest(at: _At) -> str:
     """Says what may be meant by an unknown key: a key of another kind, a key that moved, or a known key."""
-    section = kinds_of(model, place[0])
-    if section and kind:
-        model = section.registry[kind]
-        if having := section.having(place[-1]):
-            tag = f"{place[0]}.{section.tag}"
-            return f" where {tag} is {kind}; it belongs to {tag} {' or '.join(having)}"
-    else:
-        for part in place[:-1]:
-            inner = model.model_fields[part].annotation if part in model.model_fields else None
-            if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-                return ""
-            model = inner
-        moved = [name for name, info in model.model_fields.items() if place[-1] in _fields_of(info.annotation)]
-        if moved:
-            return f"; it is now {'.'.join([*place[:-1], moved[0], place[-1]])}"
-    known = list(model.model_fields)
-    close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
-    prefix = "".join(f"{part}." for part in place[:-1])
-    return f"; did you mean {prefix}{close[0]}?" if close else f"; known here: {', '.join(known)}"
+    if at.owner is None:
+        return ""
+    name, fields = at.place[-1], at.owner.model_fields
+    if at.section and at.section.place == at.place[:-1]:
+        if having := at.section.kinds.having(name):
+            tag = at.section.tag
+            return f" where {tag} is {at.section.kind}; it belongs to {tag} {' or '.join(having)}"
+    elif moved := [known for known, info in fields.items() if name in _fields_of(info.annotation)]:
+        return f"; it is now {'.'.join([*at.place[:-1], moved[0], name])}"
+    close = difflib.get_close_matches(name, list(fields), n=1, cutoff=0.5)
+    prefix = "".join(f"{part}." for part in at.place[:-1])
+    return f"; did you mean {prefix}{close[0]}?" if close else f"; known here: {', '.join(fields)}"
 
 
 def _fields_of(annotation: Any) -> Collection[str]:
     """The names of a section's fields; empty if the annotation is not a section."""
-    return annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else ()
+    section = section_of(annotation)
+    return section.model_fields if section else ()

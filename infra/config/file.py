@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from infra.config.faults import Origin, explained, short
 from infra.config.job import Config
-from infra.config.sections import kinds_of, material
+from infra.config.sections import kinds_of, material, section_of
 from infra.config.tree import leaves
 from infra.errors import UserError
 
@@ -151,8 +151,8 @@ def _sections(model: type[BaseModel], name: str) -> list[type[BaseModel]]:
     """The settings that a section of this name may have."""
     if several := kinds_of(model, name):
         return [several.registry[kind] for kind in several.registry.names()]
-    annotation = model.model_fields[name].annotation if name in model.model_fields else None
-    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+    found = section_of(model.model_fields[name].annotation) if name in model.model_fields else None
+    return [found] if found else []
 
 
 def _is_text(annotation: Any) -> bool:

@@ -1,7 +1,8 @@
 """Sections of a config: the run form shows them closed, and some of them have one of several kinds."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Union
+from types import NoneType
+from typing import Annotated, Any, Union, get_args
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, GetCoreSchemaHandler, JsonValue, Tag
 from pydantic_core import CoreSchema
@@ -64,6 +65,13 @@ def kinds_of(model: type[BaseModel], field: str) -> Kinds | None:
     """The kinds that a field of `model` may have; None if the field is not a section of several kinds."""
     info = model.model_fields.get(field)
     return next((each for each in info.metadata if isinstance(each, Kinds)), None) if info else None
+
+
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """The settings of a plain section, which may be left out; None if the annotation is not a section."""
+    options = [each for each in get_args(annotation) or (annotation,) if each is not NoneType]
+    found = options[0] if len(options) == 1 else None
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
 
 def material(settings: BaseModel) -> dict[str, JsonValue]:

@@ -139,6 +139,8 @@ def test_settings_that_a_service_does_not_have_are_refused() -> None:
         Jobs(service="fireworks", url="https://api.fireworks.ai/v1", model="gpt")
     with pytest.raises(ValueError, match="a base URL is needed"):
         Jobs(service="openai", url="api.openai.com", model="gpt")
+    with pytest.raises(ValueError, match=r"where ACCOUNT stands for a name of your own; put that there"):
+        Jobs(service="fireworks", url="https://api.fireworks.ai/v1/accounts/ACCOUNT", model="gpt")
     with pytest.raises(ValueError, match="Input should be 'fireworks' or 'openai'"):
         Jobs(**{**own, "service": "nobody"})
 

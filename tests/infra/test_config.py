@@ -187,7 +187,7 @@ def test_every_field_is_described() -> None:
 
 def test_a_benchmark_has_the_fields_of_a_job_and_their_defaults() -> None:
     job, benchmark = Config.model_fields, Benchmark.model_fields
-    assert job.keys() - benchmark.keys() == {"start_from", "seed", "promotion"}
+    assert job.keys() - benchmark.keys() == {"start_from", "seed", "promotion", "hosted"}
     assert benchmark.keys() - job.keys() == {"methods", "seeds", "encoder", "transfer"}
     for name in (job.keys() & benchmark.keys()) - {"iterations"}:
         assert job[name].get_default(call_default_factory=True) == benchmark[name].get_default(

@@ -55,6 +55,8 @@ def refused(tmp_path: Path, text: str, *assignments: str) -> str:
         (["agents=1"], "--set agents=1: finetune.min_votes is 2, but only agents=1 vote"),
         (["finetune.min_votes=1", "agents=0"], "--set agents=0: agents is 0"),
         (["debate.topology=rinng"], "did you mean ring?"),
+        (["society=null"], "--set society=null: society is None, but must be text"),
+        (["hosted=3"], "--set hosted=3: hosted is 3, but must be a section"),
     ],
 )
 def test_a_fault_of_an_assignment_names_it(tmp_path: Path, assignments: list[str], message: str) -> None:
@@ -96,6 +98,37 @@ def test_a_grader_of_ones_own(tmp_path: Path, assignments: list[str], message: s
 def test_a_fault_of_the_whole_config_names_the_line(tmp_path: Path) -> None:
     said = refused(tmp_path, FILE.replace("min_votes: 2", "min_votes: 4"))
     assert said.startswith("job.yaml, line 5: finetune.min_votes is 4, but only agents=3 vote")
+
+
+TINKER = ["engine.name=tinker", "finetune.method=tinker"]
+HOSTED = ["hosted.agents=[1]", "hosted.finetune={}"]
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        ([*TINKER, "finetune.layers=[all]"], "finetune.layers.0 is 'all', but input should be 'attention', 'mlp' or"),
+        ([*TINKER, "finetune.layers=[]"], "finetune.layers is [], but needs at least 1"),
+        ([*TINKER, "finetune.layers=mlp"], "finetune.layers is 'mlp', but must be a list, such as [a, b]"),
+        (
+            [*TINKER, "engine.prices={prompts: 1, prompt: 1, sampled: 1, trained: 1}"],
+            "unknown key 'engine.prices.prompts'; did you mean engine.prices.prompt?",
+        ),
+        ([*HOSTED, "hosted.engine.name=tinkr"], "hosted.engine.name is 'tinkr', but input should be"),
+        (
+            [*HOSTED, "hosted.engine.name=openai"],
+            "hosted.engine.url is needed where hosted.engine.name is openai: Base URL such as",
+        ),
+        (
+            [*HOSTED, "hosted.engine={name: tinker, timeout_seconds: 3}"],
+            "unknown key 'hosted.engine.timeout_seconds' where hosted.engine.name is tinker; it belongs to "
+            "hosted.engine.name openai",
+        ),
+    ],
+)
+def test_a_fault_within_sections_is_one_line(tmp_path: Path, assignments: list[str], message: str) -> None:
+    said = refused(tmp_path, "agents: 2\n", *assignments)
+    assert message in said and "\n" not in said, said
 
 
 @pytest.mark.parametrize(

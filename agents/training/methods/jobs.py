@@ -1,5 +1,6 @@
 """Supervised finetuning at a service that takes files and jobs: an agent learns its own words on others' machines."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -34,6 +35,8 @@ TUNING = (
     "deployment",
 )
 """Fields that not every service has a setting for."""
+PLACEHOLDER = re.compile(r"\b(ACCOUNT|MODEL|RESOURCE)\b")
+"""What the services' own pages, and ours, write for a user's own name."""
 
 
 @METHODS.add("jobs")
@@ -109,6 +112,12 @@ class Jobs(OwnWords):
     @model_validator(mode="after")
     def _fits_the_service(self) -> "Jobs":
         kind, fields = DIALECTS[self.service], type(self).model_fields
+        for name in ("url", "model"):
+            if left := PLACEHOLDER.search(getattr(self, name)):
+                raise ValueError(
+                    f"finetune.{name} is {getattr(self, name)!r}, where {left[0]} stands for a name of your own; put "
+                    "that there"
+                )
         kind.check(self)
         for name in TUNING:
             if name not in kind.takes and getattr(self, name) != fields[name].default:

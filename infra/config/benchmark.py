@@ -24,6 +24,7 @@ from agents.training.settings import FinetuneSettings
 from evaluation.answers.grader import GRADERS, Grader
 from evaluation.benchmark.methods import METHODS, REFERENCE, Method, MethodName
 from evaluation.problems.settings import Transfer
+from infra.config.fits import check_engine, check_method, check_votes
 from infra.config.job import (
     AGENTS,
     ANSWERS,
@@ -39,9 +40,6 @@ from infra.config.job import (
     ClosedTemplate,
     Config,
     NamedProblems,
-    check_engine,
-    check_method,
-    check_votes,
 )
 from infra.config.sections import Kinds, folded
 

@@ -11,7 +11,8 @@ from evaluation.reporting.advice import generation_warnings
 from evaluation.reporting.markdown import generations_page
 from evaluation.scores import GenerationScores
 from infra.config.bases import identify_bases
-from infra.config.job import Config, Measurement, check_engine
+from infra.config.fits import check_engine
+from infra.config.job import Config, Measurement
 from infra.config.sections import material
 from infra.errors import UserError
 from infra.home.store import current_store

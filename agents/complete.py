@@ -28,23 +28,20 @@ def _on_both_sides(
     own = {there: [requests[place] for place in those] for there, those in places.items()}
     (_, here), (_, there) = run.sides
 
-    def by_service(note: OnProgress) -> list[Completion]:
-        return _on_one_side(there, own[True], sampling, note) if own[True] else []
+    with beside(lambda note: _on_one_side(there, own[True], sampling, note)) as service:
 
-    with beside(by_service) as service:
-        said = (
-            _on_one_side(
-                here, own[False], sampling, lambda done, _: on_progress(done + service.progress()[0], len(requests))
-            )
-            if own[False]
-            else []
-        )
+        def tell(done: int, _: int) -> None:
+            on_progress(done + service.progress()[0], len(requests))
+
+        said = _on_one_side(here, own[False], sampling, tell)
         heard = service.result(lambda done, _: on_progress(len(said) + done, len(requests)))
     completions = dict(zip(places[False], said, strict=True)) | dict(zip(places[True], heard, strict=True))
     return [completions[place] for place in range(len(requests))]
 
 
 def _on_one_side(run: "Run", requests: list[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
+    if not requests:
+        return []
     if run.engine.asks_server:
         return _ask(run, requests, sampling, on_progress)
     parts = portions(requests, run.bases, number=run.runner.portions, most=run.runner.batch_rows)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -49,7 +49,7 @@ def finetune(
         side, method = run.side(elsewhere[0][0].index), run.learns_by(elsewhere[0][0].index, settings)
         with beside(lambda note: _together(side, elsewhere, method, stream, note)) as service:
             with TURN:
-                learned = _here(run, here, settings, stream) if here else []
+                learned = _here(run, here, settings, stream, service.progress) if here else []
             with run.progress(f"{run.label} · finetune at the service") as tell:
                 learned += service.result(tell)
     by_name = {each.agent.name: each for each in learned}
@@ -57,9 +57,13 @@ def finetune(
 
 
 def _here(
-    run: Run, learning: Sequence[tuple[Agent, Dataset]], settings: FinetuneSettings, stream: Stream
+    run: Run,
+    learning: Sequence[tuple[Agent, Dataset]],
+    settings: FinetuneSettings,
+    stream: Stream,
+    look: Callable[[], object] = lambda: None,
 ) -> list[Finetuned]:
-    """Train agents base by base."""
+    """Train agents base by base; `look` raises an error if what is done beside it has failed."""
     run = run.side(learning[0][0].index)
     of: dict[Base, list[tuple[Agent, Dataset]]] = defaultdict(list)
     for agent, dataset in learning:
@@ -67,7 +71,12 @@ def _here(
     learned = []
     for own in of.values():
         with run.progress(f"{run.label} · finetune") as tell:
-            learned += _together(run, own, settings, stream, tell)
+
+            def told(done: int, total: int, tell: OnProgress = tell) -> None:
+                look()
+                tell(done, total)
+
+            learned += _together(run, own, settings, stream, told)
     return learned
 
 

@@ -41,7 +41,8 @@ class Place:
 
 @contextmanager
 def on_skyrl(folder: Path) -> Iterator[Place]:
-    server = SkyRL(folder, EMBEDDED, rows=32)
+    # An adapter for each agent and iteration, and the base's own place.
+    server = SkyRL(folder, EMBEDDED, adapters=16, rows=32)
     engine = {"name": "tinker", "url": server.url, "model": str(EMBEDDED), "concurrency": 32}
     try:
         yield Place("Tinker's API (SkyRL)", {"engine": engine, "finetune": {"method": "tinker", "losses": "mean"}})

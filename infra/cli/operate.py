@@ -64,7 +64,9 @@ def down(home: HomeOption = Path(DEFAULT)) -> None:
 
 @app.command(rich_help_panel=OPERATION)
 def status(
-    society: Annotated[str, typer.Option(help="The society whose champion is shown.")] = "arith",
+    society: Annotated[
+        str | None, typer.Option(help="The society whose champion is shown; default: that of the newest job.")
+    ] = None,
     home: HomeOption = Path(DEFAULT),
     as_json: JsonOption = False,
 ) -> None:
@@ -84,9 +86,11 @@ def status(
         if len(answers) == len(found):
             use_servers(place, servers.Servers(str(answers["prefect"]), str(answers["mlflow"])))
             from infra.lineage.champion import known_versions
+            from infra.lineage.runs import societies_by_job
             from infra.lineage.societies import find_society, list_societies
             from infra.lineage.view import find_comparison
 
+            society = society or next(iter(societies_by_job()), "arith")
             champion, compare = find_society(society, "champion"), find_comparison(society)
             none = known_versions(society)
             if list_societies(society):

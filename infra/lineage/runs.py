@@ -116,12 +116,21 @@ def newest_job(society: str) -> "Run":
     return job
 
 
-def nearest(society: str) -> str:
-    """The end of a message about an unknown society: which one may be meant, or which there are."""
+def societies_by_job() -> list[str]:
+    """The names of the societies that have jobs, that of the newest job first."""
     mlflow = client()
     experiments = mlflow.search_experiments(filter_string=f"name LIKE '{experiment_name('%')}'", max_results=1000)
-    jobs = mlflow.search_runs([each.experiment_id for each in experiments], "tags.`maft.kind` = 'job'")
-    names = sorted({run.data.tags["maft.society"] for run in jobs})
+    jobs = mlflow.search_runs(
+        [each.experiment_id for each in experiments],
+        "tags.`maft.kind` = 'job'",
+        order_by=["attributes.start_time DESC"],
+    )
+    return list(dict.fromkeys(run.data.tags["maft.society"] for run in jobs))
+
+
+def nearest(society: str) -> str:
+    """The end of a message about an unknown society: which one may be meant, or which there are."""
+    names = sorted(societies_by_job())
     if society in names:
         return ", but its first job is at work or was not finished; `maft run` goes on with it"
     close = difflib.get_close_matches(society, names, n=1)

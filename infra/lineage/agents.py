@@ -104,7 +104,9 @@ def register_adapter(
 
     title = f"{name}-generation-{generation}"
     model = model_id(found) if found else open_model(job, title, run, key, tags, "maft-agent", upload)
-    data = DatasetRef(name=agent.name, sha256=dataset_sha256, rows=examples, source="its own words")
+    data = DatasetRef(
+        name=agent.name, sha256=dataset_sha256, rows=examples, source="its own words", columns=("messages",)
+    )
     parent = model_id(client().get_model_version(name, parent_version)) if parent_version else None
     link(run, model, parent, [data])
     client().set_terminated(run.info.run_id)

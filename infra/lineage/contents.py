@@ -49,6 +49,7 @@ def log_datasets(run_id: str, datasets: Sequence[DatasetRef], models: Sequence[s
                 source_type="maft",
                 source=json.dumps({"source": data.source, "sha256": data.sha256}),
                 profile=json.dumps({"num_rows": data.rows}),
+                schema=json.dumps({"mlflow_colspec": [{"name": name, "type": "string"} for name in data.columns]}),
             ),
             tags=[InputTag("mlflow.data.context", data.context), InputTag("sha256", data.sha256)],
         )

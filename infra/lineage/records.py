@@ -49,6 +49,7 @@ class DatasetRef(Record):
     rows: int = Field(ge=0)
     source: str = Field(min_length=1, description="Origin of the data, such as arithmetic or a hub id. Not a path.")
     context: Literal["training", "evaluation"] = "training"
+    columns: tuple[str, ...] = Field(default=("id", "question", "answer"), description="Its columns, all of text.")
 
     @property
     def digest(self) -> str:

@@ -95,6 +95,8 @@ def test_datasets_are_recorded_once(tracking: str) -> None:
     assert len(there(run.inputs).dataset_inputs) == 2
     assert recorded["train"].dataset.digest == "a" * 36
     assert json.loads(there(recorded["train"].dataset.profile)) == {"num_rows": 500}
+    columns = json.loads(there(recorded["train"].dataset.schema))["mlflow_colspec"]
+    assert [column["name"] for column in columns] == ["id", "question", "answer"]
     tags = {tag.key: tag.value for tag in recorded["evaluation"].tags}
     assert tags == {"mlflow.data.context": "evaluation", "sha256": "e" * 64}
 

@@ -20,6 +20,8 @@ def test_paths_become_absolute_and_other_names_stay(tmp_path: Path, monkeypatch:
     assert absolute(config) == config
     named = absolute(load_config(None, ["problems=hub:openai/gsm8k:main:train", "base_model=base"]))
     assert (named.problems.train, named.base_model) == ("hub:openai/gsm8k:main:train", f"{tmp_path}/base")
+    partly = absolute(load_config(None, ["hosted={agents: [0], base_model: base, engine: {}, finetune: {}}"]))
+    assert partly.bases == [f"{tmp_path}/base", "embedded", "embedded"]
 
 
 def test_what_is_not_set_stays_unset() -> None:

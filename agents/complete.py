@@ -6,6 +6,7 @@ from agents.engines.portions import portions
 from agents.engines.protocol import Completion, OnProgress, Request, Sampling
 from agents.hosted.asking import ask_once
 from agents.hosted.beside import beside
+from agents.hosted.section import in_hosted
 from agents.runners.settings import Part
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ def _on_both_sides(
     own = {there: [requests[place] for place in those] for there, those in places.items()}
     (_, here), (_, there) = run.sides
 
-    with beside(lambda note: _on_one_side(there, own[True], sampling, note)) as service:
+    def by_service(note: OnProgress) -> list[Completion]:
+        with in_hosted():
+            return _on_one_side(there, own[True], sampling, note)
+
+    with beside(by_service) as service:
 
         def tell(done: int, _: int) -> None:
             on_progress(done + service.progress()[0], len(requests))

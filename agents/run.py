@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING, ClassVar
 
 from agents.complete import complete
@@ -40,8 +41,8 @@ class Run:
         steps: the steps of Algorithm 1: the plain functions of `agents.steps`, or the Prefect tasks of `tasks.steps`.
         bases: the base models of the society.
         engine: the engine that samples the agents' responses.
-        hosted: the agents at a service, whose engine is another one; then `bases` has a base for each agent. None: all
-            agents have `engine`.
+        hosted: the agents at a service, whose engine is another one; then `bases` has one base, or one for each agent.
+            None: all agents have `engine`.
         store: keeps the results of the steps.
         prompts: what the agents are asked.
         answers: finds the answers in the responses, and decides which are the same.
@@ -90,11 +91,12 @@ class Run:
         """The run of those agents that are where the agents with this index are: with their engine and base models."""
         if self.hosted is None:
             return self
-        there = self.at_service(index)
-        own = {n: base for n, base in enumerate(self.bases.each) if self.at_service(n) == there}
-        # The others' bases are not loaded there.
-        first = next(iter(own.values()))
-        bases = Bases(each=tuple(own.get(n, first) for n in range(len(self.bases.each))))
+        there, bases = self.at_service(index), self.bases
+        if len(bases.each) > 1:
+            own = {n: base for n, base in enumerate(bases.each) if self.at_service(n) == there}
+            # The others' bases are not loaded there.
+            first = next(iter(own.values()))
+            bases = Bases(each=tuple(own.get(n, first) for n in range(len(bases.each))))
         if there:
             return replace(self, bases=bases, engine=self.hosted.engine, hosted=None)
         return replace(self, bases=bases, journal=None, hosted=None)
@@ -109,5 +111,5 @@ class Run:
         """This machine's side and the service's, or the run itself: the index of an agent of each, and its run."""
         if self.hosted is None:
             return [(0, self)]
-        here = next(n for n in range(len(self.bases.each)) if not self.at_service(n))
+        here = next(n for n in count() if not self.at_service(n))
         return [(index, self.side(index)) for index in (here, self.hosted.agents[0])]

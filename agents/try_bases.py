@@ -1,6 +1,7 @@
 """What a job's base models can do, tried before anything is sampled."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +11,7 @@ from agents.engines.chat import Message, prompt_ids, turn_end
 from agents.engines.debate_template import check_debate
 from agents.engines.protocol import OnProgress, Request, Sampling
 from agents.engines.transformers.resident import resident
+from agents.hosted.section import in_hosted
 from agents.run import Run, silent
 from agents.runners.settings import Part
 from agents.training.learner import write_files
@@ -123,7 +125,7 @@ def try_engines(run: Run, *, finetune: FinetuneSettings) -> None:
                 (files,) = run.runner.do(_untrained, side, [Part(method, 1)], nobody)
             adapter = run.store.put_folder(partial(write_files, files), rows=0).sha256
         request = Request([{"role": "user", "content": "Hello!"}], adapter, seed=0, max_new_tokens=1)
-        with silent("") as nobody:
+        with silent("") as nobody, in_hosted() if run.at_service(index) else nullcontext():
             side.complete([request], Sampling(), nobody)
 
 

@@ -75,7 +75,7 @@ class Server:
 
     def __init__(self, settings: Manners, *, section: str = "engine", variable: str = KEY) -> None:
         self.url, self.attempts, self.patience = settings.url, settings.attempts, settings.timeout_seconds
-        self.section = section
+        self.section, self.variable = section, variable
         self.key = api_key(self.url, section=section, variable=variable)
         self.stopped = threading.Event()
         self._full_until = 0.0
@@ -169,6 +169,8 @@ class Server:
         fault = f"status {status}, {self.shown(content) or 'with no reason given'}"
         if status == httpx.codes.TOO_MANY_REQUESTS or httpx.codes.is_server_error(status):
             raise PassingError(fault, seconds_to_wait(headers))
+        if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+            fault += f"; the key is that of {self.variable}" if self.key else f"; {self.variable} is not set"
         raise RefusedError(f"{self.url}{path} refused: {fault}", status, self.shown(content))
 
     def _warn(self, path: str, state: RetryCallState) -> None:

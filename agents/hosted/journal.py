@@ -76,6 +76,10 @@ class Journal:
         """Keep that a training has read so many tokens more; `training` is its key."""
         self._append(TRAINED, _Trained(training=training, trained_tokens=tokens))
 
+    def began(self, training: str) -> bool:
+        """Whether the job itself began a training, and did not find it."""
+        return any(line.training == training for line in _lines(self.folder / TRAINED, _Trained))
+
     def trained(self, training: str) -> int:
         """The tokens that a training has read so far; `training` is its key."""
         lines = _lines(self.folder / TRAINED, _Trained)

@@ -126,5 +126,5 @@ def check_budget(engine: EngineSettings, *, spent: Tokens, wanted: Tokens, what:
         raise BudgetError(
             f"engine.budget is {shown(engine.budget)}: {shown(paid)} are spent, and {what} would take about "
             f"{shown(more)} more; all that was made is kept, and the job goes on from here if it is run again with "
-            f"a budget of at least {paid + more:.2g}"
+            f"a budget of at least {paid + more:.2g} for this step; `maft preview` forecasts the whole job"
         )

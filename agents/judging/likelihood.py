@@ -6,6 +6,7 @@ take at most `KEPT_BYTES`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -22,6 +23,7 @@ from agents.engines.transformers.engine import TransformersEngine, speaking_as
 from agents.engines.transformers.resident import resident
 from agents.hosted.adapter import WEIGHTS, read_hosted
 from agents.hosted.reading import read_once
+from agents.hosted.section import in_hosted
 from agents.run import Run
 from agents.runners.settings import Part
 from agents.society import Agent
@@ -121,7 +123,8 @@ def _from_both_sides(run: Run, agents: Sequence[Agent], texts: Sequence[Text], o
     tokens = []
     for number, own in enumerate(present.values()):
         tell = partial(_tell, on_progress, number, len(present))
-        read = likelihoods_under(run.side(own[0].index), own, own_texts, tell)
+        with in_hosted() if run.at_service(own[0].index) else nullcontext():
+            read = likelihoods_under(run.side(own[0].index), own, own_texts, tell)
         tokens.append(read.tokens)
         found |= {agent.name: nll for agent, nll in zip(own, read.nll, strict=True)}
     if not np.array_equal(tokens[0], tokens[1]):

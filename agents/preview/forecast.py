@@ -111,16 +111,17 @@ def forecast(plan: Plan, sample: Sample, library_seconds: float) -> Forecast:
     trained = sample.trained_tokens / sample.problems * plan.trained_problems * plan.epochs
     seconds = stages(plan, sample, trained_tokens=trained, library_seconds=library_seconds)
     peak = peak_bytes(plan, sample)
+    by_service = sample.service.trained / sample.problems * plan.trained_problems * plan.service_epochs
     return Forecast(
         seconds=seconds,
         total_seconds=sum(seconds.values()),
         prompt_tokens=round(sample.prompt_tokens / sample.problems * debates),
         sampled_tokens=round(sample.sampled_tokens / sample.problems * debates),
-        trained_tokens=round(trained),
+        trained_tokens=round(trained + by_service),
         service=Tokens(
             prompt=round(sample.service.prompt / sample.problems * debates),
             sampled=round(sample.service.sampled / sample.problems * debates),
-            trained=round(sample.service.trained / sample.problems * plan.trained_problems * plan.service_epochs),
+            trained=round(by_service),
         ),
         debates=debates,
         examples={name: round(size / sample.problems * plan.training) for name, size in sample.examples.items()},

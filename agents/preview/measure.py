@@ -26,6 +26,16 @@ from evaluation.problems.problem import Problem
 from evaluation.record import Record
 from evaluation.scores import GenerationScores
 
+NOT_TRAINED = {
+    "trained_tokens": 0,
+    "training_speed": None,
+    "training_start_seconds": 0.0,
+    "reading_speed": 0.0,
+    "tuned_peak_bytes": 0,
+    "adapter_bytes": 0,
+}
+"""Fields of the `Sample` of agents that a service trains: it would be paid for a training, so none is made."""
+
 
 class Taken(Record):
     """A sample, and the debates that it was measured on."""
@@ -113,7 +123,7 @@ def _train(
     Memory that the training frees is not all given back, and what a tuned agent needs comes on top of it.
     """
     if settings.finetune.asks_service:
-        return _counted(run, datasets)
+        return NOT_TRAINED | {"process_peak_bytes": memory.process_peak_bytes()}
     own = [
         (agent, data) for agent, data in zip(society.agents, datasets, strict=True) if not run.at_service(agent.index)
     ]
@@ -138,19 +148,6 @@ def _train(
         "tuned_peak_bytes": memory.peak_bytes(run),
         "process_peak_bytes": memory.process_peak_bytes(),
         "adapter_bytes": sum(file.stat().st_size for folder in folders for file in folder.iterdir()),
-    }
-
-
-def _counted(run: WatchedRun, datasets: Sequence[Dataset]) -> dict[str, Any]:
-    """The tokens of the examples; a service would be paid for a training, which is not made here."""
-    return {
-        "trained_tokens": _tokens(run, run.bases.of(0), datasets),
-        "training_speed": None,
-        "training_start_seconds": 0.0,
-        "reading_speed": 0.0,
-        "tuned_peak_bytes": 0,
-        "process_peak_bytes": memory.process_peak_bytes(),
-        "adapter_bytes": 0,
     }
 
 

@@ -47,7 +47,7 @@ class Sample(Record):
     reading_speed: float = Field(description="Tokens of prompts read per second.")
     examples: dict[str, int] = Field(description="Examples that each agent would learn from, by agent name.")
     trained_tokens: int = Field(
-        description="Tokens of all these examples, prompts included; of agents at a service only if all are there."
+        description="Tokens of these examples, prompts included, of the agents that are trained here."
     )
     service: Tokens = Field(default=Tokens(), description="Tokens of agents at a service, those of one epoch included.")
     training_start_seconds: float = Field(description="Time of the training before its first step, and after its last.")

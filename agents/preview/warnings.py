@@ -1,6 +1,9 @@
 """What a preview warns of, and what its forecast does not cover."""
 
+from typing import Literal
+
 from agents.engines.settings import EngineSettings
+from agents.hosted.spending import ServiceEngine
 from agents.preview.forecast import Plan, usual_problems
 from agents.preview.measure import Taken
 from agents.preview.records import Forecast
@@ -115,11 +118,27 @@ def gigabytes(size: int) -> str:
     return f"{size / 1e9:.2f} GB" if size < 1e9 else f"{size / 1e9:.1f} GB"
 
 
-def notes_of(engine: EngineSettings, *, registry: bool, asked: int | None, taken: int) -> list[str]:
+def budget_warnings(forecast: Forecast, engine: EngineSettings) -> list[str]:
+    """A line if the job is expected to pass the budget of the engine."""
+    if not isinstance(engine, ServiceEngine) or engine.prices is None or engine.budget is None:
+        return []
+    cost, shown = engine.prices.of(forecast.service), engine.prices.shown
+    if cost <= engine.budget:
+        return []
+    return [
+        f"the job is expected to cost {shown(cost)}, but the budget is {shown(engine.budget)}; raise the engine's "
+        "budget, or lower problems.train_size or iterations"
+    ]
+
+
+def notes_of(
+    engine: EngineSettings, *, service: Literal["", "some", "all"] = "", registry: bool, asked: int | None, taken: int
+) -> list[str]:
     """What the forecast does not cover, a sentence each.
 
     Args:
         engine: that of the job.
+        service: whether some agents or all are trained by a service.
         registry: whether the society's generations are known.
         asked: the number of problems that the user asked for; None if it was left out.
         taken: the number of problems of the sample.
@@ -129,7 +148,13 @@ def notes_of(engine: EngineSettings, *, registry: bool, asked: int | None, taken
         notes.append(f"{asked:,} problems were asked for; all {taken:,} training problems of the job were used.")
     if not registry:
         notes.append("If the society has a champion, the job measures it too, which is one more evaluation.")
-    if not engine.in_process:
+    if service:
+        who = "Some agents are" if service == "some" else "The agents are"
+        notes.append(
+            f"{who} at a service: times are those of its answers during the preview, without its training; prompts are "
+            "shown as messages; memory is that of this process. The preview itself was paid for too."
+        )
+    elif not engine.in_process:
         notes.append(
             f"engine.name is {engine.name}: the prompts are messages, to which the engine applies the chat template, "
             "and the memory is that of this process, which trains, without the engine's."

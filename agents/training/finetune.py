@@ -11,6 +11,7 @@ from agents.engines.base_model import Base
 from agents.engines.protocol import OnProgress
 from agents.engines.transformers.resident import TURN
 from agents.hosted.beside import beside
+from agents.hosted.section import in_hosted
 from agents.records import Dataset, Finetuned, Stream
 from agents.run import Run
 from agents.runners.local import Local
@@ -47,7 +48,12 @@ def finetune(
         learned = _here(run, here, settings, stream) if here else []
     else:
         side, method = run.side(elsewhere[0][0].index), run.learns_by(elsewhere[0][0].index, settings)
-        with beside(lambda note: _together(side, elsewhere, method, stream, note)) as service:
+
+        def by_service(note: OnProgress) -> list[Finetuned]:
+            with in_hosted():
+                return _together(side, elsewhere, method, stream, note)
+
+        with beside(by_service) as service:
             with TURN:
                 learned = _here(run, here, settings, stream, service.progress) if here else []
             with run.progress(f"{run.label} · finetune at the service") as tell:

@@ -19,6 +19,8 @@ def check_bases(config: Config | Benchmark, names: Sequence[str]) -> None:
     Raises:
         BaseModelError: the message says which base model, and what to change.
     """
+    if isinstance(config, Config) and config.hosted and config.hosted.base_model:
+        base_model.check(config.hosted.base_model, "hosted.base_model", weights=False)
     base_model.check_all(names, config.chat_template, without_weights=_elsewhere(config, names))
     check_system_role(config.prompts.texts, names, config.trust_remote_code, config.chat_template.items())
 

@@ -1,5 +1,6 @@
 """Refuses a job that cannot run, before anything is started or written."""
 
+from agents.hosted.section import in_hosted
 from evaluation.problems.sources import load_problems
 from infra.config.bases import check_bases
 from infra.config.job import Config
@@ -20,6 +21,7 @@ def check_job(config: Config) -> None:
     config.engine.check()
     config.finetune.check_key()
     if config.hosted:
-        config.hosted.engine.check()
-        config.hosted.finetune.check_key()
+        with in_hosted():
+            config.hosted.engine.check()
+            config.hosted.finetune.check_key()
     check_bases(config, config.bases)

@@ -74,9 +74,10 @@ def _line(model: type[BaseModel], fault: "ErrorDetails", origin: Origin) -> str:
         return f"{origin.of(place)}: unknown key {field!r}{_nearest(at)}"
     message = f"{message[0].lower()}{message[1:]}"
     if fault["type"] == "value_error" and isinstance(value, dict):
-        # The fault is that of a section, and the message names its field.
+        # The fault is that of a section, and the message names its field, as if the section were an outer one.
+        message = re.sub(rf"(?<![\w.]){place[-1]}\.", f"{field}.", message)
         return f"{origin.of(place)}: {field}: {message}"
-    return f"{origin.of(place)}: {field} is {short(repr(value))}, but {message}"
+    return f"{origin.of(place)}: {field} is {'null' if value is None else short(repr(value))}, but {message}"
 
 
 class _Section(NamedTuple):

@@ -1,11 +1,13 @@
 """Refuses an engine, a training method, a vote, base models and agents that do not fit each other."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 from agents.debate.votes import VOTES
 from agents.engines.base_model import DType
 from agents.engines.registry import ENGINES
 from agents.engines.settings import EngineSettings
+from agents.hosted.section import in_hosted
 from agents.training.methods import METHODS
 from agents.training.settings import FinetuneSettings
 
@@ -66,7 +68,8 @@ def check_method(engine: EngineSettings, finetune: FinetuneSettings, section: st
             f"speak with its adapters; set {section}finetune.method to {' or '.join(can)}, or {section}engine.name to "
             f"{' or '.join(engines)}"
         )
-    finetune.check(engine)
+    with in_hosted() if section else nullcontext():
+        finetune.check(engine)
 
 
 def _learns_by(engine: EngineSettings | type[EngineSettings]) -> list[str]:

@@ -214,7 +214,7 @@ class Config(BaseModel):
     def bases(self) -> list[str]:
         """The names of the agents' base models; of k base models, agent n has the one at index n modulo k."""
         names = self.base_models or [self.base_model]
-        if not self.hosted:
+        if not self.hosted or (len(names) == 1 and not self.hosted.base_model):
             return names
         each = [names[index % len(names)] for index in range(self.agents)]
         for index in self.hosted.agents:

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import psutil
 
@@ -22,7 +23,7 @@ from agents.preview.forecast import Plan, forecast, usual_problems
 from agents.preview.measure import take_sample
 from agents.preview.memory import on_gpu
 from agents.preview.records import Forecast, Preview
-from agents.preview.warnings import Free, notes_of, warnings_of
+from agents.preview.warnings import Free, budget_warnings, notes_of, warnings_of
 from agents.run import Progress, Run
 from agents.society import Society
 from agents.store import Store
@@ -103,14 +104,26 @@ def preview(config: Config, home: Home, *, problems: int | None, registry: bool,
         shares=taken.shares,
         sample=taken.sample,
         forecast=expected,
-        warnings=warnings_of(taken, expected, plan, max_new_tokens=config.sampling.max_new_tokens, free=_free(home)),
+        warnings=[
+            *warnings_of(taken, expected, plan, max_new_tokens=config.sampling.max_new_tokens, free=_free(home)),
+            *budget_warnings(expected, config.service),
+        ],
         notes=[
-            *notes_of(config.service, registry=registry, asked=problems, taken=taken.sample.problems),
+            *notes_of(
+                config.engine, service=_service(config), registry=registry, asked=problems, taken=taken.sample.problems
+            ),
             *_of_one_place(config.runner.places),
             *(note for base in taken.tried for note in base.notes),
         ],
         conversations=taken.conversations,
     )
+
+
+def _service(config: Config) -> Literal["", "some", "all"]:
+    """Whether some agents or all are trained by a service."""
+    if config.hosted:
+        return "some"
+    return "all" if config.finetune.asks_service else ""
 
 
 def with_cost(forecast: Forecast, engine: EngineSettings) -> Forecast:

@@ -45,7 +45,7 @@ def forecast_rows(preview: Preview) -> Rows:
         ("tokens of prompts", f"{found.prompt_tokens:,}"),
         ("sampled tokens", f"{found.sampled_tokens:,}"),
         ("trained tokens", f"{found.trained_tokens:,}"),
-        *([("cost", found.cost)] if found.cost else []),
+        *([("cost at the service", found.cost)] if found.cost else []),
         ("examples in an iteration", ", ".join(f"{name} {size:,}" for name, size in found.examples.items())),
         ("memory of the job's process", gigabytes(found.memory_bytes)),
         *device,

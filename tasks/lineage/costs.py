@@ -1,12 +1,12 @@
 """What a job with a service costs: metrics of each generation and agent, and the sum in words."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from prefect.logging import get_run_logger
 
 from agents.frames import read_responses
 from agents.hosted.spending import Prices, Tokens, priced
-from agents.records import Generation
+from agents.records import Finetuned, Responses
 from agents.run import Run
 from agents.store import Store
 from evaluation.record import Record
@@ -42,23 +42,34 @@ def tell_spending(run: Run) -> None:
         get_run_logger().info("the service was paid for %s", spent.in_words)
 
 
-def log_costs(
-    job: JobRun, new: Generation, *, store: Store, prices: Prices, hosted: Collection[int] | None = None
+def log_costs(  # noqa: PLR0913, what it cost and where it is logged
+    job: JobRun,
+    generation: int,
+    debates: Sequence[Responses],
+    tuned: Sequence[Finetuned],
+    *,
+    store: Store,
+    prices: Prices,
+    hosted: Collection[int] | None = None,
 ) -> None:
     """Log what a generation cost, in all and for each agent, as metrics of the job's and the generation's runs.
 
     Args:
         job: the job.
-        new: the generation.
-        store: has its responses.
+        generation: its number.
+        debates: the rounds that were held for it: to learn from, and to measure it.
+        tuned: how its agents were trained; empty for one that a job only measured.
+        store: has the responses.
         prices: what the service takes.
         hosted: the indices of the agents at the service; None if all are.
     """
     from mlflow.entities import Metric
 
-    paid = {agent.name for agent in new.society.agents if hosted is None or agent.index in hosted}
-    costs = {name: prices.of(tokens) for name, tokens in tokens_of(new, store).items() if name in paid}
-    run_id, generation = open_generation(job, new.scores.generation), new.scores.generation
+    tokens = tokens_of(debates, tuned, store)
+    if hosted is not None:
+        tokens = {name: own for name, own in tokens.items() if int(name.rpartition("-")[2]) in hosted}
+    costs = {name: prices.of(own) for name, own in tokens.items()}
+    run_id = open_generation(job, generation)
     at = client().get_run(run_id).info.start_time
     named = {f"cost/{prices.currency}": sum(costs.values())}
     named |= {f"cost/{prices.currency} {name}": cost for name, cost in costs.items()}
@@ -67,18 +78,16 @@ def log_costs(
         client().log_batch(each, metrics=metrics)
 
 
-def tokens_of(new: Generation, store: Store) -> dict[str, Tokens]:
-    """The tokens of each agent, by its name: of its responses in training and on held-out problems, and of its own
-    training."""
-    rounds = [each.responses for each in (*new.learned.sampled, *new.debated.rounds)]
-    said = read_responses(store, rounds)
+def tokens_of(debates: Sequence[Responses], tuned: Sequence[Finetuned], store: Store) -> dict[str, Tokens]:
+    """The tokens of each agent, by its name: of its responses and of its own training."""
+    said = read_responses(store, [each.responses for each in debates])
     said = said[~said["carried"]]
     sums = said.groupby(["role", "index"], as_index=False)[["prompt_tokens", "sampled_tokens"]].sum()
     found = {
         f"{role}-{index}": Tokens(prompt=int(prompt), sampled=int(sampled))
         for role, index, prompt, sampled in sums.itertuples(index=False)
     }
-    for tuned in new.learned.tuned:
-        name = tuned.agent.name
-        found[name] = found.get(name, Tokens()) + Tokens(trained=tuned.trained_tokens)
+    for each in tuned:
+        name = each.agent.name
+        found[name] = found.get(name, Tokens()) + Tokens(trained=each.trained_tokens)
     return found

@@ -1,6 +1,6 @@
 """Register: the lineage of a run in MLflow. All of it is idempotent, so a resumed run makes no duplicates."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
@@ -14,7 +14,7 @@ from agents.engines.base_model import Bases
 from agents.engines.settings import EngineSettings
 from agents.frames import read_problems, read_responses
 from agents.hosted.spending import priced
-from agents.records import Generation, Transcript
+from agents.records import Finetuned, Generation, Responses, Transcript
 from agents.store import Artifact, Store
 from evaluation.answers.grader import Grader
 from evaluation.record import Record, Role
@@ -92,6 +92,7 @@ def _deleted(given: Mapping[str, Any]) -> str | None:
 def record(filed: Filed, scores: GenerationScores, *, debated: Transcript) -> None:
     """Log scores and debates of the generation that a job starts from; the job only measures it."""
     _log(filed, scores, debated, {}, {})
+    _log_costs(filed, scores, debated.rounds, [])
 
 
 @step(name="generation {new.scores.generation} · register", fault=_deleted)
@@ -122,9 +123,7 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
     }
     made_from = parent.generation if parent else 0
     _log(filed, new.scores, new.debated, versions, _made(new, parent))
-    if prices := priced(config.service):
-        hosted = config.hosted.agents if config.hosted else None
-        log_costs(job, new, store=store, prices=prices, hosted=hosted)
+    _log_costs(filed, new.scores, [*new.learned.sampled, *new.debated.rounds], new.learned.tuned)
     for agent in new.society.agents:
         log_accuracy(job, agent, versions[agent.name], new.scores, made_from)
     with TemporaryDirectory() as folder:
@@ -148,11 +147,30 @@ def register(filed: Filed, new: Generation, *, bases: Bases, parent: SocietyVers
             bases=bases,
             model_folder=model,
             description=f"{100 * new.scores.accuracy:.1f} ± {100 * new.scores.standard_error:.1f} % on "
-            f"{new.scores.problems} held-out problems",
+            f"{new.scores.problems} held-out problems{_where(config)}",
         )
     run_id = runs.open_generation(job, new.scores.generation)
     log_society(run_id, registered.model_id, new.scores, _problem_refs(config, filed.problems)[1])
     return registered
+
+
+def _log_costs(
+    filed: Filed, scores: GenerationScores, debates: Sequence[Responses], tuned: Sequence[Finetuned]
+) -> None:
+    """Log what a generation cost, if prices are known."""
+    if prices := priced(filed.config.service):
+        hosted = filed.config.hosted.agents if filed.config.hosted else None
+        store = current_store()
+        log_costs(filed.job, scores.generation, debates, tuned, store=store, prices=prices, hosted=hosted)
+
+
+def _where(config: Config) -> str:
+    """Says which agents are at a service, if not all are on this machine."""
+    if config.hosted:
+        return (
+            f"; agents {', '.join(map(str, config.hosted.agents))} are at a service ({config.hosted.finetune.method})"
+        )
+    return f"; its agents are at a service ({config.finetune.method})" if config.finetune.asks_service else ""
 
 
 def _service(config: Config, bases: Bases) -> EngineSettings | None:

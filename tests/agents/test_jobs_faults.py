@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -134,22 +133,17 @@ def test_a_job_that_takes_too_long_is_left_and_taken_up(server: JobsServer, brie
 
 @FORMS
 def test_a_run_that_is_left_goes_on_and_one_that_is_cancelled_ends_its_jobs(
-    server: JobsServer, brief_folder: Path, tmp_path: Path, form: Form, monkeypatch: pytest.MonkeyPatch
+    server: JobsServer, brief_folder: Path, tmp_path: Path, form: Form
 ) -> None:
     jobs, own = form(server), run(server, tmp_path, brief_folder, job="run-1")
     server.hold.clear()
 
-    def interrupt(futures: object) -> Iterator[Any]:
-        until = time.monotonic() + 30
-        while server.made["jobs"] < 3 and time.monotonic() < until:
-            time.sleep(0.02)
-        raise KeyboardInterrupt
-        yield
+    def interrupt(done: int, total: int) -> None:
+        if server.made["jobs"] == 3:
+            raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr("agents.training.jobs.train.as_completed", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train(own, jobs, *map(learner, range(3)))
+    with pytest.raises(KeyboardInterrupt):
+        train(own, jobs, *map(learner, range(3)), tell=interrupt)
     assert server.made["jobs"] == 3 and not server.made["cancelled"], "Ctrl-C ends no job"
     assert cancel_jobs(own.store, "another run") == []
     assert sorted(cancel_jobs(own.store, "run-1")) == sorted(server.jobs) and server.made["cancelled"] == 3

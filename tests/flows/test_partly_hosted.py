@@ -1,5 +1,8 @@
 """A society of which one agent is at a service, and the others are on this machine."""
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,10 +66,13 @@ def test_a_society_of_agents_here_and_at_a_service(
     assert preview["forecast"]["cost"].endswith("USD") and not server.jobs
     sampled = preview["sample"]["service"]
     assert 0 < sampled["sampled"] < preview["sample"]["sampled_tokens"] and sampled["trained"] > 0
+    assert preview["forecast"]["trained_tokens"] > preview["forecast"]["service"]["trained"] > 0
     server.seen.clear()
 
-    stopped = maft("run", *options, "--set", "hosted.engine.budget=0.00001", status=2).stderr.splitlines()[-1]
-    assert "engine.budget is 1e-05 USD" in stopped
+    poor = [*options, "--set", "hosted.engine.budget=0.00001"]
+    assert "1e-05 USD; raise the engine's budget" in " ".join(maft.json("preview", *poor)["warnings"])
+    assert "hosted.engine.budget is 1e-05 USD" in maft("run", *poor, status=2).stderr.splitlines()[-1]
+    server.seen.clear()
 
     report = maft.json("run", *options)
     assert [each["generation"] for each in report["generations"]] == [0, 1]
@@ -77,13 +83,18 @@ def test_a_society_of_agents_here_and_at_a_service(
         for index in range(3):
             tags = client.get_model_version(f"partly-{role}-{index}", "1").tags
             assert (tags.get("service") == "openai") == (index == HOSTED)
-    run = client.get_run(client.get_model_version("partly", "1").run_id)
+    society = client.get_model_version("partly", "1")
+    assert "agents 2 are at a service (jobs)" in society.description and society.tags["base_model"].count("\n") == 2
+    run = client.get_run(society.run_id)
     costs = {name for name in run.data.metrics if name.startswith("cost/USD ")}
     assert costs == {f"cost/USD generator-{HOSTED}", f"cost/USD critic-{HOSTED}"}
+    job = client.get_run(run.data.tags["mlflow.parentRunId"])
+    each = client.get_metric_history(job.info.run_id, "cost/USD")
+    assert [metric.step for metric in each] == [0, 1]
+    assert sum(metric.value for metric in each) == pytest.approx(report["spent"]["cost"])
     spent = report["spent"]["tokens"]
     assert spent["trained"] == sum(job.tokens for job in server.jobs.values())
-    # The service also answers one request by which the engine is tried.
-    assert spent["responses"] == len(chats(server)) - 1
+    assert spent["responses"] == len(chats(server)), "the engine was tried by the run that had no budget"
 
     server.seen.clear()
     answer = maft.json("ask", "What is the result of 1+2?", "--society", "partly", "--version", "1")
@@ -96,6 +107,26 @@ def test_a_society_of_agents_here_and_at_a_service(
     assert server.made["jobs"] == 4
     # Each goes on from its own model.
     assert all(job.start.split(":")[3] == job.model.split(":")[3] for job in list(server.jobs.values())[2:])
+
+
+def test_an_interrupt_ends_the_machine_and_leaves_the_jobs_at_work(
+    maft: Maft, server: JobsServer, options: list[str]
+) -> None:
+    server.hold.clear()
+    process = maft.start("run", *options)
+    while process.poll() is None and server.made["jobs"] < 2:
+        time.sleep(0.05)
+    started = time.monotonic()
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and time.monotonic() - started < 60, said
+    assert not server.made["cancelled"]
+    server.hold.set()
+    report = maft.json("run", *options)
+    assert server.made["jobs"] == 2 and report["spent"]["tokens"]["trained"] > 0
+    # Another job finds the training, and does not count it as paid.
+    again = maft.json("run", *options, "--set", "society=other")
+    assert server.made["jobs"] == 2 and again["spent"]["tokens"]["trained"] == 0
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def refused(tmp_path: Path, text: str, *assignments: str) -> str:
         (["agents=1"], "--set agents=1: finetune.min_votes is 2, but only agents=1 vote"),
         (["finetune.min_votes=1", "agents=0"], "--set agents=0: agents is 0"),
         (["debate.topology=rinng"], "did you mean ring?"),
-        (["society=null"], "--set society=null: society is None, but must be text"),
+        (["society=null"], "--set society=null: society is null, but must be text"),
         (["hosted=3"], "--set hosted=3: hosted is 3, but must be a section"),
     ],
 )

@@ -157,6 +157,18 @@ def test_a_training_goes_on_from_its_saved_state_and_is_not_repeated(
     assert skyrl.count("optim_step") == before, "a finished training is not repeated"
 
 
+def test_an_interrupt_ends_a_training_before_its_next_step(run: Run, learners: list[Learner], skyrl: SkyRL) -> None:
+    before = skyrl.count("optim_step")
+
+    def interrupt(done: int, total: int) -> None:
+        if done >= 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        LEARNS.model_copy(update={"epochs": 20}).adapters(run, learners[:1], base=BASES.of(0), on_progress=interrupt)
+    assert 2 <= skyrl.count("optim_step") - before < 40
+
+
 def losses_of_a_whole_training(run: Run, learner: Learner) -> list[float]:
     learn(run, [learner])
     return losses(run, learner)

@@ -61,8 +61,9 @@ class Learning:
         if job.state == "failed" or job.model is None:
             raise TrainingError(f"job {job.id} of {settings.service} failed: {job.reason or 'it made no model'}")
         tokens = job.trained_tokens or pupil.tokens
-        if self.run.journal and not self.run.journal.trained(order.key):
-            self.run.journal.train(order.key, tokens)
+        journal = self.run.journal
+        if journal and journal.began(order.key) and not journal.trained(order.key):
+            journal.train(order.key, tokens)
         hosted = HostedAdapter(
             service=settings.service,
             url=settings.url,
@@ -79,11 +80,13 @@ class Learning:
     def _begun(self, pupil: Pupil) -> Job:
         """The order's job, which is started unless it is there."""
         order, service = pupil.order, self.service
-        name = f"job-{order.key}.json"
+        name = _note(order)
         content = self.run.store.noted(name)
         begun = _Begun.model_validate_json(content) if content else None
         job = service.look(begun.job) if begun and begun.job else None
         if begun is None or job is None or job.state == "failed":
+            if self.run.journal:  # Otherwise another job began this training, and paid for it.
+                self.run.journal.train(order.key, 0)
             file = service.upload(order, file_of(pupil.learner.examples))
             self.run.store.note(name, _Begun(file=file).model_dump_json().encode())
             self.under_way.add(order, file)
@@ -113,6 +116,15 @@ class Learning:
             every=settings.poll_seconds,
             hours=settings.longest_hours,
         )
+
+
+def given(run: Run, pupil: Pupil) -> bool:
+    """Whether a file with the agent's examples was given to the service, by this job or another one."""
+    return run.store.noted(_note(pupil.order)) is not None
+
+
+def _note(order: Order) -> str:
+    return f"job-{order.key}.json"
 
 
 def file_of(examples: Sequence[Example]) -> bytes:

@@ -5,17 +5,18 @@ Agents learn beside each other, each as in `agents.training.jobs.learning`; a jo
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from agents.engines.base_model import Base, load_tokenizer
 from agents.engines.protocol import EngineError, OnProgress
 from agents.hosted.adapter import read_hosted, training_key
+from agents.hosted.asking import StoppedError
 from agents.hosted.http import Server
 from agents.hosted.spending import Tokens, check_budget
 from agents.run import Run
 from agents.training.examples import encode
 from agents.training.jobs.dialects import DIALECTS
-from agents.training.jobs.learning import Learning, Pupil
+from agents.training.jobs.learning import Learning, Pupil, given
 from agents.training.jobs.protocol import Order
 from agents.training.jobs.under_way import UnderWay
 from agents.training.learner import Adapter, Learner
@@ -23,6 +24,9 @@ from agents.training.methods.jobs import Jobs
 from agents.training.settings import TrainingError
 
 logger = logging.getLogger("maft.training")
+
+LOOK_SECONDS = 0.5
+"""How often the progress is told."""
 
 
 def train(
@@ -100,7 +104,11 @@ def _start(learner: Learner, settings: Jobs) -> str | None:
 def _check_budget(run: Run, pupils: Sequence[Pupil]) -> None:
     if run.journal is None:
         return
-    unpaid = [pupil for pupil in pupils if not run.journal.trained(pupil.order.key)]
+    unpaid = [
+        pupil
+        for pupil in pupils
+        if not run.journal.trained(pupil.order.key) and (run.journal.began(pupil.order.key) or not given(run, pupil))
+    ]
     wanted = Tokens(trained=sum(pupil.tokens for pupil in unpaid))
     check_budget(run.engine, spent=run.journal.spent(), wanted=wanted, what=f"the training of {len(unpaid)} agents")
 
@@ -115,9 +123,11 @@ def _train(run: Run, pupils: Sequence[Pupil], settings: Jobs, on_progress: OnPro
         pool = ThreadPoolExecutor(min(settings.concurrency, len(pupils)))
         futures = [pool.submit(learning.adapter, pupil) for pupil in pupils]
         try:
-            for done, _ in enumerate(as_completed(futures), 1):
-                on_progress(done, len(futures))
-        except KeyboardInterrupt:
+            pending = set(futures)
+            while pending:
+                _, pending = wait(pending, LOOK_SECONDS, FIRST_COMPLETED)
+                on_progress(len(futures) - len(pending), len(futures))
+        except (KeyboardInterrupt, StoppedError):
             logger.warning("interrupted; jobs that were begun go on at the service, and the same command takes them up")
             raise
         finally:

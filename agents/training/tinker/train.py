@@ -105,13 +105,16 @@ def _all(trainings: Sequence[ServiceTraining], most: int, on_progress: OnProgres
     total = sum(len(training.plan.batches) for training in trainings)
     with ThreadPoolExecutor(max(1, min(most, len(trainings)))) as pool:
         running: list[Future[Progress]] = [pool.submit(training.finish) for training in trainings]
-        waiting, told = set(running), 0
-        while waiting:
-            _, waiting = wait(waiting, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
-            done = sum(training.done for training in trainings)
-            if done > told:
-                on_progress(done, total)
-                told = done
+        waiting = set(running)
+        try:
+            while waiting:
+                _, waiting = wait(waiting, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
+                on_progress(sum(training.done for training in trainings), total)
+        except BaseException:
+            for training in trainings:
+                training.stopped.set()
+            pool.shutdown(cancel_futures=True)
+            raise
     errors = [each.exception() for each in running]
     failed = [place for place, error in enumerate(errors) if error]
     for place in failed[1:]:

@@ -6,13 +6,15 @@ nothing twice but the steps since the last saved state.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from agents.engines.tinker.engine import SEEDS, TinkerEngine
 from agents.engines.tinker.service import connect, one_line_errors
+from agents.hosted.asking import StoppedError
 from agents.hosted.journal import Journal
 from agents.store import Store
 from agents.training.divergence import DivergenceError
@@ -59,6 +61,8 @@ class ServiceTraining:
     journal: Journal | None
     done: int = 0
     """Steps that were made, for display."""
+    stopped: Event = field(default_factory=Event)
+    """Ends the training before its next step."""
 
     @property
     def progress(self) -> Progress:
@@ -85,6 +89,7 @@ class ServiceTraining:
         Raises:
             DivergenceError: a loss is not finite.
             EngineError: the service gave up.
+            StoppedError: after `stopped`.
         """
         progress = self.progress
         self.done = len(progress.losses)
@@ -102,6 +107,8 @@ class ServiceTraining:
         """Make the steps that are left; returns what is known then, and the name of the finished weights."""
         client, losses = self._client(progress), list(progress.losses)
         for step in range(len(losses), len(self.plan.batches)):
+            if self.stopped.is_set():
+                raise StoppedError(f"the training of {self.learner.name} was stopped")
             losses.append(self._step(client, step))
             self.done = step + 1
             if self.done % self.settings.save_every == 0 or self.done == len(self.plan.batches):

@@ -97,7 +97,8 @@ def month(
         "agents": 1,
         "base_model": BASE or str(brief_folder),
         "problems": ({} if BASE else {"train": str(brief_problems)}) | {"train_size": 6, "evaluation_size": 24},
-        "finetune": {"epochs": 1, "min_votes": 1},
+        # One agent alone makes the embedded model worse night by night; with small steps, some nights are better.
+        "finetune": {"epochs": 1, "min_votes": 1} | ({"learning_rate": 1e-4} if BASE else {}),
         "promotion": {"level": 0.4, "keep": KEEP},
     }
     home = tmp_path_factory.mktemp("month")
@@ -157,7 +158,7 @@ def test_every_night_starts_from_the_champion_and_only_a_gain_moves_it(month: Mo
         if rows[str(version.generation)]["outcome"] == "better":
             best = version.version
     now = champion.champion(SOCIETY)
-    assert (now.version if now else "base") == best != "base", "in twelve nights one is better"
+    assert (now.version if now else "base") == best != "base", "one night is better"
 
 
 def has_files(version: SocietyVersion) -> set[bool]:

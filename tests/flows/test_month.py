@@ -99,7 +99,7 @@ def month(
         "problems": ({} if BASE else {"train": str(brief_problems)}) | {"train_size": 6, "evaluation_size": 24},
         # One agent alone makes the embedded model worse night by night; with small steps, some nights are better.
         "finetune": {"epochs": 1, "min_votes": 1} | ({"learning_rate": 1e-4} if BASE else {}),
-        "promotion": {"level": 0.4, "keep": KEEP},
+        "promotion": {"level": 0.7 if BASE else 0.4, "keep": KEEP},
     }
     home = tmp_path_factory.mktemp("month")
     tracking = {

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def complete(run: "Run", requests: list[Request], sampling: Sampling, on_progress: OnProgress) -> list[Completion]:
     """See `agents.run.Run.complete`."""
-    both = _on_both_sides if run.hosted else _on_one_side
-    return both(run, requests, sampling, on_progress)
+    ask = _on_both_sides if run.hosted else _on_one_side
+    return ask(run, requests, sampling, on_progress)
 
 
 def _on_both_sides(

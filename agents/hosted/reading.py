@@ -44,7 +44,7 @@ def read_once(  # noqa: PLR0913, what is read, and where it is kept
     keys = [hashlib.sha256(json.dumps([told, reader, *text]).encode()).hexdigest() for text in texts]
     known = journal.read() if journal else {}
     known |= {key: 0.0 for key, (_, target) in zip(keys, texts, strict=True) if not target}
-    missing = [place for place, key in enumerate(keys) if key not in known]
+    missing = list({key: place for place, key in enumerate(keys) if key not in known}.values())
     if journal and missing:
         wanted = Tokens(read=sum(_tokens(texts[place]) for place in missing))
         check_budget(settings, spent=journal.spent(), wanted=wanted, what=f"the reading of {len(missing):,} texts")

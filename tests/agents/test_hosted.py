@@ -153,7 +153,7 @@ def test_a_text_is_read_once_and_counted(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     known = partial(read_once, read, settings=settings, journal=journal, on_progress=quiet)
     assert known(texts[:1], reader="base") == [1.0]
-    assert known(texts, reader="base") == [1.0, 2.0, 0.0]
+    assert known([*texts, texts[1]], reader="base") == [1.0, 2.0, 0.0, 2.0]
     assert asked == [[3], [4, 5]], "nothing twice, and nothing for an empty target"
     assert journal.spent() == Tokens(read=6)
     with pytest.raises(BudgetError, match="the reading of 2 texts would take about 6"):

@@ -140,7 +140,7 @@ def split_among(
     """The dataset D_n of each agent."""
     return [
         run.steps.split(
-            run, agent, transcript=y, consensus=consensus, settings=run.learns_by(agent.index, settings.finetune)
+            run, agent, transcript=y, consensus=consensus, settings=run.method_of(agent.index, settings.finetune)
         )
         for agent in agents
     ]

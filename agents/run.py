@@ -101,7 +101,7 @@ class Run:
             return replace(self, bases=bases, engine=self.hosted.engine, hosted=None)
         return replace(self, bases=bases, journal=None, hosted=None)
 
-    def learns_by(self, index: int, settings: "FinetuneSettings") -> "FinetuneSettings":
+    def method_of(self, index: int, settings: "FinetuneSettings") -> "FinetuneSettings":
         """How the agents with this index learn: as these settings say, or as the service trains."""
         own = self.hosted.finetune if self.hosted and self.at_service(index) else None
         return own or settings

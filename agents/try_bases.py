@@ -66,7 +66,7 @@ def try_bases(run: Run, *, finetune: FinetuneSettings, agents: int) -> list[Trie
     """
     found: list[TriedBase] = []
     for index, side in run.sides:
-        method = run.learns_by(index, finetune)
+        method = run.method_of(index, finetune)
         if side.engine.asks_server and method.asks_service:
             found += [_tried_tokenizer(base) for base in dict.fromkeys(side.bases.each)]
             continue
@@ -116,7 +116,7 @@ def try_engines(run: Run, *, finetune: FinetuneSettings) -> None:
         EngineError: it cannot; the message says what to change.
     """
     for index, side in run.sides:
-        method = run.learns_by(index, finetune)
+        method = run.method_of(index, finetune)
         if side.engine.in_process:
             continue
         adapter = None

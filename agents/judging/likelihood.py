@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import pad
 
+from agents.engines.base_model import load_tokenizer
 from agents.engines.protocol import OnProgress
 from agents.engines.transformers.by_loop import PORTION_TOKENS
 from agents.engines.transformers.engine import TransformersEngine, speaking_as
@@ -117,19 +118,29 @@ def _from_both_sides(run: Run, agents: Sequence[Agent], texts: Sequence[Text], o
     present = {there: own for there, own in sides.items() if own}
     if len(present) == 1:
         return likelihoods_under(run.side(agents[0].index), agents, texts, on_progress)
+    _check_common_tokens(run, agents, texts)
     # The speaker matters for divergences alone, and may be on the other side.
     own_texts = [replace(text, speaker=0) for text in texts]
     found: dict[str, NDArray[np.float64]] = {}
-    tokens = []
     for number, own in enumerate(present.values()):
         tell = partial(_tell, on_progress, number, len(present))
         with in_hosted() if run.at_service(own[0].index) else nullcontext():
             read = likelihoods_under(run.side(own[0].index), own, own_texts, tell)
-        tokens.append(read.tokens)
         found |= {agent.name: nll for agent, nll in zip(own, read.nll, strict=True)}
-    if not np.array_equal(tokens[0], tokens[1]):
-        raise UnlikeTokensError("this machine and the service split the texts into different numbers of tokens")
-    return Likelihoods(tokens=tokens[0], nll=np.stack([found[agent.name] for agent in agents]), kl=None)
+    return Likelihoods(tokens=read.tokens, nll=np.stack([found[agent.name] for agent in agents]), kl=None)
+
+
+def _check_common_tokens(run: Run, agents: Sequence[Agent], texts: Sequence[Text]) -> None:
+    """Refuse bases that split the texts into different tokens, before anything is read or paid."""
+    bases = dict.fromkeys(run.bases.of(agent.index) for agent in agents)
+    if len(bases) == 1:
+        return
+    tokenizers = [load_tokenizer(b.source, b.trust_remote_code, b.chat_template, weights=False) for b in bases]
+    finished = [text.finished for text in texts]
+    split = [[row.target for row in encode([text.messages for text in texts], each, finished)] for each in tokenizers]
+    vocabularies = [each.get_vocab() for each in tokenizers]
+    if any(each != split[0] for each in split) or any(each != vocabularies[0] for each in vocabularies):
+        raise UnlikeTokensError("the bases have different tokenizers, so their likelihoods cannot be compared")
 
 
 def _tell(on_progress: OnProgress, before: int, parts: int, done: int, total: int) -> None:

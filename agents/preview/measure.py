@@ -174,7 +174,7 @@ def _by_service(
     learned = [
         data
         for agent, data in zip(society.agents, datasets, strict=True)
-        if agent.index in there and run.learns_by(agent.index, finetune).asks_service
+        if agent.index in there and run.method_of(agent.index, finetune).asks_service
     ]
     return Tokens(
         prompt=sum(each.prompt_tokens for each in said),

@@ -47,7 +47,7 @@ def finetune(
     if not elsewhere:
         learned = _here(run, here, settings, stream) if here else []
     else:
-        side, method = run.side(elsewhere[0][0].index), run.learns_by(elsewhere[0][0].index, settings)
+        side, method = run.side(elsewhere[0][0].index), run.method_of(elsewhere[0][0].index, settings)
 
         def by_service(note: OnProgress) -> list[Finetuned]:
             with in_hosted():

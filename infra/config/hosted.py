@@ -36,11 +36,12 @@ class Hosted(BaseModel):
         description="How the service trains them: tinker or jobs. Votes needed are those of the section finetune.",
     )
 
-    def check(self, agents: int) -> None:
+    def check(self, agents: int, min_votes: int) -> None:
         """Refuse numbers of agents that do not fit, and what is not a service.
 
         Args:
             agents: N.
+            min_votes: that of the agents on this machine.
 
         Raises:
             ValueError: the message names the field.
@@ -64,8 +65,9 @@ class Hosted(BaseModel):
             raise ValueError(
                 f"hosted.finetune.method is {self.finetune.method}, which trains on this machine; set it to {right}"
             )
-        if "min_votes" in self.finetune.model_fields_set:
+        # By value: a config that was saved has every field set.
+        if self.finetune.min_votes not in {type(self.finetune).model_fields["min_votes"].default, min_votes}:
             raise ValueError(
-                "hosted.finetune.min_votes is set, but all agents learn from the same votes; set "
-                "finetune.min_votes instead"
+                f"hosted.finetune.min_votes is {self.finetune.min_votes}, but all agents learn from the same votes; "
+                "set finetune.min_votes instead"
             )

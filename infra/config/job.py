@@ -200,7 +200,7 @@ class Config(BaseModel):
         if self.base_models and self.base_model != BASE_MODEL.default:
             raise ValueError(f"base_model is {self.base_model!r}, but base_models is set too; leave one of them out")
         if self.hosted:
-            self.hosted.check(self.agents)
+            self.hosted.check(self.agents, self.finetune.min_votes)
             check_method(self.hosted.engine, self.hosted.finetune, "hosted.")
             check_vote(self.hosted.engine, self.debate.vote, "hosted.")
             if self.finetune.asks_service:

@@ -1,6 +1,7 @@
 """Likelihoods and divergences equal plain PEFT's on single texts. Run: pytest tests/agents/test_likelihood.py"""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,13 +9,30 @@ import torch
 from peft import PeftModel
 from torch.distributions import Categorical, kl_divergence
 
+from agents import steps
 from agents.debate.prompts import DEFAULT
 from agents.engines import base_model
+from agents.engines.base_model import identify_bases
 from agents.engines.chat import Message
+from agents.engines.tinker import TinkerSettings
+from agents.engines.transformers import TransformersSettings
 from agents.engines.transformers.engine import TransformersEngine
+from agents.hosted.members import HostedAgents
 from agents.judging import likelihood
-from agents.judging.likelihood import Likelihoods, Reader, Text, compare, likelihoods
+from agents.judging.likelihood import (
+    Likelihoods,
+    Reader,
+    Text,
+    UnlikeTokensError,
+    compare,
+    likelihoods,
+    likelihoods_under,
+)
+from agents.run import Run
+from agents.society import Agent
+from agents.store import Store
 from tests.agents.engine_samples import GREEDY, questions, quiet, requests, save_adapters
+from tests.agents.other_bases import renumbered
 
 ADAPTERS = ["one", None, "two"]
 
@@ -152,3 +170,14 @@ def test_differences_far_below_single_precision_are_seen() -> None:
     p = float(own.softmax(1)[0, 0])
     # To second order, KL = p (1-p) d^2 / 2, here 1e-13; a sum in single precision would have errors of 1e-7.
     assert compare([own, other], torch.tensor([0]), speaker=0)[1][1] == pytest.approx(p * (1 - p) * 0.5e-8, rel=1e-2)
+
+
+def test_two_sides_with_different_tokens_are_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    bases = identify_bases(["embedded", str(renumbered(tmp_path / "base"))], False)
+    service = HostedAgents(agents=(1,), engine=TinkerSettings(url="http://127.0.0.1:9"))
+    run = Run(steps, bases, TransformersSettings(), Store(tmp_path / "store"), hosted=service)
+    said = Text(
+        [{"role": "user", "content": "What is 1+2?"}, {"role": "assistant", "content": "1+2=3."}], 0, finished=True
+    )
+    with pytest.raises(UnlikeTokensError, match="different tokenizers"):
+        likelihoods_under(run, [Agent(role="critic", index=0), Agent(role="critic", index=1)], [said], quiet)

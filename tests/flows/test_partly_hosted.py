@@ -60,7 +60,7 @@ def chats(server: JobsServer) -> list[Any]:
 
 
 def test_a_society_of_agents_here_and_at_a_service(
-    maft: Maft, server: JobsServer, options: list[str], monkeypatch: pytest.MonkeyPatch
+    maft: Maft, server: JobsServer, options: list[str], brief_problems: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preview = maft.json("preview", *options)
     assert preview["forecast"]["cost"].endswith("USD") and not server.jobs
@@ -102,6 +102,9 @@ def test_a_society_of_agents_here_and_at_a_service(
     # The base summarises what the critic reads.
     assert {body["model"] for body in chats(server)} == {BASE, *(job.model for job in server.jobs.values())}
 
+    scored = maft.json("evaluate", "partly", "--generation", "1", "--problems", str(brief_problems), *options[-2:])
+    assert scored["scores"]["generation"] == 1
+
     more = maft.json("run", *options, "--set", "start_from=candidate")
     assert [each["generation"] for each in more["generations"]] == [1, 2]
     assert server.made["jobs"] == 4
@@ -138,7 +141,7 @@ def test_an_interrupt_ends_the_machine_and_leaves_the_jobs_at_work(
         ("hosted.engine={name: transformers}", "hosted.engine.name is transformers, which is no service; set it to"),
         ("hosted.finetune={method: sft}", "hosted.finetune.method is sft, which trains on this machine; set it to"),
         ("hosted.finetune={method: tinker}", "hosted.finetune.method is tinker, but hosted.engine.name is openai"),
-        ("hosted.finetune.min_votes=2", "set finetune.min_votes instead"),
+        ("hosted.finetune.min_votes=3", "set finetune.min_votes instead"),
         ("debate.vote=confidence", "which needs likelihoods of texts, but hosted.engine.name is openai"),
     ],
 )

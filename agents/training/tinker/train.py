@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents.engines.base_model import Base
 from agents.engines.protocol import OnProgress
@@ -64,10 +64,9 @@ def _training(run: Run, engine: TinkerEngine, learner: Learner, settings: "Tinke
     encoded = encode(learner.examples, engine.tokenizer)
     plan = TrainingPlan([each for each in encoded if len(each) <= engine.context], settings, learner.seed)
     before = _before(learner, engine)
-    material = settings.model_dump(mode="json", exclude=set(settings.NOT_IN_CACHE_KEY))
     key = training_key(
         examples=list(learner.examples),
-        settings={**material, "url": engine.settings.url, "base": engine.model},
+        settings={**_material(settings), "url": engine.settings.url, "base": engine.model},
         start=before.goes_on_from if before else None,
         seed=learner.seed,
     )
@@ -81,6 +80,11 @@ def _training(run: Run, engine: TinkerEngine, learner: Learner, settings: "Tinke
         store=run.store,
         journal=run.journal,
     )
+
+
+def _material(settings: "Tinker") -> dict[str, Any]:
+    """The settings that decide what is learned."""
+    return settings.model_dump(mode="json", exclude=set(settings.NOT_IN_CACHE_KEY))
 
 
 def _before(learner: Learner, engine: TinkerEngine) -> HostedAdapter | None:
@@ -126,7 +130,6 @@ def _adapter(run: Run, training: ServiceTraining, progress: Progress) -> Adapter
     learner, plan, engine = training.learner, training.plan, training.engine
     if not plan.batches or progress.speaks_as is None:
         return Adapter({}, 0, len(learner.examples), 0, None, None)
-    material = training.settings.model_dump(mode="json", exclude=set(training.settings.NOT_IN_CACHE_KEY))
     hosted = HostedAdapter(
         service=SERVICE,
         url=engine.settings.url or "",
@@ -135,7 +138,7 @@ def _adapter(run: Run, training: ServiceTraining, progress: Progress) -> Adapter
         goes_on_from=progress.state,
         made_by=progress.run,
         learned=training.key,
-        settings=material,
+        settings=_material(training.settings),
     )
     started = time.monotonic()
     weights, apart = checked_weights(run, training, progress.speaks_as)
